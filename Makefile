@@ -1,0 +1,42 @@
+# make demo | test | check | bench | clean. Everything happens in .venv, made from nothing.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+TORCH  := 2.13.0
+# the clip of `make demo`; empty: a sample is fetched
+CLIP   ?=
+
+.PHONY: demo test check format bench clean
+.DEFAULT_GOAL := test
+
+# torch first, and its CPU build: what an index serves for Linux by default brings gigabytes of CUDA. Tried in order:
+# the configured index or folder, PyTorch's own index, and (macOS, Windows: that is the CPU build) the plain version.
+$(VENV)/ready: setup.py constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "torch==$(TORCH)+cpu" -c constraints.txt 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet "torch==$(TORCH)+cpu" --extra-index-url https://download.pytorch.org/whl/cpu -c constraints.txt 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet "torch==$(TORCH)" -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e ".[dev]" -c constraints.txt
+	touch $@
+
+demo: $(VENV)/ready
+	$(BIN)/python -m benchmarks.demo $(CLIP)
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest
+
+check: $(VENV)/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+format: $(VENV)/ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/ready
+	$(BIN)/jm-bench paint
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info

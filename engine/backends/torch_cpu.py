@@ -1,0 +1,84 @@
+"""The oracle: the exported graph itself, node by node, in torch. Slow; shares no code with what it checks.
+
+It reads the same ONNX bytes as every backend, so that a difference between backends is a difference of runtimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+try:
+    import onnx
+    import torch
+    import torch.nn.functional as F
+    from onnx import helper, numpy_helper
+except ImportError as error:
+    raise ImportError(f'{error.name} is missing; pip install "jit-masker[learn]"') from error
+
+from ..errors import ModelError
+
+Tensors = list[Any]  # torch.Tensor, or None for an input that is left out
+
+
+def _conv(x: Tensors, node: dict) -> torch.Tensor:
+    top, left, _, _ = node["pads"]
+    return F.conv2d(x[0], x[1], x[2], node["strides"], (top, left))
+
+
+def _resize(x: Tensors, node: dict) -> torch.Tensor:
+    if (node["mode"], node["coordinate_transformation_mode"]) != ("linear", "half_pixel"):
+        raise ModelError(f"Resize in mode {node} is not one this backend knows")
+    if len(x) > 3:
+        size = tuple(int(v) for v in x[3][2:])
+    else:
+        size = tuple(round(s * float(f)) for s, f in zip(x[0].shape[2:], x[2][2:], strict=True))
+    return F.interpolate(x[0], size=size, mode="bilinear", align_corners=False)
+
+
+OPERATORS: dict[str, Callable[[Tensors, dict], torch.Tensor]] = {
+    "Conv": _conv,
+    "Resize": _resize,
+    "Relu": lambda x, node: F.relu(x[0]),
+    "Add": lambda x, node: x[0] + x[1],
+    "Concat": lambda x, node: torch.cat(x, node["axis"]),
+}
+
+
+class TorchCpu:
+    """See `engine.contracts.Backend`."""
+
+    name = "torch-cpu"
+    provider = f"torch {torch.__version__}"
+
+    def __init__(self, model: bytes, threads: int = 1):
+        try:
+            graph = onnx.load_from_string(model).graph
+        except Exception as error:  # protobuf's DecodeError, by whichever of its implementations is in use
+            raise ModelError(f"this student is not an ONNX model: {error}") from error
+        unknown = sorted({node.op_type for node in graph.node} - OPERATORS.keys())
+        if unknown:
+            raise ModelError(f"torch-cpu cannot run {', '.join(unknown)}; it knows {', '.join(OPERATORS)}")
+        torch.set_num_threads(threads)
+        self._constants = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+        self._nodes = [
+            (OPERATORS[n.op_type], list(n.input), n.output[0], {a.name: _attribute(a) for a in n.attribute})
+            for n in graph.node
+        ]
+        (source,) = graph.input
+        self.image = np.zeros([d.dim_value for d in source.type.tensor_type.shape.dim], np.float32)
+        self._input, self._output = source.name, graph.output[0].name
+
+    @torch.inference_mode()
+    def run(self) -> np.ndarray:
+        values: dict[str, Any] = {"": None, self._input: torch.from_numpy(self.image), **self._constants}
+        for operator, inputs, output, attributes in self._nodes:
+            values[output] = operator([values[name] for name in inputs], attributes)
+        return values[self._output].numpy()
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    value = helper.get_attribute_value(attribute)
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,100 @@
+"""The room, out of focus, without a halo of the person. Knows nothing of where the mask comes from.
+
+A plain blur smears the person over the room beside them. Here the person has no weight (normalised convolution):
+
+    background = blur(bgr * (1 - alpha)) / blur(1 - alpha)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+DEFAULT_STRENGTH = 0.6
+FULL_SIGMA = 1 / 16  # of the frame's larger side at strength 1; 40 px at 640x480
+UNMASKED_SIGMA = 1 / 8  # likewise, while there is no mask: neither the room nor the person may be made out
+SMALL_SIGMA = 2.0  # px, the least in the scaled-down frame: there a blur looks the same and costs a hundredth
+PERSON_GAIN = 4.0  # a pixel of the scaled-down frame that is a quarter person already has no weight: it is tinted
+TINY = 1e-3  # of full weight; where the room has less, its mean colour takes over
+
+
+class Blur:
+    """The frame's own room, blurred. `strength` in (0, 1]."""
+
+    transparent = False
+
+    def __init__(self, strength: float = DEFAULT_STRENGTH) -> None:
+        import cv2
+
+        self._cv2 = cv2
+        self._strength = strength
+        self._out = np.empty((0, 0, 3), np.uint8)
+
+    def picture(self, bgr: np.ndarray, alpha: np.ndarray | None, position: float) -> np.ndarray:
+        """See `Background`. Where nearly nothing but the person is seen it is the mean colour of the room."""
+        cv2 = self._cv2
+        if self._out.shape != bgr.shape:
+            self._allocate(bgr.shape)
+        small = self._shrunk(bgr)
+        self._weigh(alpha)
+        np.multiply(small, self._room[:, :, None], out=self._weighted[:, :, :3])
+        self._weighted[:, :, 3] = self._room
+        share = UNMASKED_SIGMA if alpha is None else self._strength * FULL_SIGMA
+        sigma = share * max(bgr.shape[:2]) * self._scale
+        cv2.GaussianBlur(self._weighted, (0, 0), sigma, dst=self._blurred, borderType=cv2.BORDER_REPLICATE)
+        cv2.add(self._blurred, self._mean(), dst=self._blurred)
+        np.divide(self._blurred[:, :, :3], self._blurred[:, :, 3:], out=self._colour)
+        cv2.convertScaleAbs(self._colour, dst=self._small)
+        cv2.resize(self._small, bgr.shape[1::-1], dst=self._out, interpolation=cv2.INTER_LINEAR)
+        return self._out
+
+    def close(self) -> None:
+        pass
+
+    def _allocate(self, shape: tuple[int, ...]) -> None:
+        H, W, _ = shape
+        sigma = self._strength * FULL_SIGMA * max(H, W)
+        # Exact halvings, for which an odd row or column is left out, are OpenCV's fast path: one step by 8 takes twice
+        # as long, one by 9 six times. What is left out adds up to less than one pixel of the smallest.
+        halvings = int(np.log2(max(sigma / SMALL_SIGMA, 1)))
+        self._scale = 0.5**halvings
+        sizes = [(H, W)]
+        for _ in range(halvings):
+            sizes.append((max(1, sizes[-1][0] // 2), max(1, sizes[-1][1] // 2)))
+        self._steps = [np.empty((h, w, 3), np.uint8) for h, w in sizes[1:]]
+        h, w = sizes[-1]
+        self._out = np.empty((H, W, 3), np.uint8)
+        self._small = np.empty((h, w, 3), np.uint8)
+        self._alpha = np.empty((h, w), np.float32)
+        self._room = np.empty((h, w), np.float32)
+        self._weighted = np.empty((h, w, 4), np.float32)
+        self._blurred = np.empty((h, w, 4), np.float32)
+        self._colour = np.empty((h, w, 3), np.float32)
+        self._around = np.ones((3, 3), np.uint8)
+
+    def _shrunk(self, bgr: np.ndarray) -> np.ndarray:
+        for step in self._steps:
+            h, w = step.shape[:2]
+            self._cv2.resize(bgr[: 2 * h, : 2 * w], (w, h), dst=step, interpolation=self._cv2.INTER_AREA)
+            bgr = step
+        return bgr
+
+    def _weigh(self, alpha: np.ndarray | None) -> None:
+        """`_room`, in [0, 1]: how much each pixel of the scaled-down frame says about the room."""
+        cv2 = self._cv2
+        if alpha is None:
+            self._room.fill(1)
+            return
+        cv2.resize(alpha, self._alpha.shape[::-1], dst=self._alpha, interpolation=cv2.INTER_AREA)
+        # One pixel more than the mask says: masks are a little too narrow more often than too wide, and a rim of the
+        # person left in the room is the halo that is seen.
+        cv2.dilate(self._alpha, self._around, dst=self._room)
+        np.multiply(self._room, -PERSON_GAIN, out=self._room)
+        self._room += 1
+        np.clip(self._room, 0, 1, out=self._room)
+
+    def _mean(self) -> tuple[float, ...]:
+        """TINY of the room's mean colour and of its weight; black where there is no room."""
+        *colour, weight = self._cv2.mean(self._weighted)
+        if weight < TINY:
+            return (0.0, 0.0, 0.0, TINY)
+        return (*(TINY * channel / weight for channel in colour), TINY)

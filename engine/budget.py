@@ -1,0 +1,52 @@
+"""One CPU budget for everything in the process. Decides; `apply` tells OpenCV. Serial kernels need no share.
+
+The paint path and the learner run at the same time, so they divide the budget between them; each runtime is told its
+share when it is made (an ONNX Runtime session, torch in the learner's thread).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from .errors import UsageError
+
+DEFAULT_LIMIT = 4  # threads; a call shares the machine with the program that makes the call
+
+
+@dataclass(frozen=True)
+class CpuBudget:
+    """Threads for each of the two who compute at the same time."""
+
+    paint: int
+    learn: int  # 0: nobody learns
+
+
+def divide(threads: int | None, learning: bool) -> CpuBudget:
+    """`threads` (None: the cores that this process may use, at most 4) between the paint path and the learner.
+
+    With a single thread and learning on, both get one: the learner runs at low priority beside the paint path.
+
+    Raises
+    ------
+    UsageError
+        `threads` is not positive.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads is {threads}; expected 1 or more")
+    total = threads or min(_cores(), DEFAULT_LIMIT)
+    if not learning:
+        return CpuBudget(total, 0)
+    learn = max(1, total // 2)
+    return CpuBudget(max(1, total - learn), learn)
+
+
+def apply(budget: CpuBudget) -> None:
+    """OpenCV has one pool for the whole process: it gets the paint path's share."""
+    import cv2
+
+    cv2.setNumThreads(budget.paint)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

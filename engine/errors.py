@@ -1,0 +1,60 @@
+"""Every error this project raises on purpose. Knows nothing about what raises it.
+
+    JitMaskerError               exit code 1   something failed while running
+    ├── UsageError               2             an option, or an array handed to the library, cannot be meant
+    ├── SourceError              3             the source cannot be opened, or was lost
+    ├── BackendUnavailable       4             a backend asked for by name is not there
+    ├── ModelError               5             weights or a download are not what they should be
+    │   └── ChecksumMismatch     5             the bytes are not the published ones
+    ├── CandidateRejected        1             a new student disagrees with the trained one; it never goes live
+    ├── TeacherError             1             the teacher raised, hung, or answered nonsense
+    └── SinkError                1             the picture cannot be written
+
+A message gives the value, the expectation and the remedy. `exit_code` is what `jm-engine` ends with.
+"""
+
+
+class JitMaskerError(Exception):
+    """Base of the tree; `str(error)` is fit to be shown to a user."""
+
+    exit_code = 1
+
+
+class UsageError(JitMaskerError):
+    """A value that cannot be meant: an unknown name, an impossible size, an array of the wrong kind."""
+
+    exit_code = 2
+
+
+class SourceError(JitMaskerError):
+    """The source cannot be opened or read, or was lost while running."""
+
+    exit_code = 3
+
+
+class BackendUnavailable(JitMaskerError):
+    """A backend was asked for by name and cannot be had here."""
+
+    exit_code = 4
+
+
+class ModelError(JitMaskerError):
+    """Weights or an asset are missing, damaged, or of another shape."""
+
+    exit_code = 5
+
+
+class ChecksumMismatch(ModelError):
+    """The bytes of an asset differ from the published ones."""
+
+
+class CandidateRejected(JitMaskerError):
+    """A student that was about to go live gave NaN, the wrong shape, or numbers other than the trained ones."""
+
+
+class TeacherError(JitMaskerError):
+    """The teacher raised, did not answer in time, or answered something that is not a label."""
+
+
+class SinkError(JitMaskerError):
+    """The picture cannot be written: the disk is full, the device is gone, the container has no alpha."""

@@ -1,0 +1,284 @@
+"""Masker: one frame -> alpha -> picture, with a student that may be replaced between two frames.
+
+The face for other apps, and the paint path of `jm-engine`. Knows nothing about sources, sinks or files. It learns by
+loading the learner by name when a teacher is asked for; without one, torch is never imported.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import kernels
+
+from . import backends, budget
+from .backgrounds import open_background
+from .contracts import Frame, Mask, Published
+from .errors import UsageError
+from .gate import MIN_AREA, EmptyGate
+from .pixels import as_bgr
+from .registry import resolve
+from .students import LiveStudent, to_alpha
+from .timing import Durations
+
+log = logging.getLogger("jit_masker")
+
+STUDENT, SIZE = "jitnet", 240
+
+
+@dataclass(frozen=True)
+class MaskerStats:
+    """A snapshot of what a Masker did so far."""
+
+    frames: int  # painted
+    faults: int  # frames painted as background only, because something failed
+    version: int  # of the student that is live
+    swaps: int  # students adopted after the first
+    rejected: int  # candidates that never went live
+    learning: Any | None  # training.learner.LearningStats, None without a teacher
+
+
+class Masker:
+    """Paint people over another background.
+
+        with Masker(backend="ort-cpu", teacher="rvm", background="beach.jpg") as masker:
+            out = masker(frame)
+
+    Parameters
+    ----------
+    backend : "auto" or a name in BACKENDS.
+    teacher : None (no learning, no torch), or a name in TEACHERS.
+    background : a picture, a video, "#rrggbb", "blur", "none"; see `engine.backgrounds.open_background`.
+    student : a name in STUDENTS.
+    size : side of the student's input, or (h, w); pixels.
+    weights : .safetensors made by jm-train; None: those that come with the package.
+    threads : the CPU budget, shared with the learner; None: see `engine.budget`.
+    recipe : how the student learns, a name in `training.recipe.RECIPES`.
+    lockstep : True: each call also runs the learner's one operation, so that a run is repeatable; False: the learner
+        has its own thread and no frame waits for it.
+    min_area : share of the frame below which nobody is painted.
+
+    Raises
+    ------
+    UsageError, BackendUnavailable, ModelError
+        A name is unknown, a runtime is missing, weights or a teacher's file cannot be had.
+
+    Frames are uint8 (H, W, 3) BGR; grey, BGRA and 16-bit arrays are converted. Any size, and it may change. Calls from
+    several threads are served one after the other. `close()` may be called twice, and while a frame is in flight.
+
+    The room is never painted: where there is no mask (a fault, NaN, nobody there) the background covers the frame.
+    """
+
+    def __init__(
+        self,
+        backend: str = "auto",
+        teacher: str | None = None,
+        background: str = "blur",
+        *,
+        student: str = STUDENT,
+        size: int | tuple[int, int] = SIZE,
+        weights: str | Path | None = None,
+        threads: int | None = None,
+        recipe: str = "default",
+        lockstep: bool = False,
+        min_area: float = MIN_AREA,
+        seed: int = 0,
+    ):
+        teacher = None if teacher == "none" else teacher
+        self.size = (size, size) if isinstance(size, int) else size
+        self.threads = budget.divide(threads, teacher is not None)
+        budget.apply(self.threads)
+        self.backend = backends.load(backend)
+        self.kernels = kernels.load()
+        if self.kernels.name != "fused":
+            log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
+        self.student = resolve("export.publish:load_student")(student, self.size, weights)
+        self.background = open_background(background, lossless=lockstep)
+        self.stages = {name: Durations() for name in ("preprocess", "student", "composite")}
+        self.paint_path, self.swap_stall = Durations(), Durations()
+        self._lockstep = lockstep
+        self._gate = EmptyGate(min_area)
+        self._frame_lock = threading.Lock()  # held by whoever paints; never by the learner
+        self._swap_lock = threading.Lock()  # held by whoever builds; never by the paint path
+        self._inbox: deque[LiveStudent] = deque(maxlen=1)  # built, not yet adopted; its operations are atomic
+        self._retired: LiveStudent | None = None  # freed by the next builder: freeing a session takes time
+        self._frames = self._faults = self._swaps = self._rejected = 0
+        self._closed = False
+        first = resolve("export.publish:first")(self.student, self.size)
+        self._live = LiveStudent(first, self.backend, self.threads.paint)
+        self._empty = np.zeros_like(self._live.alpha)
+        self._learner: Any | None = None
+        if teacher is not None:
+            start = resolve("training.learner:start")
+            self._learner = start(
+                self.student, self.size, teacher=teacher, recipe=recipe, publish=self.swap, threads=self.threads.learn,
+                seed=seed, threaded=not lockstep,
+            )  # fmt: skip
+
+    # -- one frame -----------------------------------------------------------------------------------------------
+
+    def __call__(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The picture of `frame`: uint8 (H, W, 3) BGR, in `out` if that is given, else a new array."""
+        picture = Frame(as_bgr(frame), self._frames, time.perf_counter(), 0.0)
+        out = np.empty(picture.bgr.shape, np.uint8) if out is None else out
+        self.paint(picture, out)
+        return out
+
+    def alpha(self, frame: np.ndarray) -> np.ndarray:
+        """The matte of `frame`: float32 (H, W) in [0, 1], 1 = person, a new array; zeros where there is no mask."""
+        bgr = as_bgr(frame)
+        with self._frame_lock:
+            mask = self._mask(Frame(bgr, self._frames, time.perf_counter(), 0.0))
+            return upsample(mask.alpha if mask else self._empty, np.empty(bgr.shape[:2], np.float32))
+
+    def paint(self, frame: Frame, out: np.ndarray, matte: np.ndarray | None = None) -> None:
+        """Paint `frame` into `out`, uint8 (H, W, 3), C-contiguous.
+
+        `matte`, uint8 (H, W), receives the alpha that was painted with, 255 = person. Whatever fails on the way, `out`
+        is written: with the background alone, or black.
+
+        Raises
+        ------
+        UsageError
+            The masker is closed, or `out` does not fit the frame: nothing can be painted.
+        """
+        if out.shape != frame.bgr.shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise UsageError(f"out is {out.dtype} {out.shape}; expected C-contiguous uint8 {frame.bgr.shape}")
+        with self._frame_lock:
+            began = time.perf_counter()
+            mask = self._mask(frame)
+            self._composite(frame, mask, out)
+            self.paint_path.add(time.perf_counter() - began)
+            alpha = mask.alpha if mask else self._empty
+            if matte is not None:
+                upsample(alpha, matte)
+            self._frames += 1
+            if self._learner is not None:
+                self._teach(frame.bgr, alpha)
+
+    def _mask(self, frame: Frame) -> Mask | None:
+        """The newest student's mask: zeros where it sees nobody, None where something failed."""
+        if self._closed:
+            raise UsageError("this masker is closed; make a new one")
+        self._adopt()
+        student = self._live
+        try:
+            began = time.perf_counter()
+            self.kernels.preprocess(frame.bgr, student.mean, student.std, student.backend.image)
+            prepared = time.perf_counter()
+            area = to_alpha(student.backend.run()[0, 0], student.alpha)
+            self.stages["preprocess"].add(prepared - began)
+            self.stages["student"].add(time.perf_counter() - prepared)
+        except Exception as error:  # whatever it is, the room must not be seen
+            return self._fault(f"{type(error).__name__}: {error}")
+        if area is None:
+            return self._fault("the student answered NaN")
+        alpha = student.alpha if self._gate.admits(area) else self._empty
+        return Mask(alpha, frame.index, student.version)
+
+    def _composite(self, frame: Frame, mask: Mask | None, out: np.ndarray) -> None:
+        began = time.perf_counter()
+        try:
+            if mask is None:
+                np.copyto(out, self.background.picture(frame.bgr, None, frame.position))
+            else:
+                background = self.background.picture(frame.bgr, mask.alpha, frame.position)
+                self.kernels.composite(frame.bgr, mask.alpha, background, out)
+        except Exception as error:
+            out.fill(0)
+            self._fault(f"{type(error).__name__}: {error}")
+        self.stages["composite"].add(time.perf_counter() - began)
+
+    def _fault(self, why: str) -> None:
+        self._faults += 1
+        if self._faults == 1:  # once: a fault per frame must not become a line per frame
+            log.error("frame %d is painted as background only: %s", self._frames, why)
+
+    # -- a new student -------------------------------------------------------------------------------------------
+
+    def swap(self, published: Published) -> None:
+        """Build and check a new student on the calling thread; the paint path adopts it between two frames.
+
+        At most two are alive: one that was never adopted, or is retired, is freed before the next is built.
+
+        Raises
+        ------
+        ModelError, CandidateRejected
+            The candidate cannot be loaded or is bad; the live student stays.
+        """
+        with self._swap_lock:
+            self._inbox.clear()
+            self._retired = None
+            try:
+                candidate = LiveStudent(published, self.backend, self.threads.paint)
+            except Exception:
+                self._rejected += 1
+                raise
+            self._inbox.append(candidate)
+
+    def _adopt(self) -> None:
+        if not self._inbox:
+            return
+        began = time.perf_counter()
+        try:
+            candidate = self._inbox.popleft()
+        except IndexError:  # a builder took it back in this moment; its successor comes
+            return
+        if candidate.alpha.shape != self._empty.shape:
+            self._empty = np.zeros_like(candidate.alpha)
+        self._retired, self._live = self._live, candidate
+        self._swaps += 1
+        self.swap_stall.add(time.perf_counter() - began)
+
+    # -- learning, and the end -----------------------------------------------------------------------------------
+
+    def _teach(self, bgr: np.ndarray, alpha: np.ndarray) -> None:
+        if self._lockstep:
+            self._learner.operate(bgr, alpha)  # type: ignore[union-attr]
+        else:
+            self._learner.tap.offer(bgr, alpha)  # type: ignore[union-attr]
+
+    @property
+    def stats(self) -> MaskerStats:
+        """What happened so far."""
+        learning = self._learner.stats if self._learner is not None else None
+        return MaskerStats(self._frames, self._faults, self._live.version, self._swaps, self._rejected, learning)
+
+    @property
+    def live(self) -> Any:
+        """The student that paints (engine.students.LiveStudent)."""
+        return self._live
+
+    def close(self) -> None:
+        """End the learner and the background; waits for a frame in flight. May be called twice."""
+        with self._frame_lock:
+            closed, self._closed = self._closed, True
+        if not closed:
+            if self._learner is not None:
+                self._learner.close()
+            self.background.close()
+
+    def __enter__(self) -> Masker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def upsample(alpha: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """`alpha` float32 (h, w) in [0, 1] at the size of `out`, bilinear with half-pixel centres.
+
+    `out` is float32 (H, W) in [0, 1], or uint8 (H, W) with 255 = person.
+    """
+    import cv2
+
+    if out.dtype == np.uint8:
+        alpha = np.rint(alpha * 255).astype(np.uint8)
+    return cv2.resize(alpha, out.shape[::-1], dst=out, interpolation=cv2.INTER_LINEAR)

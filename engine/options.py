@@ -1,0 +1,126 @@
+"""What `jm-engine` can be told: flags over environment (JM_*) over a TOML file over defaults. Runs nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from .errors import UsageError
+from .gate import MIN_AREA
+from .masker import SIZE, STUDENT
+
+PACES = ("live", "fast", "lockstep")
+
+
+class Options(BaseModel):
+    """The options of one run. A field's description is its help text; its name is its flag and its JM_ variable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: str = Field("0", description="camera number, file, folder of images, URL, - (raw BGR), or test://")
+    output: str | None = Field(None, description="window, a file (.mp4 .mkv .webm), camera[:DEVICE], - (raw), or null")
+    backend: str = Field("auto", description="what runs the student; see --list-backends")
+    teacher: str = Field("rvm", description="who teaches: rvm, or none")
+    background: str = Field("blur", description="a picture, a video, #rrggbb, blur[:STRENGTH], or none (transparent)")
+    student: str = Field(STUDENT, description="jitnet (the authors' channels) or jitnet-fig2 (the figure's)")
+    size: int = Field(SIZE, description="side of the student's input, pixels")
+    weights: str | None = Field(None, description="a .safetensors file made by jm-train; default: the shipped ones")
+    recipe: str = Field("default", description="how the student learns: default or paper")
+    threads: int | None = Field(None, ge=1, description="CPU budget, shared by painting and learning")
+    pace: Literal["live", "fast", "lockstep"] | None = Field(
+        None,
+        description="live keeps the source's clock; fast does not wait; lockstep runs one learning operation per frame, "
+        "so that a run is repeatable. Default: live for cameras, streams and windows, lockstep from file to file",
+    )
+    alpha: str | None = Field(None, description="also write the matte to this .mkv, lossless, one grey frame per frame")
+    report: str | None = Field(None, description="write a JSON report of the run to this file; see docs/report.md")
+    headless: bool = Field(False, description="no window: without --output, nothing is shown")
+    max_frames: int | None = Field(None, ge=1, description="stop after this many frames")
+    input_size: tuple[int, int] | None = Field(None, description="WxH of raw frames on standard input")
+    fps: float | None = Field(None, gt=0, description="frame rate of raw frames, images and test://")
+    loop: bool = Field(False, description="start a file again at its end")
+    min_area: float = Field(MIN_AREA, ge=0, lt=1, description="share of the frame below which nobody is painted")
+    seed: int = Field(0, description="of what is drawn while learning")
+
+    @field_validator("input_size", mode="before")
+    @classmethod
+    def _width_by_height(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            width, height = (int(side) for side in value.lower().split("x"))
+        except ValueError:
+            raise ValueError("expected WxH, for example 640x480") from None
+        if min(width, height) < 1:
+            raise ValueError("expected positive sides, for example 640x480")
+        return width, height
+
+
+def read_options(argv: list[str]) -> tuple[Options, argparse.Namespace]:
+    """The options of a command line, and what argparse saw (for --list-backends and -v).
+
+    Raises
+    ------
+    UsageError
+        A value that cannot be meant, from wherever it came; the message names the option and the value.
+    """
+    seen = _parser().parse_args(argv)
+    flags = {name: value for name, value in vars(seen).items() if name in Options.model_fields and value is not None}
+    merged = {**_from_file(seen.config), **_from_environment(), **flags}
+    try:
+        return Options(**merged), seen
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "options"
+        option = name.split(".")[0]
+        raise UsageError(
+            f"--{option.replace('_', '-')} is {merged.get(option)!r}: {first['msg'].removeprefix('Value error, ')}; "
+            "see jm-engine --help"
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "jm-engine",
+        description="Paint people over another background, with a student that learns while it paints.",
+        epilog="jm-engine models pull NAME|--all|--list fetches teachers and sample clips. Every option can also stand "
+        "in a TOML file (--config) or in the environment (JM_BACKGROUND=...). Exit codes: 0 ok, 1 runtime, 2 usage, "
+        "3 source lost, 4 backend unavailable, 5 model or checksum, 130 interrupted.",
+    )
+    short = {"input": ["-i"], "output": ["-o"]}
+    for name, field in Options.model_fields.items():
+        flags = [*short.get(name, []), f"--{name.replace('_', '-')}"]
+        if field.annotation is bool:
+            parser.add_argument(*flags, action="store_true", default=None, help=field.description)
+        else:
+            default = "" if field.default is None else f" (default: {field.default})"
+            metavar = "{" + ",".join(PACES) + "}" if name == "pace" else name.upper().replace("_", "-")
+            parser.add_argument(*flags, metavar=metavar, help=f"{field.description}{default}")
+    parser.add_argument("--config", metavar="FILE", help="TOML file with these options")
+    parser.add_argument("--list-backends", action="store_true", help="say which backends can be used here, and stop")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
+    return parser
+
+
+def _from_environment() -> dict[str, str]:
+    found = {name: os.environ.get(f"JM_{name.upper()}") for name in Options.model_fields}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _from_file(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the options in {path}: {error}; expected a TOML file") from error
+    table = {name.replace("-", "_"): value for name, value in table.items()}
+    unknown = sorted(table.keys() - Options.model_fields.keys())
+    if unknown:
+        raise UsageError(f"{path} has an unknown option {unknown[0]!r}; choose from {', '.join(Options.model_fields)}")
+    return table

@@ -1,0 +1,231 @@
+"""Figure 1's threads around a Masker: source -> paint -> output. The learner's thread belongs to the Masker.
+
+    source thread    reads frames                LatestSlot (live source) or LosslessSlot (file)
+    paint thread     masker.paint                canvases, taken from a fixed few and given back
+    calling thread   sinks, in order             so a window lives on the main thread, where some systems want it
+
+In lockstep there are no threads: read, paint, learn, write, one after the other, the same every time.
+Knows nothing about options or reports.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .contracts import Frame, Picture, Sink, Source
+from .masker import Masker
+from .slot import LatestSlot, LosslessSlot
+from .timing import Durations
+
+log = logging.getLogger("jit_masker")
+
+CANVASES = 4  # pictures between the paint path and the sinks: one painted, one waiting, one written, one spare
+
+
+@dataclass
+class Canvas:
+    """Buffers for one picture, reused."""
+
+    bgr: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 3), np.uint8))
+    alpha: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.uint8))
+    frame: Frame | None = None
+
+    def fit(self, frame: Frame, needs_alpha: bool) -> None:
+        if self.bgr.shape != frame.bgr.shape:
+            self.bgr = np.empty(frame.bgr.shape, np.uint8)
+            self.alpha = np.empty(frame.bgr.shape[:2] if needs_alpha else (0, 0), np.uint8)
+        self.frame = frame
+
+
+class Pipeline:
+    """Runs a source through a masker into sinks, once."""
+
+    def __init__(
+        self,
+        source: Source,
+        masker: Masker,
+        sinks: list[Sink],
+        *,
+        lockstep: bool = False,
+        straight: bool = False,
+        max_frames: int | None = None,
+        on_picture: Callable[[Pipeline], None] | None = None,
+    ):
+        """`straight`: pictures keep the frame's colours wherever alpha is not 0, for sinks that store alpha.
+        `on_picture` is called after each picture is written, on the calling thread."""
+        self.masker = masker
+        self.frames = 0  # written
+        self.elapsed = 0.0  # s
+        self.capture, self.output = Durations(), Durations()  # one frame's reading, one picture's writing
+        self.period = Durations()  # between two written pictures
+        self.latency = Durations()  # from capture to written
+        self._source, self._sinks, self._on_picture = source, sinks, on_picture
+        self._lockstep, self._max_frames = lockstep, max_frames
+        self._needs_alpha = straight or any(sink.needs_alpha for sink in sinks)
+        self._straight = straight
+        self._stopping = threading.Event()
+        self._error: BaseException | None = None
+        self._last_written: float | None = None
+        self._dropped_pictures = 0
+        self._incoming: LatestSlot[Frame] = LatestSlot() if source.live else LosslessSlot()
+
+    @property
+    def dropped(self) -> int:
+        """Frames of a live source that were never shown; files drop none."""
+        return self._incoming.dropped + self._dropped_pictures
+
+    def stop(self) -> None:
+        """End soon, finishing what is painted; from any thread or a signal handler."""
+        self._stopping.set()
+        self._source.close()
+
+    def run(self) -> None:
+        """Run to the end of the source, or until `stop`; then close source and sinks, whatever happened.
+
+        Raises
+        ------
+        SourceError, SinkError
+            Reading or writing failed. What was written before is complete.
+        """
+        began = time.perf_counter()
+        try:
+            if self._lockstep:
+                self._run_in_lockstep()
+            else:
+                self._run_in_threads()
+        finally:
+            self.elapsed = time.perf_counter() - began
+            self._source.close()
+            self._close_sinks()
+
+    def _close_sinks(self) -> None:
+        """Close every sink even if one of them fails; the first failure is raised if nothing else is under way."""
+        failures = []
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    # -- lockstep ------------------------------------------------------------------------------------------------
+
+    def _run_in_lockstep(self) -> None:
+        canvas = Canvas()
+        for frame in self._frames():
+            self._paint(frame, canvas)
+            self._write(canvas)
+            if self._done():
+                return
+
+    # -- threads -------------------------------------------------------------------------------------------------
+
+    def _run_in_threads(self) -> None:
+        lossy = self._source.live
+        painted: LatestSlot[Canvas] = LatestSlot() if lossy else LosslessSlot(CANVASES)
+        free: queue.SimpleQueue[Canvas] = queue.SimpleQueue()
+        for _ in range(CANVASES):
+            free.put(Canvas())
+        threads = [
+            threading.Thread(target=self._guarded, args=(self._read, self._incoming), name="source", daemon=True),
+            threading.Thread(
+                target=self._guarded, args=(lambda: self._paint_all(painted, free), painted), name="paint", daemon=True
+            ),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            while (canvas := painted.take()) is not None:
+                self._write(canvas)
+                free.put(canvas)
+                if self._done():
+                    break
+        finally:
+            self.stop()
+            self._incoming.close()
+            painted.close()
+            free.put(Canvas())  # a painter that waits for one goes on and sees the end
+            threads[1].join(timeout=5.0)  # the reader may be stuck in a driver: it is left behind
+        if lossy:
+            self._dropped_pictures = painted.dropped
+        if self._error is not None:
+            raise self._error
+
+    def _guarded(self, work: Callable[[], None], slot: LatestSlot) -> None:
+        """Run a thread's work; keep its error for the calling thread; tell the next thread that it is over."""
+        try:
+            work()
+        except BaseException as error:
+            self._error = self._error or error
+        finally:
+            slot.close()
+
+    def _read(self) -> None:
+        for frame in self._frames():
+            self._incoming.put(frame)
+
+    def _paint_all(self, painted: LatestSlot[Canvas], free: queue.SimpleQueue[Canvas]) -> None:
+        while (frame := self._incoming.take()) is not None:
+            canvas = free.get()
+            if painted.closed:
+                return
+            self._paint(frame, canvas)
+            displaced = painted.put(canvas)
+            if displaced is not None:
+                free.put(displaced)
+
+    # -- one frame -----------------------------------------------------------------------------------------------
+
+    def _frames(self) -> Iterator[Frame]:
+        """The source's frames, timed, until it ends or is stopped."""
+        iterator = iter(self._source)
+        while not self._stopping.is_set():
+            began = time.perf_counter()
+            frame = next(iterator, None)
+            if frame is None:
+                return
+            self.capture.add(time.perf_counter() - began)
+            yield frame
+
+    def _paint(self, frame: Frame, canvas: Canvas) -> None:
+        canvas.fit(frame, self._needs_alpha)
+        self.masker.paint(frame, canvas.bgr, canvas.alpha if self._needs_alpha else None)
+        if self._straight:
+            cut_out(frame.bgr, canvas.alpha, canvas.bgr)
+
+    def _write(self, canvas: Canvas) -> None:
+        frame = canvas.frame
+        assert frame is not None
+        alpha = canvas.alpha if self._needs_alpha else None
+        began = time.perf_counter()
+        picture = Picture(canvas.bgr, alpha, frame.index, frame.position)
+        for sink in self._sinks:
+            sink.write(picture)
+        now = time.perf_counter()
+        self.output.add(now - began)
+        self.latency.add(now - frame.captured_at)
+        if self._last_written is not None:
+            self.period.add(now - self._last_written)
+        self._last_written = now
+        self.frames += 1
+        if self._on_picture is not None:
+            self._on_picture(self)
+
+    def _done(self) -> bool:
+        enough = self._max_frames is not None and self.frames >= self._max_frames
+        unwanted = not all(sink.wanted for sink in self._sinks)
+        return enough or unwanted
+
+
+def cut_out(bgr: np.ndarray, alpha: np.ndarray, out: np.ndarray) -> None:
+    """Straight alpha: the frame's own colours where alpha is not 0, black elsewhere; the room is not in the file."""
+    np.copyto(out, bgr)
+    out[alpha == 0] = 0

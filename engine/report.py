@@ -1,0 +1,136 @@
+"""The JSON report of a run; every key stands in docs/report.md. Knows how to read a Pipeline, not how to run one."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import SinkError
+from .pipeline import Pipeline
+from .timing import Durations
+
+VERSIONS = ("jit-masker", "numpy", "numba", "onnxruntime", "opencv-python-headless", "opencv-python", "av", "torch")
+
+
+def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
+    """The report of a run that `ended` with "ok", "interrupted" or an error's text."""
+    masker = pipeline.masker
+    stats = masker.stats
+    return {
+        "ended": ended,
+        "frames": pipeline.frames,
+        "dropped": pipeline.dropped,
+        "faults": stats.faults,
+        "duration_s": round(pipeline.elapsed, 3),
+        "backend": {
+            "name": masker.live.backend.name,
+            "provider": masker.live.backend.provider,
+            "threads": masker.threads.paint,
+            "reason": masker.backend.reason,
+            "kernels": masker.kernels.name,
+        },
+        "student": {
+            "name": masker.student.student,
+            "size": list(masker.size),
+            "version": stats.version,
+            "parameters": masker.student.parameters,
+        },
+        "teacher": _teacher(stats.learning, masker.threads.learn),
+        "period_ms": pipeline.period.summary("p50", "p95", "p99"),
+        "latency_ms": pipeline.latency.summary("p50", "p95", "p99"),
+        "paint_path_ms": masker.paint_path.summary("p50", "p95", "p99"),
+        "stages_ms": {
+            name: durations.summary("p50", "p95")
+            for name, durations in {"capture": pipeline.capture, **masker.stages, "output": pipeline.output}.items()
+        },
+        "learning": _learning(stats, masker.swap_stall),
+        "memory_mb": {"peak": peak_memory_mb()},
+        "machine": {
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "versions": _versions(),
+        },
+    }
+
+
+def write(path: str | Path, report: dict[str, Any]) -> None:
+    """`report` as JSON at `path`, whole or not at all. SinkError where it cannot be written."""
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=1, allow_nan=False)
+            file.write("\n")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise SinkError(f"cannot write the report to {path}: {error.strerror}; choose another --report") from error
+
+
+def _teacher(learning: Any, threads: int) -> dict[str, Any]:
+    if learning is None:
+        return {"name": "none", "calls": 0, "failures": 0, "threads": 0, "ms": Durations(1).summary("p50", "p95")}
+    return {
+        "name": learning.teacher,
+        "calls": learning.calls,
+        "failures": learning.failures,
+        "threads": threads,
+        "ms": learning.teacher_ms.summary("p50", "p95"),
+    }
+
+
+def _learning(stats: Any, swap_stall: Durations) -> dict[str, Any]:
+    learning = stats.learning
+    curve = learning.curve if learning else []
+    scores = [score for _, score in curve]
+    return {
+        "steps": learning.steps if learning else 0,
+        "publishes": learning.publishes if learning else 0,
+        "swaps": stats.swaps,
+        "rejected": stats.rejected,
+        "died": learning.died if learning else None,
+        "publish_ms": (learning.publish_ms if learning else Durations(1)).summary("p50", "p95"),
+        "swap_stall_ms": swap_stall.summary("p50", "max"),
+        "iou_acc": {
+            "mean": round(float(np.mean(scores)), 4) if scores else None,
+            "last": round(scores[-1], 4) if scores else None,
+            "curve": [[frame, round(score, 4)] for frame, score in curve],
+        },
+    }
+
+
+def peak_memory_mb() -> float | None:
+    """Largest resident memory of this process so far, MB; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,116 @@
+"""Mailboxes between two threads. Know nothing about frames.
+
+    LatestSlot     one place, the newest item wins, losses are counted    live source -> paint
+    LosslessSlot   a few places, a full one makes the sender wait         file -> paint -> file
+    Tap            one place, filled only when the taker is hungry        paint -> learner
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+class LatestSlot(Generic[T]):
+    """One place between two threads: the newest item wins."""
+
+    def __init__(self) -> None:
+        self._items: deque[T] = deque(maxlen=1)
+        self._changed = threading.Condition()
+        self._closed = False
+        self.dropped = 0  # items that were replaced before anybody took them
+
+    def put(self, item: T) -> T | None:
+        """Leave `item`; never waits. Returns the item that it displaced, if any."""
+        with self._changed:
+            displaced = self._items.pop() if self._items else None
+            self.dropped += displaced is not None
+            if not self._closed:
+                self._items.append(item)
+            self._changed.notify_all()
+        return displaced
+
+    def take(self, timeout: float | None = None) -> T | None:
+        """The newest item, waiting for one; None when `timeout` seconds pass, or when closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed, timeout)
+            item = self._items.popleft() if self._items else None
+            self._changed.notify_all()
+        return item
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        """No more items will come; whoever waits goes on. What lies in the slot can still be taken."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class LosslessSlot(LatestSlot[T]):
+    """A few places between two threads: a full slot makes `put` wait, and nothing is lost."""
+
+    def __init__(self, places: int = 2) -> None:
+        super().__init__()
+        self._items = deque()
+        self._places = places
+
+    def put(self, item: T) -> T | None:
+        """Leave `item`, waiting for a place. Returns `item` itself when the slot is closed: it was not delivered."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._items) < self._places or self._closed)
+            if self._closed:
+                return item
+            self._items.append(item)
+            self._changed.notify_all()
+        return None
+
+
+class Tap:
+    """From the paint path to a slower taker, never the other way: `offer` copies only what the taker waits for.
+
+    While the taker works it is not hungry, offers return at once and are counted; so the one buffer is never written
+    while it is read. Nothing here can make the offering thread wait.
+    """
+
+    def __init__(self) -> None:
+        self._hungry = False
+        self._filled = threading.Event()
+        self._closed = False
+        self._bgr = np.empty((0, 0, 3), np.uint8)
+        self._alpha = np.empty((0, 0), np.float32)
+        self.skipped = 0  # offers nobody waited for
+
+    def offer(self, bgr: np.ndarray, alpha: np.ndarray) -> None:
+        """Copy a frame uint8 (H, W, 3) and the alpha float32 (h, w) painted for it, if the taker is hungry."""
+        if not self._hungry:
+            self.skipped += 1
+            return
+        if self._bgr.shape != bgr.shape:
+            self._bgr = np.empty_like(bgr, order="C")
+        if self._alpha.shape != alpha.shape:
+            self._alpha = np.empty_like(alpha)
+        np.copyto(self._bgr, bgr)
+        np.copyto(self._alpha, alpha)
+        self._hungry = False
+        self._filled.set()
+
+    def take(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Wait for the next frame; None once closed. The arrays are valid until the next `take`."""
+        self._filled.clear()
+        if not self._closed:  # looked at after the clear: a close from here on sets the event again
+            self._hungry = True
+            self._filled.wait()
+        return None if self._closed else (self._bgr, self._alpha)
+
+    def close(self) -> None:
+        self._closed = True
+        self._hungry = False
+        self._filled.set()

@@ -1,0 +1,1 @@
+"""The bridge: a trained student becomes something a backend can load. Needs onnx, never torch."""

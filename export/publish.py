@@ -1,0 +1,76 @@
+"""Weights -> Published: the graph is built once, then only the bytes of its initializers are replaced.
+
+Patching takes a few milliseconds where torch.onnx.export takes more than a hundred (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from engine.contracts import Probe, Published
+from engine.errors import ModelError, UsageError
+
+from .fold import fold
+from .graph import STUDENTS, build
+from .store import StudentWeights, load_weights, shipped
+
+# RGB, of pixels in [0, 1]; ImageNet's, as the authors
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+MIN_SIDE, MAX_SIDE = 64, 1024  # pixels of the student's input: below, its inmost layer is a pixel or two
+
+
+class Publisher:
+    """Turns the weights of one student, as they change, into one Published after another."""
+
+    def __init__(self, weights: StudentWeights, size: tuple[int, int] | None = None):
+        """Build the graph for `size` (h, w), or the size that the weights were trained at.
+
+        Raises
+        ------
+        ModelError
+            The weights are not those of the student they name.
+        """
+        self.student = weights.student
+        self.size = size or weights.size
+        self._model = build(weights.student, fold(weights.tensors), self.size)
+        self._version = -1
+
+    def publish(
+        self, tensors: dict[str, np.ndarray], probe: Probe | None = None, score: float | None = None
+    ) -> Published:
+        """The student with these weights (batch norm not folded), one version later. Versions count from 0."""
+        folded = fold(tensors)
+        for initializer in self._model.graph.initializer:
+            if initializer.name in folded:  # the others are sizes and scales
+                initializer.raw_data = folded[initializer.name].tobytes()
+        self._version += 1
+        return Published(self._version, self._model.SerializeToString(), MEAN, STD, probe, score)
+
+
+def first(weights: StudentWeights, size: tuple[int, int] | None = None) -> Published:
+    """`weights` as they are, version 0."""
+    return Publisher(weights, size).publish(dict(weights.tensors))
+
+
+def load_student(student: str, size: tuple[int, int], path: str | Path | None = None) -> StudentWeights:
+    """The weights in `path`, or those that come with the package, for `student`.
+
+    Raises
+    ------
+    UsageError
+        No student has this name, or the size is too small for one.
+    ModelError
+        The file is missing, is not a weights file, or is another student's.
+    """
+    if student not in STUDENTS:
+        raise UsageError(f"unknown student {student!r}; choose one of {', '.join(STUDENTS)}")
+    if min(size) < MIN_SIDE or max(size) > MAX_SIDE:
+        raise UsageError(f"size is {size[0]}x{size[1]}; expected sides from {MIN_SIDE} to {MAX_SIDE}")
+    weights = load_weights(path or shipped(student, size))
+    if weights.student != student:
+        raise ModelError(f"{path} holds weights of {weights.student!r}, not of {student!r}; choose --student to match")
+    return weights

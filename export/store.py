@@ -1,0 +1,100 @@
+"""A student's weights on disk: safetensors with a small header. Knows names and arrays, not networks.
+
+The header says what the weights are: `student` (a name in STUDENTS), `size` ("HxW"), and the facts of the model card
+(`data`, `steps`, `score`). Half precision on disk is float32 in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from engine.errors import ModelError
+
+SHIPPED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class StudentWeights:
+    """The weights of one student, batch norm not folded."""
+
+    student: str  # a name in export.graph.STUDENTS
+    size: tuple[int, int]  # (h, w) of the input it was trained at
+    tensors: Mapping[str, np.ndarray]  # float32, by the names of the state dict
+    card: Mapping[str, str] = field(default_factory=dict)  # data, steps, score …
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained; the statistics of batch norm are not."""
+        return sum(v.size for k, v in self.tensors.items() if not k.endswith(("running_mean", "running_var")))
+
+
+def shipped(student: str, size: tuple[int, int]) -> Path:
+    """Path of the weights that come with the package: those trained nearest to `size` (h, w).
+
+    Raises
+    ------
+    ModelError
+        There are none for this student; the message lists those that exist.
+    """
+    paths = {int(p.stem.rpartition("-")[2]): p for p in SHIPPED.glob(f"{student}-*.safetensors")
+             if p.stem.rpartition("-")[0] == student}  # fmt: skip
+    if not paths:
+        have = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.safetensors"))) or "none"
+        raise ModelError(
+            f"no weights come with the package for the student {student!r} (there are: {have}); "
+            "give a file with --weights, or train one with jm-train"
+        )
+    return paths[min(paths, key=lambda side: abs(side - max(size)))]
+
+
+def save_weights(path: str | Path, weights: StudentWeights, half: bool = True) -> None:
+    """Write to a temporary file beside `path`, then rename: a reader sees the old file or the new one."""
+    path = Path(path)
+    tensors = {}
+    for name, value in weights.tensors.items():
+        array = np.asarray(value, np.float32)
+        # the statistics of batch norm outgrow half precision's range and cost nothing
+        tensors[name] = np.ascontiguousarray(array.astype(np.float16) if half and ".norm." not in name else array)
+    header = {"student": weights.student, "size": f"{weights.size[0]}x{weights.size[1]}", **weights.card}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(save(tensors, header))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load_weights(path: str | Path) -> StudentWeights:
+    """Read what `save_weights` wrote; every tensor as float32.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, is no safetensors file, or its header does not name a student.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"no weights at {path}; expected a .safetensors file made by jm-train")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is not a weights file ({error}); expected .safetensors made by jm-train") from error
+    try:
+        student, (height, width) = header.pop("student"), map(int, header.pop("size").split("x"))
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path} does not say which student it is for; expected weights made by jm-train") from error
+    return StudentWeights(student, (height, width), tensors, header)

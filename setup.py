@@ -1,0 +1,59 @@
+"""The distribution jit-masker. Exact versions that were tried together stand in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.+?)"', (here / "engine/__init__.py").read_text(encoding="utf-8"))
+
+LEARN = ["torch>=2.6"]  # never a plain requirement: on Linux the index serves a build of several gigabytes with CUDA
+VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
+DEV = ["pytest>=8", "hypothesis>=6", "ruff>=0.9", "mypy>=1.11", "psutil>=5.9", "build>=1.2", "matplotlib>=3.8"]
+
+setup(
+    name="jit-masker",
+    version=version.group(1),
+    description="A virtual background that learns your room while you talk: JIT-Masker (arXiv 2006.06185) and beyond",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    # listed, not found: find_packages would ship tests/ and whatever lies around under a generic name
+    packages=[
+        "benchmarks",
+        "engine",
+        "engine.backends",
+        "export",
+        "kernels",
+        "training",
+        "training.teachers",
+    ],
+    package_data={"export": ["weights/*.safetensors", "weights/README.md"]},
+    install_requires=[
+        "numpy>=1.26",
+        "numba>=0.60",
+        "onnx>=1.16",
+        "onnxruntime>=1.18",
+        "opencv-python-headless>=4.9",
+        "av>=13",
+        "safetensors>=0.4",
+        "pydantic>=2.6",
+        "platformdirs>=4",
+        "filelock>=3.13",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "learn": LEARN,
+        "virtualcam": VIRTUALCAM,
+        "dev": LEARN + DEV,
+    },
+    entry_points={
+        "console_scripts": [
+            "jm-engine = engine.cli:main",
+            "jm-train = training.pretrain:main",
+            "jm-bench = benchmarks.cli:main",
+        ]
+    },
+)

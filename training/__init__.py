@@ -1,0 +1,1 @@
+"""Learning: the student, its teachers, and Algorithm 1. Needs torch."""

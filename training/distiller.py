@@ -1,0 +1,188 @@
+"""One operation per frame: label, step or rest; publishes. No thread, no clock that decides anything.
+
+The student here is the one that is exported: batch norm runs on the statistics that are folded, every published
+student carries a probe (an input and its logits in torch), and whoever adopts it compares.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.contracts import Probe, Published
+from engine.errors import CandidateRejected, ModelError, TeacherError
+from engine.timing import Durations
+from export.publish import MEAN, STD, Publisher
+from kernels import Kernels
+
+from .cuts import CutDetector
+from .recipe import Recipe
+from .schedule import Operation, Schedule
+from .score import iou_acc
+from .student import JITNet, tensors_of
+from .teachers import Teacher
+
+log = logging.getLogger("jit_masker")
+
+CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
+
+
+@dataclass(frozen=True)
+class Example:
+    """A frame with its label, as the student sees them."""
+
+    image: Tensor  # float32 (1, 3, h, w), normalised RGB
+    label: Tensor  # float32 (1, 1, h', w') in [0, 1], at the resolution of the logits
+
+
+class Distiller:
+    """Teaches one student. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        student: JITNet,
+        publisher: Publisher,
+        teacher: Teacher,
+        recipe: Recipe,
+        publish: Callable[[Published], None],
+        kernels: Kernels,
+        seed: int = 0,
+    ):
+        """`publish` adopts a student, or raises CandidateRejected."""
+        self.schedule = Schedule(recipe.schedule)
+        self.teacher_ms, self.publish_ms = Durations(), Durations()
+        self.calls = self.failures = self.steps = self.publishes = self.rejected = self.relapses = 0
+        self.curve: deque[tuple[int, float]] = deque(maxlen=CURVE_LENGTH)  # (frame, IoU-Acc as painted)
+        self._student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._publisher, self._teacher, self._recipe, self._publish = publisher, teacher, recipe, publish
+        self._kernels = kernels
+        self._random = random.Random(seed)
+        self._cut = CutDetector()
+        self._image = np.empty((1, 3, *publisher.size), np.float32)
+        self._newest: Example | None = None
+        self._replay: deque[Example] = deque(maxlen=recipe.replay)
+        self._frames = 0
+        # bfloat16 pays only where the CPU multiplies matrices in it; elsewhere it is slower than float32
+        self._bf16 = torch.cpu._is_amx_tile_supported()
+        self._freeze_or_follow()
+        self._publisher.publish(tensors_of(self._student))  # version 0: what the paint path has loaded already
+        self._good = self._snapshot()
+        self._optimizer = self._new_optimizer()
+
+    # -- one frame -----------------------------------------------------------------------------------------------
+
+    def operate(self, bgr: np.ndarray, painted: np.ndarray) -> Operation:
+        """Do one thing with this frame.
+
+        Parameters
+        ----------
+        bgr : uint8 (H, W, 3).
+        painted : float32 (h', w'), the alpha that this frame was painted with; what a label is scored against.
+        """
+        self._kernels.preprocess(bgr, MEAN, STD, self._image)
+        operation = self.schedule.next(self._cut(self._image))
+        if operation is Operation.TEACH:
+            self._teach(bgr, painted)
+        elif operation is Operation.STEP and self._newest is not None:
+            self._step()
+        self._frames += 1
+        return operation
+
+    def _teach(self, bgr: np.ndarray, painted: np.ndarray) -> None:
+        began = time.perf_counter()
+        self.calls += 1
+        try:
+            label = self._teacher(bgr)
+        except TeacherError as error:
+            self.failures += 1
+            if self.failures == 1:
+                log.warning("%s; the picture goes on with the student as it is", error)
+            return
+        self.teacher_ms.add(time.perf_counter() - began)
+        label = cv2.resize(label, painted.shape[::-1], interpolation=cv2.INTER_AREA)
+        score = iou_acc(label, painted)
+        self.curve.append((self._frames, score))
+        self.schedule.report(score)
+        if not self._recipe.soft_labels:
+            label = (label > 0.5).astype(np.float32)
+        if self._newest is not None:
+            self._replay.append(self._newest)
+        image = torch.from_numpy(self._image.copy()).contiguous(memory_format=torch.channels_last)
+        self._newest = Example(image, torch.from_numpy(label)[None, None])
+
+    def _step(self) -> None:
+        example = self._choose()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+            logits = self._student(example.image)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), example.label)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        self.steps += 1
+        if self.steps % self._recipe.publish_every == 0:
+            self._predict_and_publish()
+
+    def _choose(self) -> Example:
+        """The newest labelled frame every other time, one of the remembered ones in between."""
+        assert self._newest is not None
+        if self._replay and self.steps % 2:
+            return self._random.choice(self._replay)
+        return self._newest
+
+    def _predict_and_publish(self) -> None:
+        """Score the student on the newest label, and hand it over with what it answered."""
+        assert self._newest is not None
+        with torch.inference_mode():
+            self._student.eval()
+            logits = self._student(self._newest.image)
+            alpha = torch.sigmoid(logits)
+            self._freeze_or_follow()
+        score = iou_acc(self._newest.label[0, 0].numpy(), alpha[0, 0].numpy())
+        self.schedule.report(score)
+        probe = Probe(self._newest.image.contiguous().numpy(), logits.numpy())
+        began = time.perf_counter()
+        try:
+            self._publish(self._publisher.publish(tensors_of(self._student), probe, score))
+        except (CandidateRejected, ModelError) as error:
+            self._relapse(error)
+            return
+        self.publish_ms.add(time.perf_counter() - began)
+        self.publishes += 1
+        if self.publishes % 16 == 0:
+            self._good = self._snapshot()
+
+    # -- what is kept --------------------------------------------------------------------------------------------
+
+    def _relapse(self, error: Exception) -> None:
+        """A student that may not go live is not worth teaching on: back to the last good one."""
+        self.rejected += 1
+        if self.rejected == 1:
+            log.warning("%s; going back to an earlier student", error)
+        self._student.load_state_dict(self._good)
+        self._optimizer = self._new_optimizer()
+
+    def _snapshot(self) -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in self._student.state_dict().items()}
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        if self._recipe.optimizer == "sgd":
+            return torch.optim.SGD(self._student.parameters(), self._recipe.rate)
+        return torch.optim.Adam(self._student.parameters(), self._recipe.rate, fused=True)
+
+    def _freeze_or_follow(self) -> None:
+        """Batch norm on the statistics that are exported: frozen, or following with the recipe's momentum."""
+        self._student.train()
+        for module in self._student.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = self._recipe.norm_momentum or 0.0
+                module.train(self._recipe.norm_momentum is not None)

@@ -1,0 +1,142 @@
+"""The teacher's thread (Figure 1): takes frames from its tap, at low priority, and lets the Distiller do one thing
+with each. If it dies, the picture goes on with the last good student and the reason is in `stats`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.contracts import Published
+from engine.errors import BackendUnavailable
+from engine.slot import Tap
+from engine.timing import Durations
+from export.store import StudentWeights
+
+log = logging.getLogger("jit_masker")
+
+NICENESS = 10  # of the learner's threads, where the system has it: the picture goes first
+
+
+@dataclass(frozen=True)
+class LearningStats:
+    """A snapshot of the learner."""
+
+    teacher: str
+    calls: int  # of the teacher
+    failures: int  # calls without a usable label
+    steps: int
+    publishes: int  # students that went live
+    rejected: int  # students that did not
+    delta: int  # frames between labels now
+    curve: list[tuple[int, float]]  # (frame of the learner's count, IoU-Acc against the teacher, as painted)
+    teacher_ms: Durations
+    publish_ms: Durations
+    died: str | None  # why learning stopped
+
+
+class Learner:
+    """Owns the Distiller and its thread. `close()` may be called twice."""
+
+    def __init__(self, distiller, teacher_name: str, guard, threads: int, threaded: bool):
+        self.tap = Tap()
+        self._distiller, self._teacher_name, self._guard = distiller, teacher_name, guard
+        self._threads = threads
+        self._died: str | None = None
+        self._thread = threading.Thread(target=self._run, name="learner", daemon=True) if threaded else None
+        if self._thread is not None:
+            self._thread.start()
+
+    def operate(self, bgr: np.ndarray, alpha: np.ndarray) -> None:
+        """The one operation for this frame, on the calling thread. Never raises: learning stops instead."""
+        if self._died is not None:
+            return
+        try:
+            self._distiller.operate(bgr, alpha)
+        except Exception as error:
+            self._died = f"{type(error).__name__}: {error}"
+            log.exception("learning stopped; the picture goes on with the last good student")
+
+    def _run(self) -> None:
+        import torch
+
+        lower_priority()
+        torch.set_num_threads(self._threads)
+        while self._died is None and (taken := self.tap.take()) is not None:
+            self.operate(*taken)
+
+    @property
+    def stats(self) -> LearningStats:
+        d = self._distiller
+        return LearningStats(
+            self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.schedule.delta, list(d.curve),
+            d.teacher_ms, d.publish_ms, self._died,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Stop after the operation in flight; a teacher that hangs is left behind."""
+        self.tap.close()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=2.0)
+        self._guard.close()
+
+
+def lower_priority() -> None:
+    """Let the calling thread give way to the picture; without effect where threads have no niceness of their own."""
+    if sys.platform.startswith("linux"):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def start(
+    weights: StudentWeights,
+    size: tuple[int, int],
+    *,
+    teacher: str,
+    recipe: str,
+    publish: Callable[[Published], None],
+    threads: int,
+    seed: int,
+    threaded: bool,
+) -> Learner:
+    """A Learner for the student of `weights`, taught by `teacher`; running if `threaded`.
+
+    Raises
+    ------
+    UsageError
+        Unknown teacher or recipe.
+    BackendUnavailable
+        torch is not installed.
+    ModelError
+        The teacher's weights cannot be had.
+    """
+    from .recipe import recipe as recipe_named
+    from .teachers import load
+    from .teachers.guard import GuardedTeacher
+
+    chosen = recipe_named(recipe)
+    if importlib.util.find_spec("torch") is None:
+        raise BackendUnavailable(
+            'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
+        )
+    guard = GuardedTeacher(load(teacher, threads), on_thread=lower_priority if threaded else None)
+    import torch
+
+    import kernels
+    from export.publish import Publisher
+
+    from .distiller import Distiller
+    from .student import JITNet
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    student = JITNet(weights.student)
+    student.load_weights(weights.tensors)
+    distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed)
+    return Learner(distiller, teacher, guard, threads, threaded)

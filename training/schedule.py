@@ -1,0 +1,77 @@
+"""Algorithm 1 as a pure state machine: which one thing to do on this frame. No torch, no clock, no thread.
+
+The paper's listing, one branch per frame t, with a the last score:
+
+    if t mod δ = 0             label with the teacher; u ← u_max; score
+    else if a < a_thresh, u > 0    one update, predict, score; u ← u − 1
+    else if a < a_thresh, u = 0    δ ← max(δ_min, δ / 2)
+    else if a ≥ a_thresh, u > 0    δ ← min(δ_max, 2 δ); u ← 0
+
+Two additions, off in the paper's recipe: a cut starts the count again, so that the frame after it is labelled at once,
+and for a while labels come more often.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Operation(Enum):
+    TEACH = "teach"  # label this frame
+    STEP = "step"  # one update on what is labelled
+    REST = "rest"
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """Section 4.4's constants by default."""
+
+    u_max: int = 8  # updates per label
+    delta_min: int = 8  # frames between labels, at most often
+    delta_max: int = 64  # frames between labels, at most seldom
+    target: float = 0.9  # a_thresh, IoU-Acc from which updates stop; above 1: never
+    cut_delta: int = 0  # frames between labels after a cut; 0: cuts change nothing
+    cut_labels: int = 0  # how many labels come that often
+
+
+class Schedule:
+    """Call `next` once per frame; after TEACH and STEP, `report` the score."""
+
+    def __init__(self, options: ScheduleOptions = ScheduleOptions()):  # noqa: B008 (frozen)
+        self.options = options
+        self.delta = options.delta_min  # frames
+        self.updates_left = 0  # u
+        self.score = 0.0  # a
+        self._t = -1
+        self._hurried = 0  # labels still to come at cut_delta
+
+    def next(self, cut: bool = False) -> Operation:
+        """What to do on this frame. `cut`: it shows another scene than the frame before."""
+        o = self.options
+        self._t += 1
+        if cut and o.cut_delta:
+            self._t, self._hurried, self.delta = 0, o.cut_labels, o.cut_delta
+        if self._t % self.delta == 0:
+            self._count_hurried()
+            self.updates_left = o.u_max
+            return Operation.TEACH
+        if self.score < o.target:
+            if self.updates_left > 0:
+                self.updates_left -= 1
+                return Operation.STEP
+            self.delta = max(o.delta_min, self.delta // 2)
+        elif self.updates_left > 0:
+            self.delta = min(o.delta_max, 2 * self.delta)
+            self.updates_left = 0
+        return Operation.REST
+
+    def report(self, score: float) -> None:
+        """IoU-Acc of the student on the labelled frame, in [0, 1]."""
+        self.score = score
+
+    def _count_hurried(self) -> None:
+        if self._hurried:
+            self._hurried -= 1
+            if not self._hurried:
+                self._t, self.delta = 0, self.options.delta_min

@@ -1,0 +1,71 @@
+"""A deadline around any teacher. Knows nothing about learning.
+
+The teacher runs on a thread of its own, which nobody waits for longer than the deadline: a teacher that hangs costs
+its labels and nothing else.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from engine.errors import TeacherError
+
+from . import Teacher, checked
+
+DEADLINE = 5.0  # s; RVM needs 0.3 on one slow core
+
+
+class GuardedTeacher:
+    """Calls `teacher` on a daemon thread; every way to fail comes out as TeacherError."""
+
+    def __init__(self, teacher: Teacher, deadline: float = DEADLINE, on_thread: Callable[[], None] | None = None):
+        """`on_thread` is called once in the teacher's thread (to lower its priority)."""
+        self._teacher = teacher
+        self._deadline = deadline
+        self._questions: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._waiting = False  # a question is out that nobody waits for any more
+        self._thread = threading.Thread(target=self._serve, args=(on_thread,), name="teacher", daemon=True)
+        self._thread.start()
+
+    def __call__(self, bgr: np.ndarray) -> np.ndarray:
+        """The label; see `Teacher`.
+
+        Raises
+        ------
+        TeacherError
+            The teacher raised, is late, is still busy with a question it was late for, or answered nonsense.
+        """
+        if self._waiting:
+            try:
+                self._answers.get_nowait()  # it came back at last; its answer is about an old frame
+            except queue.Empty:
+                raise TeacherError("the teacher has not come back from an earlier frame yet") from None
+            self._waiting = False
+        self._questions.put(bgr.copy())  # a late teacher must not read a frame that has been overwritten
+        try:
+            answer = self._answers.get(timeout=self._deadline)
+        except queue.Empty:
+            self._waiting = True
+            raise TeacherError(f"the teacher did not answer within {self._deadline:g} s") from None
+        if isinstance(answer, Exception):
+            raise TeacherError(f"the teacher failed: {type(answer).__name__}: {answer}") from answer
+        return checked(answer)
+
+    def _serve(self, on_thread: Callable[[], None] | None) -> None:
+        if on_thread is not None:
+            on_thread()
+        while (bgr := self._questions.get()) is not None:
+            try:
+                self._answers.put(self._teacher(bgr))
+            except Exception as error:  # whatever a teacher raises, it becomes an answer
+                self._answers.put(error)
+
+    def close(self) -> None:
+        """Let the thread end after the question in flight. Does not wait for it."""
+        self._questions.put(None)
