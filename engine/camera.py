@@ -37,8 +37,8 @@ class Camera:
     """A live source. `device` is a number, or a path such as /dev/video2."""
 
     live = True
-    frames = None
-    sound = None
+    frames: int | None = None
+    sound: str | None = None
 
     def __init__(self, device: str, timeout: float = TIMEOUT, factory: Callable[[str], Capture] | None = None):
         self._device, self._timeout = device, timeout

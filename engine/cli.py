@@ -111,7 +111,7 @@ def run(options: Options, status: bool) -> int:
 
 
 def _run(pipeline: Pipeline, options: Options, report) -> int:
-    interrupted = []
+    interrupted: list[int] = []
 
     def stop(number: int, _: object) -> None:
         if interrupted:  # the second time, at once
@@ -150,7 +150,7 @@ class StatusLine:
         line = f"frame {pipeline.frames}  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
         if stats.learning is not None:
             curve = stats.learning.curve
-            score = f"{curve[-1][1]:.3f}" if curve else "–"
+            score = f"{curve[-1][1]:.3f}" if curve else "-"
             line += f"  IoU-Acc {score}  δ {stats.learning.delta}  version {stats.version}"
         print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
 

@@ -24,12 +24,12 @@ class MovingFigure:
     From frame `cut` on it is another person in another room; before frame `empty` nobody is there; 0: never.
     """
 
-    sound = None
+    sound: str | None = None
 
     def __init__(self, width=640, height=480, fps=25, frames=250, seed=0, live=0, cut=0, empty=0):
         self.size = (height, width)
         self.fps, self.live = float(fps), bool(live)
-        self.frames = None if live else frames
+        self.frames: int | None = None if live else frames
         self._limit, self._cut, self._empty = frames, cut, empty
         self._scenes = [_Scene(self.size, seed + 1000 * i) for i in range(2 if cut else 1)]
         self._closed = False

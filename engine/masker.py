@@ -31,6 +31,7 @@ from .timing import Durations
 log = logging.getLogger("jit_masker")
 
 STUDENT, SIZE = "jitnet", 240
+LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class Masker:
         self._retired: LiveStudent | None = None  # freed by the next builder: freeing a session takes time
         self._frames = self._faults = self._swaps = self._rejected = 0
         self._closed = False
+        self._began = time.perf_counter()
         first = resolve("export.publish:first")(self.student, self.size)
         self._live = LiveStudent(first, self.backend, self.threads.paint)
         self._empty = np.zeros_like(self._live.alpha)
@@ -126,17 +128,23 @@ class Masker:
 
     def __call__(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The picture of `frame`: uint8 (H, W, 3) BGR, in `out` if that is given, else a new array."""
-        picture = Frame(as_bgr(frame), self._frames, time.perf_counter(), 0.0)
-        out = np.empty(picture.bgr.shape, np.uint8) if out is None else out
-        self.paint(picture, out)
+        bgr = as_bgr(frame)
+        out = np.empty(bgr.shape, np.uint8) if out is None else out
+        self.paint(self._as_frame(bgr), out)
         return out
 
     def alpha(self, frame: np.ndarray) -> np.ndarray:
         """The matte of `frame`: float32 (H, W) in [0, 1], 1 = person, a new array; zeros where there is no mask."""
         bgr = as_bgr(frame)
         with self._frame_lock:
-            mask = self._mask(Frame(bgr, self._frames, time.perf_counter(), 0.0))
+            mask = self._mask(self._as_frame(bgr))
             return upsample(mask.alpha if mask else self._empty, np.empty(bgr.shape[:2], np.float32))
+
+    def _as_frame(self, bgr: np.ndarray) -> Frame:
+        """A frame that came without a time: now, or in lockstep one every 40 ms, so that a run is repeatable."""
+        now = time.perf_counter()
+        position = self._frames / LOCKSTEP_FPS if self._lockstep else now - self._began
+        return Frame(bgr, self._frames, now, position)
 
     def paint(self, frame: Frame, out: np.ndarray, matte: np.ndarray | None = None) -> None:
         """Paint `frame` into `out`, uint8 (H, W, 3), C-contiguous.
@@ -177,9 +185,11 @@ class Masker:
             self.stages["preprocess"].add(prepared - began)
             self.stages["student"].add(time.perf_counter() - prepared)
         except Exception as error:  # whatever it is, the room must not be seen
-            return self._fault(f"{type(error).__name__}: {error}")
+            self._fault(f"{type(error).__name__}: {error}")
+            return None
         if area is None:
-            return self._fault("the student answered NaN")
+            self._fault("the student answered NaN")
+            return None
         alpha = student.alpha if self._gate.admits(area) else self._empty
         return Mask(alpha, frame.index, student.version)
 

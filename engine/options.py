@@ -34,8 +34,8 @@ class Options(BaseModel):
     threads: int | None = Field(None, ge=1, description="CPU budget, shared by painting and learning")
     pace: Literal["live", "fast", "lockstep"] | None = Field(
         None,
-        description="live keeps the source's clock; fast does not wait; lockstep runs one learning operation per frame, "
-        "so that a run is repeatable. Default: live for cameras, streams and windows, lockstep from file to file",
+        description="live keeps the source's clock; fast does not wait; lockstep learns once per frame, so that a run "
+        "is repeatable. Default: live for cameras, streams and windows, lockstep from file to file",
     )
     alpha: str | None = Field(None, description="also write the matte to this .mkv, lossless, one grey frame per frame")
     report: str | None = Field(None, description="write a JSON report of the run to this file; see docs/report.md")

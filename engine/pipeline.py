@@ -58,7 +58,7 @@ class Pipeline:
         max_frames: int | None = None,
         on_picture: Callable[[Pipeline], None] | None = None,
     ):
-        """`straight`: pictures keep the frame's colours wherever alpha is not 0, for sinks that store alpha.
+        """`straight`: pictures are the frames themselves, for sinks that store alpha beside them.
         `on_picture` is called after each picture is written, on the calling thread."""
         self.masker = masker
         self.frames = 0  # written
@@ -199,7 +199,7 @@ class Pipeline:
         canvas.fit(frame, self._needs_alpha)
         self.masker.paint(frame, canvas.bgr, canvas.alpha if self._needs_alpha else None)
         if self._straight:
-            cut_out(frame.bgr, canvas.alpha, canvas.bgr)
+            np.copyto(canvas.bgr, frame.bgr)  # the sink blackens what alpha hides
 
     def _write(self, canvas: Canvas) -> None:
         frame = canvas.frame
@@ -223,9 +223,3 @@ class Pipeline:
         enough = self._max_frames is not None and self.frames >= self._max_frames
         unwanted = not all(sink.wanted for sink in self._sinks)
         return enough or unwanted
-
-
-def cut_out(bgr: np.ndarray, alpha: np.ndarray, out: np.ndarray) -> None:
-    """Straight alpha: the frame's own colours where alpha is not 0, black elsewhere; the room is not in the file."""
-    np.copyto(out, bgr)
-    out[alpha == 0] = 0

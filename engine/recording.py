@@ -241,7 +241,6 @@ class Recording:
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
-            packet.duration = max(1, round(1 / self._rate / packet.time_base))
             if self._sound is not None:
                 self._sound.copy_until(float(packet.dts * packet.time_base), self._output)
             self._output.mux(packet)

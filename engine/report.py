@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,10 @@ def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
         "learning": _learning(stats, masker.swap_stall),
         "memory_mb": {"peak": peak_memory_mb()},
         "machine": {
-            "cpu": _cpu(),
+            "cpu": processor(),
             "cores": os.cpu_count(),
             "python": platform.python_version(),
-            "versions": _versions(),
+            "versions": installed_versions(VERSIONS),
         },
     }
 
@@ -118,7 +119,8 @@ def peak_memory_mb() -> float | None:
     return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """The processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -126,9 +128,10 @@ def _cpu() -> str:
         return platform.processor() or platform.machine()
 
 
-def _versions() -> dict[str, str]:
+def installed_versions(names: Sequence[str]) -> dict[str, str]:
+    """Version of each distribution in `names` that is installed."""
     found = {}
-    for name in VERSIONS:
+    for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -1,8 +1,8 @@
 """Mailboxes between two threads. Know nothing about frames.
 
-    LatestSlot     one place, the newest item wins, losses are counted    live source -> paint
-    LosslessSlot   a few places, a full one makes the sender wait         file -> paint -> file
-    Tap            one place, filled only when the taker is hungry        paint -> learner
+LatestSlot     one place, the newest item wins, losses are counted    live source -> paint
+LosslessSlot   a few places, a full one makes the sender wait         file -> paint -> file
+Tap            one place, filled only when the taker is hungry        paint -> learner
 """
 
 from __future__ import annotations

@@ -64,7 +64,9 @@ def open_source(
     if path.is_dir():
         return Images(_images_in(path), fps or FALLBACK_FPS, loop)
     if not path.is_file():
-        raise SourceError(f"no file {spec}; expected a camera's number, a file, a folder of images, a URL, - or test://")
+        raise SourceError(
+            f"no file {spec}; expected a camera's number, a file, a folder of images, a URL, - or test://"
+        )
     if path.suffix.lower() in IMAGES:
         return Images([path], fps or FALLBACK_FPS, loop)
     return Video(spec, loop=loop)
@@ -121,8 +123,11 @@ class Video:
             raise SourceError(f"{self._spec} ended; check that the stream is still being sent")
 
     def _decoded(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Pictures with their position (s) from the first; skips what cannot be decoded and says how much."""
-        stream, first, bad, good = self._container.streams.video[0], None, 0, 0
+        """Pictures with their position (s) from the start of the stream, which sound is counted from too; skips what
+        cannot be decoded and says how much."""
+        stream, bad, good = self._container.streams.video[0], 0, 0
+        begin = stream.start_time if stream.start_time is not None and not self.live else None
+        first = None if begin is None else float(begin * stream.time_base)
         packets = self._container.demux(stream)
         while not self._closed:
             try:
@@ -164,12 +169,12 @@ def _upright(picture: Any) -> np.ndarray:
 class Images:
     """Image files, one frame each; sizes may differ. Looped, a single image is a live source at `fps`."""
 
-    sound = None
+    sound: str | None = None
 
     def __init__(self, paths: list[Path], fps: float, loop: bool = False):
         self._paths, self._loop = paths, loop
         self.fps, self.live = fps, False
-        self.frames = None if loop else len(paths)
+        self.frames: int | None = None if loop else len(paths)
         self._closed = False
         self._read(paths[0])
 
@@ -204,8 +209,8 @@ class RawFrames:
     """BGR24 frames, one after the other, from a pipe."""
 
     live = False
-    frames = None
-    sound = None
+    frames: int | None = None
+    sound: str | None = None
 
     def __init__(self, size: tuple[int, int] | None, fps: float, stream: BinaryIO | None = None):
         if size is None:

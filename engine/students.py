@@ -9,6 +9,7 @@ from .contracts import Published
 from .errors import CandidateRejected, ModelError
 
 MAX_LOGIT = 1e4  # a larger one is a fault, not a confident student
+LEVELS = (0.1, 0.9)  # of the sigmoid; symmetric, so that 0.5 stays where it is
 PROBE_TOLERANCE = 0.01  # of alpha, largest difference; float32 runtimes agree to 1e-5
 
 
@@ -60,7 +61,10 @@ class LiveStudent:
 
 
 def to_alpha(logits: np.ndarray, out: np.ndarray) -> float | None:
-    """Sigmoid of `logits` into `out`, both float32 (h, w). Allocates nothing.
+    """Sigmoid of `logits`, stretched so that LEVELS become 0 and 1, into `out`; both float32 (h, w).
+
+    A student that is a little unsure must neither let the room shine through nor make the person translucent.
+    Allocates nothing.
 
     Returns
     -------
@@ -74,4 +78,7 @@ def to_alpha(logits: np.ndarray, out: np.ndarray) -> float | None:
     np.exp(out, out=out)
     out += 1
     np.reciprocal(out, out=out)
+    out -= LEVELS[0]
+    out *= 1 / (LEVELS[1] - LEVELS[0])
+    np.clip(out, 0, 1, out=out)
     return float(out.mean())

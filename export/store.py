@@ -90,7 +90,8 @@ def load_weights(path: str | Path) -> StudentWeights:
     try:
         with safe_open(path, framework="numpy") as file:
             header = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}
+            names = file.keys()  # no mapping: it has keys but cannot be iterated
+            tensors = {name: file.get_tensor(name).astype(np.float32) for name in names}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is not a weights file ({error}); expected .safetensors made by jm-train") from error
     try:

@@ -31,9 +31,7 @@ class Preprocess(Protocol):
 class Composite(Protocol):
     """See `kernels.reference.composite`."""
 
-    def __call__(
-        self, bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray
-    ) -> np.ndarray: ...
+    def __call__(self, bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)

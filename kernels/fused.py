@@ -11,6 +11,7 @@ Serial on purpose: `parallel=True` from two Python threads kills the process on 
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 from numba import njit, uint8, uint16, uint32
@@ -21,7 +22,7 @@ WEIGHT_BITS = 8  # a weighted sum of two bytes is at most 255 * 256, and fits 16
 ONE = 1 << WEIGHT_BITS
 BACKGROUND, MIXED, PERSON = 0, 1, 2  # what a span of the mask is
 
-OPTIONS = {"nogil": True, "cache": True, "boundscheck": False, "error_model": "numpy", "fastmath": True}
+kernel: Any = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy", fastmath=True)
 
 
 def _axis(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -119,20 +120,20 @@ def _rows(bgr: np.ndarray, scratch: np.ndarray) -> np.ndarray:
     return bgr.reshape(bgr.shape[0], -1)
 
 
-def _affine(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[np.float32, ...]:
-    """Scale and shift per RGB channel that take a fixed-point sample to (x / 255 - mean) / std."""
+def _affine(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[tuple, tuple]:
+    """Scale and shift per RGB channel, float32, that take a fixed-point sample to (x / 255 - mean) / std."""
     scale = tuple(np.float32(1 / (255 * s * ONE * ONE)) for s in std)
-    return scale + tuple(np.float32(-m / s) for m, s in zip(mean, std, strict=True))
+    return scale, tuple(np.float32(-m / s) for m, s in zip(mean, std, strict=True))
 
 
-@njit(**OPTIONS)
+@kernel
 def _mix_rows(row, upper, lower, upper_weight, lower_weight):
     for i in range(upper.shape[0]):
         row[i] = uint16(uint16(upper[i]) * upper_weight) + uint16(uint16(lower[i]) * lower_weight)
 
 
-@njit(**OPTIONS)
-def _gather(red, green, blue, row, left_byte, weight, scale_r, scale_g, scale_b, shift_r, shift_g, shift_b):
+@kernel
+def _gather(red, green, blue, row, left_byte, weight, scale, shift):
     for i in range(red.shape[0]):
         at = uint32(left_byte[i])
         right = np.int32(weight[i])
@@ -140,25 +141,20 @@ def _gather(red, green, blue, row, left_byte, weight, scale_r, scale_g, scale_b,
         b = np.int32(row[at]) * left + np.int32(row[at + uint32(3)]) * right
         g = np.int32(row[at + uint32(1)]) * left + np.int32(row[at + uint32(4)]) * right
         r = np.int32(row[at + uint32(2)]) * left + np.int32(row[at + uint32(5)]) * right
-        red[i] = np.float32(r) * scale_r + shift_r
-        green[i] = np.float32(g) * scale_g + shift_g
-        blue[i] = np.float32(b) * scale_b + shift_b
+        red[i] = np.float32(r) * scale[0] + shift[0]
+        green[i] = np.float32(g) * scale[1] + shift[1]
+        blue[i] = np.float32(b) * scale[2] + shift[2]
 
 
-@njit(**OPTIONS)
-def _resample(
-    rows, out, top, bottom, row_weight, left_byte, column_weight, row, scale_r, scale_g, scale_b, shift_r, shift_g, shift_b
-):  # fmt: skip
+@kernel
+def _resample(rows, out, top, bottom, row_weight, left_byte, column_weight, row, scale, shift):
     for j in range(out.shape[1]):
         lower = uint16(row_weight[j])
         _mix_rows(row[: rows.shape[1]], rows[top[j]], rows[bottom[j]], uint16(uint16(ONE) - lower), lower)
-        _gather(
-            out[0, j], out[1, j], out[2, j], row, left_byte, column_weight, scale_r, scale_g, scale_b, shift_r,
-            shift_g, shift_b,
-        )  # fmt: skip
+        _gather(out[0, j], out[1, j], out[2, j], row, left_byte, column_weight, scale, shift)
 
 
-@njit(**OPTIONS)
+@kernel
 def _quantise(alpha, mask):
     """float [0, 1] -> uint8, the last column written twice."""
     width = alpha.shape[1]
@@ -169,13 +165,13 @@ def _quantise(alpha, mask):
         mask[j, width] = mask[j, width - 1]
 
 
-@njit(**OPTIONS)
+@kernel
 def _copy(out, source):
     for i in range(out.shape[0]):
         out[i] = source[i]
 
 
-@njit(**OPTIONS)
+@kernel
 def _classify(kind, upper, lower):
     """What each cell between two mask rows is: all four corners 0, all four 255, or mixed."""
     upper_right, lower_right = upper[1:], lower[1:]
@@ -185,21 +181,21 @@ def _classify(kind, upper, lower):
         kind[k] = uint8(uint8(most != 0) + uint8(least == 255))
 
 
-@njit(**OPTIONS)
+@kernel
 def _widen(out, mask_row, left, weight, first, last):
     """Pixels first:last of a mask row, interpolated along x, each written to its three bytes."""
     for i in range(first, last):
         at = uint32(left[uint32(i)])
         right = np.int32(weight[uint32(i)])
-        value = np.int32(mask_row[at]) * (ONE - right) + np.int32(mask_row[at + uint32(1)]) * right
-        value = uint8((value + ONE // 2) >> WEIGHT_BITS)
+        both = np.int32(mask_row[at]) * (ONE - right) + np.int32(mask_row[at + uint32(1)]) * right
+        value = uint8((both + ONE // 2) >> WEIGHT_BITS)
         byte = uint32(3) * uint32(i)
         out[byte] = value
         out[byte + uint32(1)] = value
         out[byte + uint32(2)] = value
 
 
-@njit(**OPTIONS)
+@kernel
 def _blend(out, person, background, upper, lower, upper_weight, lower_weight):
     for i in range(out.shape[0]):
         mixed = uint16(uint16(uint16(upper[i]) * upper_weight) + uint16(uint16(lower[i]) * lower_weight))
@@ -210,7 +206,7 @@ def _blend(out, person, background, upper, lower, upper_weight, lower_weight):
         out[i] = uint8(uint16(both + uint16(both >> uint16(8))) >> uint16(8))  # = rint(both / 255)
 
 
-@njit(**OPTIONS)
+@kernel
 def _blend_spans(
     person, background, out, in_place, mask, top, bottom, row_weight, left, column_weight, edge, kind, upper, lower
 ):

@@ -219,6 +219,14 @@ def test_a_mask_at_the_students_resolution_leaves_no_halo():
     assert red_cast(open_background("blur").picture(bgr, student, 0.0), alpha) <= 3
 
 
+def test_thin_parts_of_the_person_leave_no_halo():
+    alpha = np.zeros((240, 320), np.float32)
+    alpha[:, 100:300:40] = alpha[:, 101:300:40] = alpha[:, 102:300:40] = 1  # a hand: five fingers of three pixels
+    bgr = frame_of((240, 320), (128, 128, 128))
+    bgr[alpha > 0] = (20, 20, 240)
+    assert red_cast(open_background("blur").picture(bgr, alpha, 0.0), alpha) <= 3
+
+
 def test_blur_keeps_the_colour_of_an_even_room():
     blurred = open_background("blur").picture(frame_of((61, 37), (10, 100, 201)), np.zeros((8, 8), np.float32), 0.0)
     assert np.abs(blurred.astype(int) - (10, 100, 201)).max() <= 1
@@ -406,6 +414,18 @@ class StuckReel:
 
     def close(self):
         self.reel.close()
+
+
+@pytest.mark.parametrize(("seconds", "first_due"), [([0.0, 0.45], 0.4), ([0.0, 1.0, 2.0, 3.0], 0.6)])
+def test_a_late_decoder_leaves_frames_out_but_never_all(seconds, first_due, film):
+    background = LiveVideo(film)
+    stuck = background._reel = StuckReel(background._reel)
+    for position in seconds:
+        shown_at(background, position)
+    stuck.released.set()
+    assert until(lambda: background._ready)
+    assert background._ready[0][0] == pytest.approx(first_due)
+    background.close()
 
 
 def test_a_live_picture_does_not_wait_for_a_stuck_decoder(film):

@@ -109,7 +109,7 @@ def test_a_file_that_is_not_weights_is_refused(tmp_path):
 
 
 def test_missing_weights_say_where_to_get_some(tmp_path):
-    with pytest.raises(ModelError, match="no weights at .*jm-train"):
+    with pytest.raises(ModelError, match=r"no weights at .*jm-train"):
         load_weights(tmp_path / "none.safetensors")
 
 

@@ -395,6 +395,14 @@ def test_sound_and_pictures_stay_together(suffix, tmp_path):
     assert apart(path) == pytest.approx(apart(voice), abs=0.002)
 
 
+def test_sound_that_begins_before_its_pictures_does_not_move_them_in_mp4(tmp_path):
+    voice = write_sound(tmp_path / "voice.mp4")
+    path = tmp_path / "out.mp4"
+    write_all(open_sink(str(path), fps=25, sound=voice), [make_picture(i) for i in range(50)])
+    assert sound_packets(voice)[0][0] < 0  # the priming of AAC
+    assert [time for time, _ in decoded(path)] == pytest.approx([i / 25 for i in range(50)], abs=0.001)
+
+
 def test_sound_is_counted_from_the_first_picture_of_its_file(tmp_path):
     voice = write_sound(tmp_path / "voice.mkv", "libopus", video_from=0.4)
     path = tmp_path / "out.mkv"

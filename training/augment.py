@@ -1,6 +1,8 @@
-"""Webcam-like variation of a person with a mask: framing, light, another room. NumPy and OpenCV; seeded by the caller."""
+"""Webcam-like variation of a person with a mask: framing, light, another room. Seeded by the caller."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,8 +25,8 @@ def _place(pair: Pair, aspect: float, rng: np.random.Generator) -> tuple[np.ndar
     if rng.random() < 0.5:
         matrix = matrix @ np.array([[-1, 0, w], [0, 1, 0], [0, 0, 1.0]])
     centre = matrix @ (w / 2, h / 2, 1)
-    target = np.array([canvas_w / 2, canvas_h / 2]) + rng.uniform(-0.18, 0.18, 2) * (canvas_w, canvas_h)
-    matrix[:, 2] += target - centre
+    target = (0.5 + rng.uniform(-0.18, 0.18, 2)) * (canvas_w, canvas_h)
+    matrix[:, 2] = matrix[:, 2] + target - centre
     return matrix, (canvas_w, canvas_h)
 
 
@@ -38,15 +40,15 @@ def _cover(image: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -
     return crop[:, ::-1].copy() if rng.random() < 0.5 else crop
 
 
-def _light(bgr: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _light(bgr: np.ndarray, rng: np.random.Generator) -> Any:
     """Exposure, contrast, colour temperature, low light with noise, blur, JPEG."""
     x = bgr.astype(np.float32) / 255
     x = np.power(x, np.exp(rng.normal(0, 0.3)), dtype=np.float32)
     x = (x - 0.5) * np.float32(np.exp(rng.normal(0, 0.15))) + 0.5
     x *= np.exp(rng.normal(0, 0.08, 3)).astype(np.float32) * np.float32(np.exp(rng.normal(0, 0.2)))
     if rng.random() < 0.3:
-        x += rng.normal(0, rng.uniform(0.01, 0.06), x.shape[:2] + (1,)).astype(np.float32)
-    out = np.clip(x * 255, 0, 255).astype(np.uint8)
+        x += rng.normal(0, rng.uniform(0.01, 0.06), (*x.shape[:2], 1)).astype(np.float32)
+    out: Any = np.clip(x * 255, 0, 255).astype(np.uint8)
     if rng.random() < 0.25:
         out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.8))
     if rng.random() < 0.3:

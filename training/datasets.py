@@ -49,7 +49,8 @@ def load_pairs(folder: str | Path) -> list[Pair]:
 
 def load_images(folder: str | Path) -> list[np.ndarray]:
     """Every image of `folder` as uint8 BGR: backgrounds without people."""
-    images = [cv2.imread(str(p), cv2.IMREAD_COLOR) for p in images_in(Path(folder))]
-    if not images or any(image is None for image in images):
-        raise UsageError(f"{folder} holds no readable images; expected a folder of pictures without people")
+    read = [cv2.imread(str(p), cv2.IMREAD_COLOR) for p in images_in(Path(folder))]
+    images = [image for image in read if image is not None]
+    if not images or len(images) < len(read):
+        raise UsageError(f"{folder} holds no images, or one that cannot be read; expected pictures without people")
     return images

@@ -26,7 +26,7 @@ from .student import VARIANTS, JITNet, tensors_of
 def to_image(bgr: np.ndarray) -> np.ndarray:
     """uint8 (h, w, 3) BGR -> float32 (3, h, w) normalised RGB."""
     rgb = bgr[..., ::-1].astype(np.float32) / 255
-    return np.ascontiguousarray(((rgb - np.float32(MEAN)) / np.float32(STD)).transpose(2, 0, 1))
+    return np.ascontiguousarray(((rgb - np.array(MEAN, np.float32)) / np.array(STD, np.float32)).transpose(2, 0, 1))
 
 
 def batches(
@@ -43,7 +43,7 @@ def batches(
 
 def bce(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean binary cross entropy at the resolution of the logits; `labels` are area-averaged to it (soft)."""
-    return F.binary_cross_entropy_with_logits(logits, F.adaptive_avg_pool2d(labels, logits.shape[-2:]))
+    return F.binary_cross_entropy_with_logits(logits, F.adaptive_avg_pool2d(labels, (logits.shape[2], logits.shape[3])))
 
 
 @torch.no_grad()

@@ -38,7 +38,7 @@ class ScheduleOptions:
 class Schedule:
     """Call `next` once per frame; after TEACH and STEP, `report` the score."""
 
-    def __init__(self, options: ScheduleOptions = ScheduleOptions()):  # noqa: B008 (frozen)
+    def __init__(self, options: ScheduleOptions = ScheduleOptions()):
         self.options = options
         self.delta = options.delta_min  # frames
         self.updates_left = 0  # u

@@ -1,0 +1,1 @@
+"""jm-bench: measure. A table for people, the last line JSON for programs."""

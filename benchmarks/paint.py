@@ -1,0 +1,70 @@
+"""jm-bench paint: the paint path, stage by stage, against the same steps done the authors' way."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import torch
+
+from engine import Masker
+from engine.contracts import Frame
+from engine.figure import MovingFigure
+from engine.sources import open_source
+from engine.students import to_alpha
+from export.publish import load_student
+from training.student import JITNet
+
+from . import authors_way
+from .machine import finish, show, side_by_side
+
+
+def main(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    bgr = frame_of(args.clip, args.height)
+    masker = Masker("ort-cpu", None, "#204060", size=args.size, threads=args.threads)
+    kernels, student = masker.kernels, masker.live
+    weights = load_student("jitnet", masker.size)
+    eager = JITNet()
+    eager.load_weights(weights.tensors)
+    eager.eval()
+    background = np.full_like(bgr, 90)
+    out = np.empty_like(bgr)
+    frame = Frame(bgr, 0, 0.0, 0.0)
+    masker.paint(frame, out)
+    alpha, mixed = student.alpha.copy(), np.full_like(student.alpha, 0.5)
+    image = authors_way.preprocess(bgr, masker.size)
+
+    def authors() -> None:
+        matte = authors_way.predict(eager, authors_way.preprocess(bgr, masker.size))
+        authors_way.composite(bgr, matte, background)
+
+    full = authors_way.predict(eager, image)
+    ms = side_by_side(
+        {
+            "paint path": lambda: masker.paint(frame, out),
+            "preprocess": lambda: kernels.preprocess(bgr, student.mean, student.std, student.backend.image),
+            "student": lambda: to_alpha(student.backend.run()[0, 0], student.alpha),
+            "composite": lambda: kernels.composite(bgr, alpha, background, out),
+            "composite, all mixed": lambda: kernels.composite(bgr, mixed, background, out),
+            "copy floor": lambda: np.copyto(out, bgr),
+            "authors: paint path": authors,
+            "authors: preprocess": lambda: authors_way.preprocess(bgr, masker.size),
+            "authors: student": lambda: authors_way.predict(eager, image),
+            "authors: composite": lambda: authors_way.composite(bgr, full, background),
+        },
+        args.repeats,
+    )
+    masker.close()
+    ratio = ms["authors: paint path"]["p50"] / ms["paint path"]["p50"]
+    title = f"Paint path, {bgr.shape[1]}x{bgr.shape[0]}, student {args.size}, {args.threads} thread(s), learning off"
+    show(title, ("step", "p50 ms", "p95 ms"), [(name, m["p50"], m["p95"]) for name, m in ms.items()])
+    print(f"\nthe authors' way takes {ratio:.1f} times as long")
+    finish({"bench": "paint", "ms": ms, "ratio": round(ratio, 2)})
+
+
+def frame_of(clip: str | None, height: int) -> np.ndarray:
+    """A frame in the middle of `clip`, or of the synthetic figure at `height`."""
+    if clip is None:
+        return MovingFigure(width=height * 4 // 3 // 2 * 2, height=height).picture(40)
+    return next(frame.bgr for frame in open_source(clip) if frame.index == 40)

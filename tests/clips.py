@@ -1,0 +1,41 @@
+"""Clips that tests make for themselves."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from engine.figure import MovingFigure
+
+
+def write_clip(path, pictures, fps=25, codec="libx264", sound=False):
+    """Encode uint8 BGR pictures; `sound` adds a tone as AAC. Returns `path` as text."""
+    pictures = list(pictures)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        audio = container.add_stream("aac", rate=48000, layout="mono") if sound else None
+        for bgr in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(bgr, format="bgr24")))
+        container.mux(stream.encode())
+        if audio is not None:
+            for start in range(0, int(48000 * len(pictures) / fps), 1024):
+                tone = np.sin(2 * np.pi * 440 * (start + np.arange(1024)) / 48000).astype(np.float32)[None]
+                frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+                container.mux(audio.encode(frame))
+            container.mux(audio.encode())
+    return str(path)
+
+
+def figure_clip(path, frames=20, sound=False, **options):
+    """A MovingFigure as a file."""
+    figure = MovingFigure(**{"width": 320, "height": 240, **options})
+    return write_clip(path, (figure.picture(i) for i in range(frames)), sound=sound)
+
+
+def read_clip(path):
+    """Every picture of a video, uint8 BGR."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]

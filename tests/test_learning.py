@@ -1,0 +1,271 @@
+"""The teacher's side: labels, steps, publishing, and everything a teacher can do wrong."""
+
+import numpy as np
+import pytest
+import torch
+
+import kernels
+from engine import Masker
+from engine.backends import load
+from engine.errors import TeacherError, UsageError
+from engine.figure import MovingFigure
+from engine.students import LiveStudent, to_alpha
+from export.publish import MEAN, STD, Publisher, first, load_student
+from tests.fakes import CollectingMasker, FigureTeacher, HangingTeacher, NonsenseTeacher, RaisingTeacher
+from training.cuts import CutDetector
+from training.distiller import Distiller
+from training.learner import Learner
+from training.recipe import RECIPES, recipe
+from training.score import iou, iou_acc
+from training.student import JITNet
+from training.teachers import TEACHERS, checked
+from training.teachers import load as load_teacher
+from training.teachers.guard import GuardedTeacher
+
+KERNELS = kernels.load()
+
+
+def make_distiller(teacher, publish, name="default"):
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    weights = load_student("jitnet", (240, 240))
+    student = JITNet()
+    student.load_weights(weights.tensors)
+    return Distiller(student, Publisher(weights), teacher, RECIPES[name], publish, KERNELS), student, weights
+
+
+def teach(figure, frames, name="default"):
+    """Lockstep by hand: paint with the exported student, then one operation. Returns scores, distiller, students."""
+    live = []
+    distiller, student, weights = make_distiller(
+        FigureTeacher(figure, frames), lambda p: live.append(LiveStudent(p, load("ort-cpu"), 1)), name
+    )
+    live.append(LiveStudent(first(weights), load("ort-cpu"), 1))
+    scores = []
+    for i in range(frames):
+        bgr, painter = figure.picture(i), live[-1]
+        KERNELS.preprocess(bgr, MEAN, STD, painter.backend.image)
+        to_alpha(painter.backend.run()[0, 0], painter.alpha)
+        truth = figure.mask(i)[2::4, 2::4]  # the size of the logits is 120x120 for a figure of 480x480
+        scores.append(iou_acc(truth > 127, painter.alpha))
+        distiller.operate(bgr, painter.alpha.copy())
+    return scores, distiller, student, live[-1]
+
+
+@pytest.fixture(scope="module", params=["default", "paper"])
+def taught(request):
+    """A student after 64 frames of a moving figure, by each recipe."""
+    return teach(MovingFigure(width=480, height=480, seed=5), 64, request.param)
+
+
+def test_learning_makes_the_painted_mask_better(taught):
+    scores, *_ = taught
+    assert np.mean(scores[-16:]) > scores[0]
+
+
+def test_the_student_that_is_trained_is_the_student_that_is_exported(taught):
+    """After N online steps on moving video: the same numbers from torch and from ONNX Runtime."""
+    _, distiller, student, live = taught
+    assert distiller.steps > 20
+    bgr = MovingFigure(width=480, height=480, seed=5).picture(70)
+    KERNELS.preprocess(bgr, MEAN, STD, live.backend.image)
+    exported = np.empty_like(live.alpha)
+    to_alpha(live.backend.run()[0, 0], exported)
+    with torch.inference_mode():
+        trained = torch.sigmoid(student.eval()(torch.from_numpy(live.backend.image)))[0, 0].numpy()
+    assert np.abs(trained - exported).max() < 1e-3
+    assert iou(trained, exported) > 0.999
+
+
+def test_every_published_student_counts_up_and_has_a_probe_that_holds():
+    masker = CollectingMasker()
+    figure = MovingFigure(seed=5)
+    distiller, *_ = make_distiller(FigureTeacher(figure, 20), masker.swap)
+    for i in range(20):
+        distiller.operate(figure.picture(i), np.zeros((120, 120), np.float32))
+    versions = [p.version for p in masker.published]
+    assert versions == sorted(set(versions))
+    assert min(versions) >= 1
+    for published in masker.published:
+        LiveStudent(published, load("ort-cpu"), 1)  # raises where the probe does not hold
+
+
+def test_the_same_seed_teaches_the_same_student():
+    figure = MovingFigure(width=480, height=480, seed=6)
+    assert teach(figure, 24)[0] == teach(figure, 24)[0]
+
+
+def test_the_curve_scores_what_was_painted():
+    figure = MovingFigure(seed=5)
+    distiller, *_ = make_distiller(FigureTeacher(figure, 1), CollectingMasker().swap)
+    distiller.operate(figure.picture(0), np.zeros((120, 120), np.float32))
+    assert list(distiller.curve) == [(0, 0.0)]
+
+
+def test_a_refused_student_is_taught_back_from_the_last_good_one():
+    masker = CollectingMasker(refuse={3})
+    figure = MovingFigure(seed=5)
+    distiller, student, _ = make_distiller(FigureTeacher(figure, 12), masker.swap)
+    for i in range(12):
+        distiller.operate(figure.picture(i), np.zeros((120, 120), np.float32))
+    assert distiller.rejected == 1
+    assert len(masker.published) > 3
+    assert all(torch.isfinite(p).all() for p in student.parameters())
+
+
+def test_weights_that_became_nan_recover_by_themselves():
+    figure = MovingFigure(width=480, height=480, seed=5)
+    with Masker(threads=1) as masker:
+        distiller, student, _ = make_distiller(FigureTeacher(figure, 40), masker.swap)
+        for i in range(40):
+            if i == 20:
+                with torch.no_grad():
+                    student.head1.conv.weight.fill_(float("nan"))
+            distiller.operate(figure.picture(i), masker.alpha(figure.picture(i))[2::4, 2::4].copy())
+        assert distiller.rejected >= 1
+        assert masker.stats.version > 20
+        assert masker.alpha(figure.picture(39)).any()
+
+
+# -- cuts ------------------------------------------------------------------------------------------------------------
+
+
+def images_of(figure, frames):
+    for i in frames:
+        yield KERNELS.preprocess(figure.picture(i), MEAN, STD, np.empty((1, 3, 240, 240), np.float32))
+
+
+def test_a_cut_is_seen_and_movement_is_not():
+    detector = CutDetector()
+    seen = [detector(image) for image in images_of(MovingFigure(cut=20), range(40))]
+    assert [i for i, cut in enumerate(seen) if cut] == [20]
+
+
+# -- teachers that fail ----------------------------------------------------------------------------------------------
+
+
+def test_a_teacher_that_raises_becomes_a_teacher_error():
+    with pytest.raises(TeacherError, match="the teacher failed: RuntimeError: no labels today"):
+        GuardedTeacher(RaisingTeacher())(np.zeros((4, 4, 3), np.uint8))
+
+
+def test_a_teacher_that_hangs_is_not_waited_for_beyond_its_deadline():
+    teacher = HangingTeacher()
+    guarded = GuardedTeacher(teacher, deadline=0.05)
+    with pytest.raises(TeacherError, match="did not answer within 0.05 s"):
+        guarded(np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(TeacherError, match="has not come back"):
+        guarded(np.zeros((4, 4, 3), np.uint8))
+    teacher.release.set()
+
+
+def test_a_teacher_that_comes_back_is_asked_again():
+    teacher = HangingTeacher()
+    guarded = GuardedTeacher(teacher, deadline=0.05)
+    with pytest.raises(TeacherError):
+        guarded(np.zeros((4, 4, 3), np.uint8))
+    teacher.release.set()
+    while guarded._answers.empty():
+        pass
+    assert guarded(np.zeros((4, 4, 3), np.uint8)).all()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.full((4, 4), np.nan, np.float32),
+        np.full((4, 4), 2.0, np.float32),
+        np.zeros((0, 4), np.float32),
+    ],
+)
+def test_nonsense_is_no_label(answer):
+    with pytest.raises(TeacherError, match="the teacher answered"):
+        checked(NonsenseTeacher(answer)(None))
+
+
+@pytest.mark.parametrize("teacher", [RaisingTeacher(), NonsenseTeacher(None)])
+def test_a_failing_teacher_costs_learning_only_and_is_told_once(teacher, caplog):
+    distiller, *_ = make_distiller(GuardedTeacher(teacher), CollectingMasker().swap)
+    for i in range(20):
+        distiller.operate(MovingFigure(seed=5).picture(i), np.zeros((120, 120), np.float32))
+    assert distiller.failures == distiller.calls == 3
+    assert distiller.steps == 0
+    assert len(caplog.records) == 1
+
+
+def test_while_the_teacher_hangs_every_frame_is_painted(room):
+    """The paint path never waits for the learner's thread."""
+    teacher = HangingTeacher()
+    figure = MovingFigure(seed=5)
+    with Masker(background=room, threads=1) as masker:
+        guard = GuardedTeacher(teacher)
+        distiller, *_ = make_distiller(guard, masker.swap)
+        masker._learner = Learner(distiller, "hanging", guard, 1, threaded=True)
+        for i in range(30):
+            masker(figure.picture(i))
+        assert masker.stats.frames == 30
+        assert masker.stats.learning.calls <= 1
+        teacher.release.set()
+
+
+def test_a_learner_that_dies_is_reported_and_the_picture_goes_on(room, caplog):
+    figure = MovingFigure(seed=5)
+    with Masker(background=room, threads=1) as masker:
+        distiller, *_ = make_distiller(FigureTeacher(figure, 1), masker.swap)
+        distiller.operate = lambda *_: 1 / 0
+        masker._learner = Learner(distiller, "none", GuardedTeacher(RaisingTeacher()), 1, threaded=False)
+        masker._lockstep = True
+        for i in range(3):
+            masker(figure.picture(i))
+        assert masker.stats.learning.died == "ZeroDivisionError: division by zero"
+        assert masker.stats.faults == 0
+    assert len(caplog.records) == 1
+
+
+def test_an_unknown_teacher_lists_those_that_exist():
+    with pytest.raises(UsageError, match="unknown teacher 'gpt'; choose one of none, rvm"):
+        load_teacher("gpt", 1)
+
+
+def test_an_unknown_recipe_lists_those_that_exist():
+    with pytest.raises(UsageError, match="unknown recipe 'soup'; choose one of paper, default"):
+        recipe("soup")
+
+
+# -- the real teacher ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_a_teacher_labels_a_real_person(name, rvm, shared):
+    cv2 = pytest.importorskip("cv2")
+    path = sorted((shared / "people/valid/images").iterdir())[0]
+    bgr, mask = cv2.imread(str(path)), cv2.imread(str(shared / "people/valid/masks" / f"{path.stem}.png"), 0)
+    label = checked(load_teacher(name, 1)(bgr))
+    assert iou(mask > 127, cv2.resize(label, mask.shape[::-1])) > 0.85
+
+
+def test_a_teacher_forgets_between_two_calls(rvm, shared):
+    cv2 = pytest.importorskip("cv2")
+    a, b = (cv2.imread(str(p)) for p in sorted((shared / "people/valid/images").iterdir())[:2])
+    teacher = load_teacher("rvm", 1)
+    alone = teacher(b)
+    teacher(a)
+    assert np.array_equal(teacher(b), alone)
+
+
+def test_learning_from_a_real_teacher_on_a_real_clip(rvm, shared):
+    """The main job: painted by a student that is being taught while it runs, and it gets better."""
+    from engine.sources import open_source
+
+    with Masker(teacher="rvm", background="#204060", threads=2, lockstep=True) as masker:
+        for frame in open_source(str(shared / "clips/easy2_capture5.mp4")):
+            masker(frame.bgr)
+            if frame.index == 40:
+                break
+        learning = masker.stats.learning
+    scores = [score for _, score in learning.curve]
+    assert learning.failures == learning.rejected == 0
+    assert scores[-1] > max(scores[0], 0.94)
