@@ -10,7 +10,16 @@ version = re.search(r'__version__ = "(.+?)"', (here / "engine/__init__.py").read
 
 LEARN = ["torch>=2.6"]  # never a plain requirement: on Linux the index serves a build of several gigabytes with CUDA
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
-DEV = ["pytest>=8", "hypothesis>=6", "ruff>=0.9", "mypy>=1.11", "psutil>=5.9", "build>=1.2", "matplotlib>=3.8"]
+DEV = [
+    "pytest>=8",
+    "hypothesis>=6",
+    "ruff>=0.9",
+    "mypy>=1.11",
+    "psutil>=5.9",
+    "matplotlib>=3.8",
+    "pillow>=10",
+    "setuptools>=70",
+]
 
 setup(
     name="jit-masker",

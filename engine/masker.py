@@ -60,7 +60,8 @@ class Masker:
     student : a name in STUDENTS.
     size : side of the student's input, or (h, w); pixels.
     weights : .safetensors made by jm-train; None: those that come with the package.
-    threads : the CPU budget, shared with the learner; None: see `engine.budget`.
+    threads : the CPU budget, shared with the learner; None: see `engine.budget`. OpenCV's pool, which the whole
+        process shares, is set to the paint path's part of it.
     recipe : how the student learns, a name in `training.recipe.RECIPES`.
     lockstep : True: each call also runs the learner's one operation, so that a run is repeatable; False: the learner
         has its own thread and no frame waits for it.

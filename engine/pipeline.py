@@ -27,6 +27,7 @@ from .timing import Durations
 log = logging.getLogger("jit_masker")
 
 CANVASES = 4  # pictures between the paint path and the sinks: one painted, one waiting, one written, one spare
+PATIENCE = 1.0  # s, after a stop, for a picture that is still on its way
 
 
 @dataclass
@@ -143,7 +144,7 @@ class Pipeline:
         for thread in threads:
             thread.start()
         try:
-            while (canvas := painted.take()) is not None:
+            while canvas := self._next_painted(painted):
                 self._write(canvas)
                 free.put(canvas)
                 if self._done():
@@ -158,6 +159,13 @@ class Pipeline:
             self._dropped_pictures = painted.dropped
         if self._error is not None:
             raise self._error
+
+    def _next_painted(self, painted: LatestSlot[Canvas]) -> Canvas | None:
+        """The next picture; None at the end, and when stopped while a stuck source keeps the painter waiting."""
+        while (canvas := painted.take(PATIENCE)) is None:
+            if painted.closed or self._stopping.is_set():
+                return None
+        return canvas
 
     def _guarded(self, work: Callable[[], None], slot: LatestSlot) -> None:
         """Run a thread's work; keep its error for the calling thread; tell the next thread that it is over."""

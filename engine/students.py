@@ -38,7 +38,10 @@ class LiveStudent:
                     f"student {self.version} takes {self.backend.image.shape}, and its probe is {probe.image.shape}"
                 )
             np.copyto(self.backend.image, probe.image)
-        logits = self.backend.run()  # the first run is the slow one: here, not on a live frame
+        try:
+            logits = self.backend.run()  # the first run is the slow one: here, not on a live frame
+        except Exception as error:  # each runtime has its own
+            raise CandidateRejected(f"student {self.version} cannot be run: {error}") from error
         if logits.ndim != 4 or logits.shape[:2] != (1, 1):
             raise CandidateRejected(f"student {self.version} answers {logits.shape}; expected (1, 1, h, w)")
         self.alpha = np.zeros(logits.shape[2:], np.float32)

@@ -44,8 +44,13 @@ class GraphBuilder:
 
     def conv(self, x: str, name: str, stride: int = 1) -> str:
         """Convolution `name` with "same" padding; kernel and channels are read off its weight."""
-        weight = self.weights[f"{name}.weight"]
-        _, h, w = self.shapes[x]
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        channels, h, w = self.shapes[x]
+        if weight.ndim != 4 or weight.shape[1] != channels or bias.shape != weight.shape[:1]:
+            raise ModelError(
+                f"the weights do not fit this student: {name} is {weight.shape} with bias {bias.shape}, and its input "
+                f"has {channels} channels; choose --student to match, or train them again"
+            )
         top, left = weight.shape[2] // 2, weight.shape[3] // 2
         inputs = [x] + [self._constant(f"{name}.{k}", self.weights[f"{name}.{k}"]) for k in ("weight", "bias")]
         return self._node(

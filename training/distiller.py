@@ -90,7 +90,11 @@ class Distiller:
         painted : float32 (h', w'), the alpha that this frame was painted with; what a label is scored against.
         """
         self._kernels.preprocess(bgr, MEAN, STD, self._image)
-        operation = self.schedule.next(self._cut(self._image))
+        cut = self._cut(self._image)
+        if cut:  # what was seen elsewhere would hold back what has to be learnt here
+            self._replay.clear()
+            self._newest = None
+        operation = self.schedule.next(cut)
         if operation is Operation.TEACH:
             self._teach(bgr, painted)
         elif operation is Operation.STEP and self._newest is not None:

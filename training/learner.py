@@ -22,6 +22,7 @@ from export.store import StudentWeights
 
 log = logging.getLogger("jit_masker")
 
+PATIENCE = 2.0  # s, at the end, for the operation in flight
 NICENESS = 10  # of the learner's threads, where the system has it: the picture goes first
 
 
@@ -84,7 +85,7 @@ class Learner:
         """Stop after the operation in flight; a teacher that hangs is left behind."""
         self.tap.close()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=2.0)
+            self._thread.join(timeout=PATIENCE)
         self._guard.close()
 
 

@@ -67,5 +67,6 @@ class GuardedTeacher:
                 self._answers.put(error)
 
     def close(self) -> None:
-        """Let the thread end after the question in flight. Does not wait for it."""
+        """Let the thread end after the question in flight; whoever waits for its answer gets an error at once."""
         self._questions.put(None)
+        self._answers.put(RuntimeError("closed"))
