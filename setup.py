@@ -60,7 +60,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "jm-engine = engine.cli:main",
+            "jm-engine = engine.cli:program",
             "jm-train = training.pretrain:main",
             "jm-bench = benchmarks.cli:main",
         ]

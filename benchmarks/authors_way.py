@@ -1,7 +1,8 @@
 """The paint path as the authors' published code does it, written anew: the yardstick of `jm-bench paint`.
 
-PIL resizes, NumPy normalises channel by channel, torch runs eagerly at full resolution, PIL resizes the mask, NumPy
-blends in floating point.
+PIL resizes, NumPy normalises channel by channel, torch runs eagerly, PIL resizes the mask, NumPy blends in floating
+point. The network is run as theirs: batch norm on the statistics of each frame (`eval()` is commented out there), and
+the last convolution after the upsample, as in Figure 2.
 """
 
 from __future__ import annotations
@@ -24,10 +25,23 @@ def preprocess(bgr: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
     return torch.from_numpy(normalised.transpose(2, 0, 1)[None]).float()
 
 
-def predict(student: JITNet, image: torch.Tensor) -> np.ndarray:
+class AuthorsStudent(torch.nn.Module):
+    """The student's layers, with the last convolution at full resolution."""
+
+    def __init__(self, student: JITNet):
+        super().__init__()
+        self.last, self.body = student.logits, student
+        student.logits = torch.nn.Identity()  # type: ignore[assignment]
+        self.train()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.last(upsample(self.body(image), (image.shape[2], image.shape[3])))
+
+
+def predict(student: AuthorsStudent, image: torch.Tensor) -> np.ndarray:
     """Alpha, float32 (h, w)."""
     with torch.no_grad():
-        return torch.sigmoid(upsample(student(image), (image.shape[2], image.shape[3])))[0, 0].numpy()
+        return torch.sigmoid(student(image))[0, 0].numpy()
 
 
 def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:

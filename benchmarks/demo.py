@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from engine.assets import fetch
 from engine.sources import open_source
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
 
 FOLDER = Path("demo")
 SAMPLE = "carphone"
@@ -74,13 +72,13 @@ def sheet(clip: str, out: str, alpha: str, curve: list[list[float]]) -> np.ndarr
     """Frames, mattes and pictures at a few moments, above the curve of IoU-Acc. uint8 BGR."""
     rows = [moments(path) for path in (clip, alpha, out)]
     tiles = np.vstack([np.hstack(row) for row in rows])
-    figure, axes = pyplot.subplots(figsize=(tiles.shape[1] / 100, 2.6), dpi=100, layout="constrained")
+    figure = Figure(figsize=(tiles.shape[1] / 100, 2.6), dpi=100, layout="constrained")
+    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
     axes.plot(*zip(*curve, strict=True), color="#d0541b", marker=".", linewidth=1.5)
     axes.set(xlabel="frame", ylabel="IoU-Acc", title="painted against the teacher's label, before learning from it")
     axes.grid(alpha=0.3)
-    figure.canvas.draw()
-    plot = np.asarray(figure.canvas.buffer_rgba())[..., 2::-1]
-    pyplot.close(figure)
+    canvas.draw()
+    plot = np.asarray(canvas.buffer_rgba())[..., 2::-1]
     return np.vstack([tiles, cv2.resize(plot, (tiles.shape[1], plot.shape[0]))])
 
 

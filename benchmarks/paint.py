@@ -25,9 +25,9 @@ def main(args: argparse.Namespace) -> None:
     masker = Masker("ort-cpu", None, "#204060", size=args.size, threads=args.threads)
     kernels, student = masker.kernels, masker.live
     weights = load_student("jitnet", masker.size)
-    eager = JITNet()
-    eager.load_weights(weights.tensors)
-    eager.eval()
+    jitnet = JITNet()
+    jitnet.load_weights(weights.tensors)
+    eager = authors_way.AuthorsStudent(jitnet)
     background = np.full_like(bgr, 90)
     out = np.empty_like(bgr)
     frame = Frame(bgr, 0, 0.0, 0.0)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from .errors import JitMaskerError, UsageError
 from .options import Options, read_options
@@ -18,6 +21,7 @@ log = logging.getLogger("jit_masker")
 
 INTERRUPTED = 130
 STATUS_INTERVAL = 0.25  # s between two updates of the status line
+ABANDONABLE = {"teacher", "learner", "camera", "source", "paint"}  # names of our daemon threads
 PACKAGES = ("kernels", "engine", "export", "training")
 
 
@@ -155,5 +159,19 @@ class StatusLine:
         print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
 
 
+def program() -> NoReturn:
+    """`main` as a program of its own.
+
+    Leaves without tearing down the interpreter while a thread of ours is stuck in foreign code (a teacher, a camera
+    that hangs): it would be ended in the middle of a C++ call, and the process aborted after everything went well.
+    """
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(thread.name in ABANDONABLE for thread in threading.enumerate()):
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

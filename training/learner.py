@@ -20,6 +20,8 @@ from engine.slot import Tap
 from engine.timing import Durations
 from export.store import StudentWeights
 
+from .teachers.guard import GuardedTeacher, TeacherClosed
+
 log = logging.getLogger("jit_masker")
 
 PATIENCE = 2.0  # s, at the end, for the operation in flight
@@ -61,6 +63,8 @@ class Learner:
             return
         try:
             self._distiller.operate(bgr, alpha)
+        except TeacherClosed:
+            return
         except Exception as error:
             self._died = f"{type(error).__name__}: {error}"
             log.exception("learning stopped; the picture goes on with the last good student")
@@ -119,7 +123,6 @@ def start(
     """
     from .recipe import recipe as recipe_named
     from .teachers import load
-    from .teachers.guard import GuardedTeacher
 
     chosen = recipe_named(recipe)
     if importlib.util.find_spec("torch") is None:

@@ -28,7 +28,7 @@ RECIPES = {
     # (docs/decisions.md), so the statistics follow here.
     "paper": Recipe("sgd", 0.2, 0.3, False, 0, 1, ScheduleOptions()),
     "default": Recipe(
-        "adam", 1e-3, None, True, 4, 1, ScheduleOptions(delta_max=8, target=1.01, cut_delta=4, cut_labels=4)
+        "adam", 1e-3, None, True, 4, 2, ScheduleOptions(delta_max=8, target=1.01, cut_delta=4, cut_labels=4)
     ),
 }
 

@@ -18,6 +18,11 @@ from engine.errors import TeacherError
 from . import Teacher, checked
 
 DEADLINE = 5.0  # s; RVM needs 0.3 on one slow core
+PATIENCE = 1.0  # s, at the end, for the question in flight
+
+
+class TeacherClosed(Exception):
+    """The teacher was closed while somebody waited for its answer: nothing went wrong."""
 
 
 class GuardedTeacher:
@@ -40,6 +45,8 @@ class GuardedTeacher:
         ------
         TeacherError
             The teacher raised, is late, is still busy with a question it was late for, or answered nonsense.
+        TeacherClosed
+            `close` was called meanwhile.
         """
         if self._waiting:
             try:
@@ -53,6 +60,8 @@ class GuardedTeacher:
         except queue.Empty:
             self._waiting = True
             raise TeacherError(f"the teacher did not answer within {self._deadline:g} s") from None
+        if isinstance(answer, TeacherClosed):
+            raise answer
         if isinstance(answer, Exception):
             raise TeacherError(f"the teacher failed: {type(answer).__name__}: {answer}") from answer
         return checked(answer)
@@ -67,6 +76,7 @@ class GuardedTeacher:
                 self._answers.put(error)
 
     def close(self) -> None:
-        """Let the thread end after the question in flight; whoever waits for its answer gets an error at once."""
+        """Let the thread end after the question in flight; whoever waits for its answer hears of it at once."""
         self._questions.put(None)
-        self._answers.put(RuntimeError("closed"))
+        self._answers.put(TeacherClosed())
+        self._thread.join(timeout=PATIENCE)
