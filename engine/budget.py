@@ -1,7 +1,7 @@
 """One CPU budget for everything in the process. Decides; `apply` tells OpenCV. Serial kernels need no share.
 
-The paint path and the learner run at the same time, so they divide the budget between them; each runtime is told its
-share when it is made (an ONNX Runtime session, torch in the learner's thread).
+The paint path and the learner run at the same time, so they divide the budget between them; in lockstep they take turns,
+and each has all of it. Each runtime is told its share when it is made (an ONNX Runtime session, torch in the learner).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ DEFAULT_LIMIT = 4  # threads; a call shares the machine with the program that ma
 
 @dataclass(frozen=True)
 class CpuBudget:
-    """Threads for each of the two who compute at the same time."""
+    """Threads for each of the two who compute."""
 
     paint: int
     learn: int  # 0: nobody learns
 
 
-def divide(threads: int | None, learning: bool) -> CpuBudget:
+def divide(threads: int | None, learning: bool, taking_turns: bool = False) -> CpuBudget:
     """`threads` (None: the cores that this process may use, at most 4) between the paint path and the learner.
 
     With a single thread and learning on, both get one: the learner runs at low priority beside the paint path.
@@ -37,6 +37,8 @@ def divide(threads: int | None, learning: bool) -> CpuBudget:
     total = threads or min(_cores(), DEFAULT_LIMIT)
     if not learning:
         return CpuBudget(total, 0)
+    if taking_turns:
+        return CpuBudget(total, total)
     learn = max(1, total // 2)
     return CpuBudget(max(1, total - learn), learn)
 

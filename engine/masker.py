@@ -95,7 +95,7 @@ class Masker:
     ):
         teacher = None if teacher == "none" else teacher
         self.size = (size, size) if isinstance(size, int) else size
-        self.threads = budget.divide(threads, teacher is not None)
+        self.threads = budget.divide(threads, teacher is not None, taking_turns=lockstep)
         budget.apply(self.threads)
         self.backend = backends.load(backend)
         self.kernels = kernels.load()
