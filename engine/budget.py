@@ -1,7 +1,7 @@
 """One CPU budget for everything in the process. Decides; `apply` tells OpenCV. Serial kernels need no share.
 
-The paint path and the learner run at the same time, so they divide the budget between them; in lockstep they take turns,
-and each has all of it. Each runtime is told its share when it is made (an ONNX Runtime session, torch in the learner).
+The paint path and the learner run at the same time, so they divide the budget between them; in lockstep they take
+turns, and each has all of it. Each runtime is told its share when it is made (a session, torch in the learner).
 """
 
 from __future__ import annotations
