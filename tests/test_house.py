@@ -52,7 +52,9 @@ def test_no_module_is_named_like_something_else():
         if name.startswith("__"):
             continue
         assert name not in sys.stdlib_module_names, path
-        assert importlib.util.find_spec(name) is None, f"{path} shadows an installed module"
+        spec = importlib.util.find_spec(name)
+        shadowed = spec is not None and spec.origin is not None  # a plain folder has no origin and is no module
+        assert not shadowed, f"{path} shadows an installed module"
 
 
 def test_the_wheel_holds_our_packages_and_nothing_else(tmp_path):
