@@ -179,7 +179,7 @@ class Recording:
 
     def write(self, pixels: np.ndarray, layout: str, position: float) -> None:
         """Encode one frame. `pixels` C-contiguous in `layout` (bgr24, bgra, gray); `position` in s."""
-        import av
+        from .ffmpeg import av
 
         if self._over:
             raise SinkError(f"cannot write to {self._path}: it is closed; open it anew")
@@ -211,8 +211,7 @@ class Recording:
         return (self._last_tick or 0) / self._container.ticks + float(1 / self._rate)
 
     def _open(self, pixels: np.ndarray) -> None:
-        import av
-        from av.video.reformatter import ColorRange, Colorspace
+        from .ffmpeg import av
 
         codec, tick = self._codec, Fraction(1, self._container.ticks)
         options = dict(self._container.options)
@@ -227,7 +226,8 @@ class Recording:
         context.gop_size = 1 if codec.intra else 10_000
         if codec.pixels.startswith("yuv"):
             # Said in the file, or a player guesses by the height and reds and greens of large pictures drift.
-            context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
+            colours = av.video.reformatter
+            context.colorspace, context.color_range = colours.Colorspace.ITU601, colours.ColorRange.MPEG
         self._stream = stream
         if self._sound is not None:
             self._sound.join(self._output)
@@ -247,7 +247,7 @@ class Recording:
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        import av
+        from .ffmpeg import av
 
         try:
             yield
@@ -260,7 +260,7 @@ class Recording:
             ) from error
 
     def _let_go(self) -> None:
-        import av
+        from .ffmpeg import av
 
         if self._sound is not None:
             self._sound.close()

@@ -81,7 +81,7 @@ class Reel:
         self._frames = self._run()
 
     def _run(self) -> Any:  # a generator, of which close() is used
-        import av
+        from .ffmpeg import av
 
         end, seen = 0.0, False
         try:

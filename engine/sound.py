@@ -10,7 +10,7 @@ from .errors import SinkError
 
 def open_sound(path: str, container: Container) -> Sound | None:
     """The first audio stream of `path`, or None where it has none. SinkError if `container` cannot hold it."""
-    import av
+    from .ffmpeg import av
 
     try:
         source = av.open(path)

@@ -76,7 +76,7 @@ class Video:
     """A file or a stream, through PyAV. A file loses no frame; one that is damaged gives what can be decoded."""
 
     def __init__(self, spec: str, live: bool = False, loop: bool = False, threads: int = 1):
-        import av
+        from .ffmpeg import av
 
         self._av, self._spec, self._loop, self._threads = av, spec, loop, threads
         self._remote = spec.startswith((*STREAMS, *WEB))

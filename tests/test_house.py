@@ -92,3 +92,9 @@ def test_requirements_do_not_pull_torch():
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     required = text[text.index("install_requires") : text.index("extras_require")]
     assert "torch" not in required
+
+
+def test_nobody_but_one_module_imports_pyav():
+    """It has to be loaded after OpenCV (engine/ffmpeg.py), or windows hang."""
+    importers = {p.name for p in modules() for package, _, relative in imports(p) if package == "av" and not relative}
+    assert importers == {"ffmpeg.py"}
