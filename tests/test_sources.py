@@ -3,7 +3,9 @@
 import functools
 import http.server
 import io
+import socket
 import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,7 @@ import pytest
 from engine.camera import Camera
 from engine.contracts import Source
 from engine.errors import SourceError, UsageError
+from engine.ffmpeg import av
 from engine.figure import MovingFigure
 from engine.pixels import as_bgr
 from engine.sources import Paced, RawFrames, open_source
@@ -196,8 +199,6 @@ def test_a_figure_with_impossible_options_is_refused(query):
 
 
 def test_paced_frames_come_no_earlier_than_their_time():
-    import time
-
     began = time.perf_counter()
     frames = list(Paced(open_source("test://?frames=6&fps=50&width=32&height=32")))
     assert len(frames) == 6
@@ -240,6 +241,42 @@ def test_a_server_without_the_file_is_a_lost_source(web):
 def test_a_server_that_is_not_there_is_a_lost_source():
     with pytest.raises(SourceError, match="cannot open rtsp://"):
         open_source("rtsp://127.0.0.1:9/stream")
+
+
+def test_a_stream_gives_frames_and_its_end_is_a_lost_source():
+    """MPEG-TS over TCP, from a real sender to a real receiver."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        sender = threading.Thread(target=send_once, args=(server, transport_stream(frames=50)), daemon=True)
+        sender.start()
+        source = open_source(url)
+        seen = []
+        with pytest.raises(SourceError, match="tcp://.* ended; check that the stream is still being sent"):
+            for frame in source:
+                seen.append(frame.index)
+        sender.join(10)
+    assert source.live
+    assert len(seen) >= 45
+
+
+def transport_stream(frames: int) -> bytes:
+    """`frames` grey pictures as H.264 in MPEG-TS."""
+    target = io.BytesIO()
+    with av.open(target, "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=25, options={"tune": "zerolatency", "g": "5"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(frames):
+            picture = np.full((48, 64, 3), 4 * i, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode())
+    return target.getvalue()
+
+
+def send_once(server: socket.socket, data: bytes) -> None:
+    """To the first who connects; then the connection ends."""
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(data)
 
 
 # -- cameras ---------------------------------------------------------------------------------------------------------
