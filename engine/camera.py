@@ -34,7 +34,11 @@ class Capture(Protocol):
 
 
 class Camera:
-    """A live source. `device` is a number, or a path such as /dev/video2."""
+    """A live source. `device` is a number, or a path such as /dev/video2.
+
+    A frame's index counts the new frames that the device gave since the first one taken here: a gap is what came while
+    nobody looked. `captured_at` is when the device gave it; an image that repeats the one before is no new frame.
+    """
 
     live = True
     frames: int | None = None
@@ -42,56 +46,68 @@ class Camera:
 
     def __init__(self, device: str, timeout: float = TIMEOUT, factory: Callable[[str], Capture] | None = None):
         self._device, self._timeout = device, timeout
-        self._slot: LatestSlot[np.ndarray] = LatestSlot()
-        self._closed = threading.Event()
-        opened: LatestSlot[Capture | Exception] = LatestSlot()
         self._factory = factory or open_capture
-        self._thread = threading.Thread(target=self._serve, args=(opened,), name="camera", daemon=True)
-        self._thread.start()
-        capture = opened.take(timeout)
-        if capture is None:
-            raise SourceError(f"camera {device} did not open within {timeout:g} s; unplug it and plug it in again")
-        if isinstance(capture, Exception):
-            raise SourceError(str(capture)) from capture
-        self.fps = max(0.0, float(capture.get(5)))  # cv2.CAP_PROP_FPS
+        self._slot: LatestSlot[Frame] = LatestSlot()
+        self._closed = threading.Event()
+        self._error: Exception | None = None  # what ended the camera's thread
+        opened: LatestSlot[float] = LatestSlot()
+        threading.Thread(target=self._serve, args=(opened,), name="camera", daemon=True).start()
+        fps = None
+        try:
+            fps = opened.take(timeout)
+        finally:
+            if fps is None:  # a device that opens after all is let go at once
+                self.close()
+        if fps is None:
+            late = f"camera {device} did not open within {timeout:g} s; unplug it and plug it in again"
+            raise SourceError(str(self._error or late)) from self._error
+        self.fps = fps
 
-    def _serve(self, opened: LatestSlot[Capture | Exception]) -> None:
-        """The camera's own thread: opens, reads, releases; may hang in any of the three."""
+    def _serve(self, opened: LatestSlot[float]) -> None:
+        """The camera's own thread: opens, asks, reads, releases; may hang in any of the four."""
+        capture = None
         try:
             capture = self._factory(self._device)
+            opened.put(max(0.0, float(capture.get(5))))  # cv2.CAP_PROP_FPS; 0 or NaN where the driver does not know
+            self._read(capture)
         except Exception as error:
-            opened.put(error)
-            return
-        opened.put(capture)
-        try:
-            while not self._closed.is_set():
-                good, image = capture.read()
-                if good and image is not None:
-                    self._slot.put(image)
-                else:
-                    self._closed.wait(0.01)  # a lost camera answers at once, again and again
+            self._error = error
         finally:
+            opened.close()
             self._slot.close()
-            capture.release()
+            if capture is not None:
+                capture.release()
+
+    def _read(self, capture: Capture) -> None:
+        index, last = 0, None
+        while not self._closed.is_set():
+            good, image = capture.read()
+            now = time.perf_counter()
+            if good and image is not None and (last is None or _differs(image, last)):
+                self._slot.put(Frame(as_bgr(image), index, now, now))
+                index, last = index + 1, image
+            else:
+                self._closed.wait(0.01)  # a lost camera answers at once, again and again
 
     def __iter__(self) -> Iterator[Frame]:
-        index, began, last = 0, time.perf_counter(), None
-        newest_at = began
-        while not self._closed.is_set():
-            image = self._slot.take(timeout=min(0.1, self._timeout))
-            now = time.perf_counter()
-            if image is not None and (last is None or _differs(image, last)):
-                last, newest_at = image, now
-                yield Frame(as_bgr(image), index, now, now - began)
-                index += 1
-            elif now - newest_at > self._timeout:
-                raise SourceError(
-                    f"camera {self._device} gave no new frame for {self._timeout:g} s; plug it in again, and close "
-                    "other programs that use it"
-                )
+        first = None
+        while (frame := self._slot.take(self._timeout)) is not None and not self._closed.is_set():
+            first = first or frame
+            position = frame.captured_at - first.captured_at
+            yield Frame(frame.bgr, frame.index - first.index, frame.captured_at, position)
+        if self._closed.is_set():
+            return
+        if self._error is not None:
+            raise SourceError(f"camera {self._device} failed: {self._error}; plug it in again") from self._error
+        raise SourceError(
+            f"camera {self._device} gave no new frame for {self._timeout:g} s; plug it in again, uncover it, and close "
+            "other programs that use it"
+        )
 
     def close(self) -> None:
+        """Whoever waits for a frame goes on; the device is released after the read that is under way."""
         self._closed.set()
+        self._slot.close()
 
 
 def _differs(a: np.ndarray, b: np.ndarray) -> bool:

@@ -16,6 +16,7 @@ from .contracts import Frame
 from .errors import UsageError
 
 DEFAULTS = {"width": 640, "height": 480, "fps": 25, "frames": 250, "seed": 0, "live": 0, "cut": 0, "empty": 0}
+LARGEST = {"width": 16384, "height": 16384, "fps": 1000}  # pixels, frames per second; the smallest is 1
 
 
 class MovingFigure:
@@ -35,15 +36,16 @@ class MovingFigure:
         self._closed = False
 
     @classmethod
-    def from_url(cls, url: str) -> MovingFigure:
-        """UsageError for an option that does not exist or is no whole number."""
+    def from_url(cls, url: str, fps: float | None = None) -> MovingFigure:
+        """`fps` where the URL does not say. UsageError for an option that does not exist or is no fit number."""
         given = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
         for name, value in given.items():
-            if name not in DEFAULTS or not value.isdigit():
+            if name not in DEFAULTS or not value.isdecimal() or len(value) > 15:
                 raise UsageError(f"{url}: {name}={value!r}; expected whole numbers for {', '.join(DEFAULTS)}")
-        options = DEFAULTS | {name: int(value) for name, value in given.items()}
-        if min(options["width"], options["height"], options["fps"]) < 1:
-            raise UsageError(f"{url}: width, height and fps must be 1 or more")
+        options = DEFAULTS | ({} if fps is None else {"fps": fps}) | {name: int(value) for name, value in given.items()}
+        for name, largest in LARGEST.items():
+            if not 0 < options[name] <= largest:
+                raise UsageError(f"{url}: {name} is {options[name]}; expected a whole number from 1 to {largest}")
         return cls(**options)
 
     def __iter__(self) -> Iterator[Frame]:
