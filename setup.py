@@ -32,6 +32,7 @@ setup(
     # listed, not found: find_packages would ship tests/ and whatever lies around under a generic name
     packages=[
         "benchmarks",
+        "benchmarks.peers",
         "engine",
         "engine.backends",
         "export",

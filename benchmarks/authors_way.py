@@ -11,8 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from export.publish import MEAN, STD
-from training.student import JITNet, upsample
+from export.students import STUDENTS
+from training.jitnet import JITNet
+from training.student import upsample
+
+MEAN, STD = STUDENTS["jitnet"].mean, STUDENTS["jitnet"].std
 
 
 def preprocess(bgr: np.ndarray, size: tuple[int, int]) -> torch.Tensor:

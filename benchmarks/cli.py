@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from engine.errors import JitMaskerError
+from export.students import STUDENTS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +30,8 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         bench = benches.add_parser(name, help=text, description=text)
-        bench.add_argument("--size", type=int, default=240, help="side of the student's input")
+        bench.add_argument("--student", default="lite", choices=list(STUDENTS))
+        bench.add_argument("--size", help="side of the student's input, or WxH; default: the student's own")
         bench.add_argument("--threads", type=int, default=2 if name in ("interference", "accuracy") else 1)
         return bench
 
@@ -44,10 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--teacher", default="rvm")
     bench.add_argument("--frames", type=int, default=400)
     bench.add_argument("--rounds", type=int, default=3)
-    bench = add("accuracy", "IoU-Acc of what is painted against the teacher")
+    bench = add("accuracy", "what a viewer sees of each clip, beside the peer and the teacher")
     bench.add_argument("clips", nargs="+")
     bench.add_argument("--teacher", default="rvm")
     bench.add_argument("--recipe", default="default", help="default, paper, or none (no learning)")
+    bench.add_argument("--pace", default="lockstep", choices=("lockstep", "live"))
+    bench.add_argument("--weights", help="the student's start; default: the shipped ones")
+    bench.add_argument("--labels", help="folder that keeps the teacher's labels, for the next run")
     return parser
 
 

@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace, teacher: str | None, stall: float) -> dict[str, float]:
     """One run; times in ms."""
     source = Paced(open_source(args.clip, loop=True))
-    with Masker("ort-cpu", teacher, "#204060", size=args.size, threads=args.threads) as masker:
+    with Masker("ort-cpu", teacher, "#204060", student=args.student, size=args.size, threads=args.threads) as masker:
         if stall:
             stall_teacher(masker, stall)
         pipeline = Pipeline(source, masker, [Null()], max_frames=args.frames)

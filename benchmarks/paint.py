@@ -13,18 +13,20 @@ from engine.figure import MovingFigure
 from engine.sources import open_source
 from engine.students import to_alpha
 from export.publish import load_student
-from training.student import JITNet
+from training.jitnet import JITNet
 
 from . import authors_way
 from .machine import finish, show, side_by_side
+
+AUTHORS_SIZE = (240, 240)  # the paper's smaller input
 
 
 def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     bgr = frame_of(args.clip, args.height)
-    masker = Masker("ort-cpu", None, "#204060", size=args.size, threads=args.threads)
+    masker = Masker("ort-cpu", None, "#204060", student=args.student, size=args.size, threads=args.threads)
     kernels, student = masker.kernels, masker.live
-    weights = load_student("jitnet", masker.size)
+    weights = load_student("jitnet", AUTHORS_SIZE)
     jitnet = JITNet()
     jitnet.load_weights(weights.tensors)
     eager = authors_way.AuthorsStudent(jitnet)
@@ -33,10 +35,10 @@ def main(args: argparse.Namespace) -> None:
     frame = Frame(bgr, 0, 0.0, 0.0)
     masker.paint(frame, out)
     alpha, mixed = student.alpha.copy(), np.full_like(student.alpha, 0.5)
-    image = authors_way.preprocess(bgr, masker.size)
+    image = authors_way.preprocess(bgr, AUTHORS_SIZE)
 
     def authors() -> None:
-        matte = authors_way.predict(eager, authors_way.preprocess(bgr, masker.size))
+        matte = authors_way.predict(eager, authors_way.preprocess(bgr, AUTHORS_SIZE))
         authors_way.composite(bgr, matte, background)
 
     full = authors_way.predict(eager, image)
@@ -49,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
             "composite, all mixed": lambda: kernels.composite(bgr, mixed, background, out),
             "copy floor": lambda: np.copyto(out, bgr),
             "authors: paint path": authors,
-            "authors: preprocess": lambda: authors_way.preprocess(bgr, masker.size),
+            "authors: preprocess": lambda: authors_way.preprocess(bgr, AUTHORS_SIZE),
             "authors: student": lambda: authors_way.predict(eager, image),
             "authors: composite": lambda: authors_way.composite(bgr, full, background),
         },
@@ -57,7 +59,8 @@ def main(args: argparse.Namespace) -> None:
     )
     masker.close()
     ratio = ms["authors: paint path"]["p50"] / ms["paint path"]["p50"]
-    title = f"Paint path, {bgr.shape[1]}x{bgr.shape[0]}, student {args.size}, {args.threads} thread(s), learning off"
+    sizes = f"{bgr.shape[1]}x{bgr.shape[0]}, {args.student} {masker.size[1]}x{masker.size[0]}"
+    title = f"Paint path, {sizes}, {args.threads} thread(s), learning off"
     show(title, ("step", "p50 ms", "p95 ms"), [(name, m["p50"], m["p95"]) for name, m in ms.items()])
     print(f"\nthe authors' way takes {ratio:.1f} times as long")
     finish({"bench": "paint", "ms": ms, "ratio": round(ratio, 2)})

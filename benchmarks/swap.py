@@ -20,7 +20,7 @@ def main(args: argparse.Namespace) -> None:
     bgr = MovingFigure().picture(0)
     out, process = np.empty_like(bgr), psutil.Process()
     publish_ms, resident = [], []
-    with Masker("ort-cpu", None, "#204060", size=args.size, threads=args.threads) as masker:
+    with Masker("ort-cpu", None, "#204060", student=args.student, size=args.size, threads=args.threads) as masker:
         publisher = Publisher(masker.student, masker.size)
         tensors = dict(masker.student.tensors)
         for i in range(args.swaps + 20):
@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> None:
         "growth": round(last / first - 1, 4),
     }
     show(
-        f"{swaps} swaps, student {args.size}, {args.threads} thread(s)",
+        f"{swaps} swaps, {args.student}, {args.threads} thread(s)",
         ("what", "value"),
         [
             ("fold, patch, build, warm: p50 ms", p50),

@@ -30,7 +30,7 @@ from .timing import Durations
 
 log = logging.getLogger("jit_masker")
 
-STUDENT, SIZE = "jitnet", 240
+STUDENT = "lite"
 LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
 
 
@@ -58,7 +58,7 @@ class Masker:
     teacher : None (no learning, no torch), or a name in TEACHERS.
     background : a picture, a video, "#rrggbb", "blur", "none"; see `engine.backgrounds.open_background`.
     student : a name in STUDENTS.
-    size : side of the student's input, or (h, w); pixels.
+    size : of the student's input, pixels: a side, "WxH", or (h, w). None: the student's own.
     weights : .safetensors made by jm-train; None: those that come with the package.
     threads : the CPU budget, shared with the learner; None: see `engine.budget`. OpenCV's pool, which the whole
         process shares, is set to the paint path's part of it.
@@ -85,7 +85,7 @@ class Masker:
         background: str = "blur",
         *,
         student: str = STUDENT,
-        size: int | tuple[int, int] = SIZE,
+        size: int | str | tuple[int, int] | None = None,
         weights: str | Path | None = None,
         threads: int | None = None,
         recipe: str = "default",
@@ -94,13 +94,13 @@ class Masker:
         seed: int = 0,
     ):
         teacher = None if teacher == "none" else teacher
-        self.size = (size, size) if isinstance(size, int) else size
         self.threads = budget.divide(threads, teacher is not None, taking_turns=lockstep)
         budget.apply(self.threads)
         self.backend = backends.load(backend)
         self.kernels = kernels.load()
         if self.kernels.name != "fused":
             log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
+        self.size = resolve("export.students:input_size")(student, size)
         self.student = resolve("export.publish:load_student")(student, self.size, weights)
         self.background = open_background(background, lossless=lockstep)
         self.stages = {name: Durations() for name in ("preprocess", "student", "composite")}

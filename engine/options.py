@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .errors import UsageError
 from .gate import MIN_AREA
-from .masker import SIZE, STUDENT
+from .masker import STUDENT
 
 PACES = ("live", "fast", "lockstep")
 
@@ -27,8 +27,10 @@ class Options(BaseModel):
     backend: str = Field("auto", description="what runs the student; see --list-backends")
     teacher: str = Field("rvm", description="who teaches: rvm, or none")
     background: str = Field("blur", description="a picture, a video, #rrggbb, blur[:STRENGTH], or none (transparent)")
-    student: str = Field(STUDENT, description="jitnet (the authors' channels) or jitnet-fig2 (the figure's)")
-    size: int = Field(SIZE, description="side of the student's input, pixels")
+    student: str = Field(STUDENT, description="lite, or the paper's: jitnet (the authors' channels), jitnet-fig2")
+    size: int | str | None = Field(
+        None, description="side of the student's input, or WxH, pixels; default: the student's own"
+    )
     weights: str | None = Field(None, description="a .safetensors file made by jm-train; default: the shipped ones")
     recipe: str = Field("default", description="how the student learns: default or paper")
     threads: int | None = Field(None, ge=1, description="CPU budget, shared by painting and learning")

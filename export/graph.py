@@ -1,13 +1,12 @@
-"""The student as an ONNX graph, written out by hand from folded weights. Knows nothing about torch.
+"""An ONNX graph, written out by hand, layer by layer. Knows no student (`export.students`) and no torch.
 
 By hand because every initializer then is one tensor of the student under its own name, which is what makes patching
 (`export.publish`) and a later refit possible; and because a machine that only runs a student needs no torch.
-`tests/test_export.py` holds the graph to the torch module's numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import ceil
 
 import numpy as np
@@ -42,27 +41,53 @@ class GraphBuilder:
         self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
-    def conv(self, x: str, name: str, stride: int = 1) -> str:
-        """Convolution `name` with "same" padding; kernel and channels are read off its weight."""
+    def conv(self, x: str, name: str, stride: int = 1, groups: int = 1, centred: bool = True) -> str:
+        """Convolution `name` with "same" padding; kernel and channels are read off its weight.
+
+        `centred`: a stride of 2 pads left and right alike, as torch does; else what is left over goes right and
+        below, as TensorFlow does on even sides.
+        """
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
         channels, h, w = self.shapes[x]
-        if weight.ndim != 4 or weight.shape[1] != channels or bias.shape != weight.shape[:1]:
+        if weight.ndim != 4 or weight.shape[1] * groups != channels or bias.shape != weight.shape[:1]:
             raise ModelError(
                 f"the weights do not fit this student: {name} is {weight.shape} with bias {bias.shape}, and its input "
                 f"has {channels} channels; choose --student to match, or train them again"
             )
-        top, left = weight.shape[2] // 2, weight.shape[3] // 2
+        kernel = weight.shape[2:]
+        before = [k // 2 if centred else (k - stride) // 2 for k in kernel]
+        after = [k // 2 if centred else (k - stride + 1) // 2 for k in kernel]
         inputs = [x] + [self._constant(f"{name}.{k}", self.weights[f"{name}.{k}"]) for k in ("weight", "bias")]
         return self._node(
             "Conv", inputs, (weight.shape[0], ceil(h / stride), ceil(w / stride)),
-            kernel_shape=weight.shape[2:], strides=[stride, stride], pads=[top, left, top, left],
+            kernel_shape=kernel, strides=[stride, stride], pads=[*before, *after], group=groups,
         )  # fmt: skip
 
     def relu(self, x: str) -> str:
         return self._node("Relu", [x], self.shapes[x])
 
+    def sigmoid(self, x: str) -> str:
+        return self._node("Sigmoid", [x], self.shapes[x])
+
+    def hardswish(self, x: str) -> str:
+        """x * clip(x / 6 + 0.5, 0, 1)"""
+        return self.multiply(x, self._node("HardSigmoid", [x], self.shapes[x], alpha=1 / 6, beta=0.5))
+
     def add(self, a: str, b: str) -> str:
         return self._node("Add", [a, b], self.shapes[a])
+
+    def multiply(self, a: str, b: str) -> str:
+        """`a` times `b`; `b` may be one number per channel."""
+        return self._node("Mul", [a, b], self.shapes[a])
+
+    def mean(self, x: str) -> str:
+        """Of each channel: (C, 1, 1)."""
+        return self._node("GlobalAveragePool", [x], (self.shapes[x][0], 1, 1))
+
+    def pixel_shuffle(self, x: str) -> str:
+        """(4 C, h, w) -> (C, 2 h, 2 w), channels in torch's order."""
+        channels, h, w = self.shapes[x]
+        return self._node("DepthToSpace", [x], (channels // 4, 2 * h, 2 * w), blocksize=2, mode="CRD")
 
     def concat(self, a: str, b: str) -> str:
         channels = self.shapes[a][0] + self.shapes[b][0]
@@ -98,54 +123,3 @@ class GraphBuilder:
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="jit-masker")
         onnx.checker.check_model(model)
         return model
-
-
-def _jitnet(g: GraphBuilder) -> str:
-    """JITNet as in training/student.py, line by line, batch norm folded."""
-
-    def block(x: str, name: str, stride: int = 1) -> str:
-        long = g.conv(g.conv(g.conv(x, f"{name}.conv3x3", stride), f"{name}.conv1x3"), f"{name}.conv3x1")
-        return g.relu(g.add(long, g.conv(x, f"{name}.shortcut", stride)))
-
-    half = g.relu(g.conv(INPUT, "stem1.conv", stride=2))
-    x = g.relu(g.conv(half, "stem2.conv", stride=2))
-    skip1 = block(x, "enc1", stride=2)
-    skip2 = block(skip1, "enc2", stride=2)
-    x = block(skip2, "enc3", stride=2)
-    x = g.concat(skip2, g.upsample_like(block(x, "dec3"), skip2))
-    x = g.concat(skip1, g.upsample_like(block(x, "dec2"), skip1))
-    x = g.upsample_like(block(x, "dec1"), half)
-    x = g.relu(g.conv(x, "head1.conv"))
-    x = g.relu(g.conv(x, "head2.conv"))
-    return g.conv(x, "logits")
-
-
-# Name of a student -> how its graph is written.
-STUDENTS: dict[str, Callable[[GraphBuilder], str]] = {"jitnet": _jitnet, "jitnet-fig2": _jitnet}
-
-
-def build(student: str, folded: Arrays, size: tuple[int, int]) -> onnx.ModelProto:
-    """The graph of `student` for input (1, 3, *size): `image` float32 -> `logits` float32.
-
-    Parameters
-    ----------
-    folded : what `export.fold.fold` returns.
-    size : (h, w).
-
-    Raises
-    ------
-    ModelError
-        The student is unknown, or `folded` is not its weights.
-    """
-    if student not in STUDENTS:
-        raise ModelError(f"unknown student {student!r}; choose one of {', '.join(STUDENTS)}")
-    builder = GraphBuilder(folded, size)
-    try:
-        logits = STUDENTS[student](builder)
-        model = builder.model(logits)
-        onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    except KeyError as error:
-        raise ModelError(f"the weights hold no tensor {error}; they are not those of {student}") from error
-    except onnx.shape_inference.InferenceError as error:
-        raise ModelError(f"the weights do not fit {student}: {error}") from error
-    return model

@@ -11,17 +11,11 @@ import numpy as np
 import onnx
 
 from engine.contracts import Probe, Published
-from engine.errors import ModelError, UsageError
+from engine.errors import ModelError
 
 from .fold import fold
-from .graph import STUDENTS, build
 from .store import StudentWeights, load_weights, shipped
-
-# RGB, of pixels in [0, 1]; ImageNet's, as the authors
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-
-MIN_SIDE, MAX_SIDE = 64, 1024  # pixels of the student's input: below, its inmost layer is a pixel or two
+from .students import architecture, build
 
 
 class Publisher:
@@ -37,6 +31,7 @@ class Publisher:
         """
         self.student = weights.student
         self.size = size or weights.size
+        self.mean, self.std = architecture(weights.student).mean, architecture(weights.student).std
         self._data, self._places = _patchable(build(weights.student, fold(weights.tensors), self.size))
         self._version = -1
 
@@ -48,7 +43,7 @@ class Publisher:
         for name, place in self._places.items():
             np.copyto(place, folded[name].reshape(-1).view(np.uint8))
         self._version += 1
-        return Published(self._version, bytes(self._data), MEAN, STD, probe, score)
+        return Published(self._version, bytes(self._data), self.mean, self.std, probe, score)
 
 
 def _patchable(model: onnx.ModelProto) -> tuple[bytearray, dict[str, np.ndarray]]:
@@ -83,14 +78,11 @@ def load_student(student: str, size: tuple[int, int], path: str | Path | None = 
     Raises
     ------
     UsageError
-        No student has this name, or the size is too small for one.
+        No student has this name, or it cannot take this size.
     ModelError
         The file is missing, is not a weights file, or is another student's.
     """
-    if student not in STUDENTS:
-        raise UsageError(f"unknown student {student!r}; choose one of {', '.join(STUDENTS)}")
-    if min(size) < MIN_SIDE or max(size) > MAX_SIDE:
-        raise UsageError(f"size is {size[0]}x{size[1]}; expected sides from {MIN_SIDE} to {MAX_SIDE}")
+    architecture(student, size)
     weights = load_weights(path or shipped(student, size))
     if weights.student != student:
         raise ModelError(f"{path} holds weights of {weights.student!r}, not of {student!r}; choose --student to match")

@@ -1,6 +1,7 @@
 """Pixels: arrays in, arrays out, written into `out`. Imports none of ours.
 
-Three implementations of the same two functions, `preprocess` and `composite`:
+A frame goes through five of them: `preprocess` makes the student's input of it, `steady` and `refine` work on the
+student's alpha, `matte` brings that to the frame's resolution, `composite` blends. Three implementations:
 
     reference.py   the specification: plain NumPy in floating point, slow, the oracle of every test
     fused.py       Numba: one pass over the pixels, allocates nothing, releases the GIL
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +30,27 @@ class Preprocess(Protocol):
     ) -> np.ndarray: ...
 
 
+class Steady(Protocol):
+    """See `kernels.reference.steady`."""
+
+    def __call__(
+        self, image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, seen: np.ndarray,
+        shown: np.ndarray,
+    ) -> np.ndarray: ...  # fmt: skip
+
+
+class Refine(Protocol):
+    """See `kernels.reference.refine`."""
+
+    def __call__(self, grey: np.ndarray, alpha: np.ndarray, edges: np.ndarray) -> np.ndarray: ...
+
+
+class Matte(Protocol):
+    """See `kernels.reference.matte`."""
+
+    def __call__(self, bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray: ...
+
+
 class Composite(Protocol):
     """See `kernels.reference.composite`."""
 
@@ -41,6 +64,9 @@ class Kernels:
     name: str  # "fused" or "fallback"
     reason: str  # why this one, for the user
     preprocess: Preprocess
+    steady: Steady
+    refine: Refine
+    matte: Matte
     composite: Composite
 
 
@@ -50,7 +76,10 @@ def load() -> Kernels:
         fused = importlib.import_module(".fused", __name__)
         fused.warm()
     except Exception as error:  # Numba fails in many ways: missing, a NumPy too new, no LLVM for the CPU
-        fallback = importlib.import_module(".fallback", __name__)
         why = f"Numba cannot be used ({type(error).__name__}: {error})"
-        return Kernels("fallback", why, fallback.preprocess, fallback.composite)
-    return Kernels("fused", "Numba compiled them", fused.preprocess, fused.composite)
+        return _kernels("fallback", why, importlib.import_module(".fallback", __name__))
+    return _kernels("fused", "Numba compiled them", fused)
+
+
+def _kernels(name: str, reason: str, m: ModuleType) -> Kernels:
+    return Kernels(name, reason, m.preprocess, m.steady, m.refine, m.matte, m.composite)

@@ -5,7 +5,19 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .reference import check_blend, check_frame, check_image
+from .reference import (
+    CALM,
+    FAINT,
+    FLAT,
+    LOUD,
+    NEAR,
+    QUIET,
+    RADIUS,
+    check_blend,
+    check_frame,
+    check_image,
+    check_matte,
+)  # fmt: skip
 
 
 def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], out: np.ndarray) -> np.ndarray:
@@ -20,9 +32,52 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
     return out
 
 
+def refine(grey: np.ndarray, alpha: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.refine`."""
+
+    def mean(array: np.ndarray) -> np.ndarray:
+        return cv2.blur(array, (2 * RADIUS + 1, 2 * RADIUS + 1), borderType=cv2.BORDER_REPLICATE)
+
+    mean_grey, mean_alpha = mean(grey), mean(alpha)
+    variance = np.maximum(mean(grey * grey) - mean_grey**2, 0)
+    gain = (mean(grey * alpha) - mean_grey * mean_alpha) / (variance + FLAT)
+    edges[0] = mean(gain) / (1 - 2 * FAINT)
+    edges[1] = (mean(mean_alpha - gain * mean_grey) - FAINT) / (1 - 2 * FAINT)
+    return edges
+
+
+def matte(bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.matte`."""
+    check_matte(bgr, edges, out)
+    size = (bgr.shape[1], bgr.shape[0])
+    grey = cv2.transform(np.ascontiguousarray(bgr), np.full((1, 3), 1 / 3, np.float32)).astype(np.float32) / 255
+    value = cv2.resize(edges[0], size) * grey + cv2.resize(edges[1], size)
+    out[...] = np.rint(np.clip(value, 0, 1) * 255)
+    return out
+
+
 def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.reference.composite`."""
     check_blend(bgr, alpha, background, out)
-    weight = cv2.resize(alpha, (bgr.shape[1], bgr.shape[0]), interpolation=cv2.INTER_LINEAR)
+    weight = alpha.astype(np.float32) / 255
     cv2.blendLinear(bgr, background, weight, 1 - weight, dst=out)
     return out
+
+
+def steady(
+    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, seen: np.ndarray,
+    shown: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """See `kernels.reference.steady`."""
+    (height, width), (h, w) = image.shape[2:], alpha.shape
+    rows, columns = (2 * np.arange(h) + 1) * height // (2 * h), (2 * np.arange(w) + 1) * width // (2 * w)
+    brightness = np.tensordot(np.asarray(std, np.float32) / 3, image[0], 1)[rows][:, columns] + np.float32(
+        np.mean(mean)
+    )
+    border = cv2.BORDER_REPLICATE
+    change = np.abs(cv2.blur(brightness - seen, (3, 3), borderType=border))
+    motion = cv2.dilate(change, np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8), borderType=border)
+    weight = np.clip((motion - QUIET) / (LOUD - QUIET), CALM, 1)
+    alpha[...] = shown + weight * (alpha - shown)
+    seen[...], shown[...] = brightness, alpha
+    return alpha

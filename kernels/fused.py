@@ -1,9 +1,9 @@
 """The kernels in Numba: one pass over the pixels, nothing allocated, the GIL released. Same results as reference.py
-to two grey levels (weights are 8-bit fixed point).
+to two grey levels.
 
 Speed comes from three things. Rows are byte slices and arithmetic stays in small unsigned types, so that LLVM
 vectorises it. What repeats from frame to frame (sampling tables, scratch rows) is planned once per pair of sizes and
-thread. Most of a mask is pure: spans where alpha is 0 or 255 are copied, only the rest is blended.
+thread. Most of a mask is pure: spans where alpha is 0 or 255 are filled or copied, only the rest is computed.
 
 Serial on purpose: `parallel=True` from two Python threads kills the process on Numba's default threading layer.
 """
@@ -16,11 +16,25 @@ from typing import Any
 import numpy as np
 from numba import njit, uint8, uint16, uint32
 
-from .reference import check_blend, check_frame, check_image, sample_positions
+from .reference import (
+    CALM,
+    FAINT,
+    FLAT,
+    LOUD,
+    NEAR,
+    QUIET,
+    RADIUS,
+    check_blend,
+    check_frame,
+    check_image,
+    check_matte,
+    sample_positions,
+)  # fmt: skip
 
 WEIGHT_BITS = 8  # a weighted sum of two bytes is at most 255 * 256, and fits 16 bits with rounding
 ONE = 1 << WEIGHT_BITS
-BACKGROUND, MIXED, PERSON = 0, 1, 2  # what a span of the mask is
+BACKGROUND, MIXED, PERSON = 0, 1, 2  # what a cell of the mask is
+BLOCK = 32  # pixels that are copied or blended together
 
 kernel: Any = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy", fastmath=True)
 
@@ -43,18 +57,51 @@ class _PreprocessPlan:
         self.contiguous = np.empty((*frame, 3), np.uint8)
 
 
-class _CompositePlan:
+class _MattePlan:
     """Tables and scratch for one mask size and one frame size."""
 
     def __init__(self, mask: tuple[int, int], frame: tuple[int, int]):
-        self.top, self.bottom, self.row_weight = _axis(mask[0], frame[0])
-        self.left, _, self.column_weight = _axis(mask[1], frame[1])
-        # cell k of a mask row lies between columns k and k + 1; its pixels are bytes edge[k]:edge[k + 1]
-        self.edge = (3 * np.searchsorted(self.left, np.arange(mask[1] + 1))).astype(np.int32)
-        self.mask = np.zeros((mask[0], mask[1] + 1), np.uint8)  # the last column twice
-        self.kind = np.zeros(mask[1], np.uint8)
-        self.upper, self.lower = np.zeros((2, 3 * frame[1]), np.uint8)
+        self.top, self.bottom, row_weight = sample_positions(mask[0], frame[0])
+        self.left, _, column_weight = sample_positions(mask[1], frame[1])
+        self.row_weight, self.column_weight = row_weight.astype(np.float32), column_weight.astype(np.float32)
+        self.left = self.left.astype(np.int32)
+        # cell k of a mask row lies between columns k and k + 1; its pixels are edge[k]:edge[k + 1]
+        self.edge = np.searchsorted(self.left, np.arange(mask[1] + 1)).astype(np.int32)
+        self.edges = np.zeros((2, mask[0], mask[1] + 1), np.float32)  # the last column twice
+        self.kind = np.zeros((mask[0], mask[1] + 1), np.uint8)
+        self.cell = np.zeros(mask[1], np.uint8)
+        self.upper, self.lower = np.zeros((2, 2, frame[1]), np.float32)  # gain and offset of two mask rows
+        self.contiguous = np.empty((*frame, 3), np.uint8)
+
+
+class _CompositePlan:
+    """Scratch for one frame size."""
+
+    def __init__(self, frame: tuple[int, int]):
         self.contiguous = np.empty((2, *frame, 3), np.uint8)
+        self.weight = np.zeros(3 * BLOCK, np.uint8)
+
+
+class _RefinePlan:
+    """Scratch for one mask size. Rows have a border of replicated pixels, so that no window looks outside."""
+
+    def __init__(self, mask: tuple[int, int]):
+        wide = mask[1] + 2 * RADIUS
+        self.sums = np.zeros((4, wide), np.float32)
+        self.fit = np.zeros((2, mask[0], wide), np.float32)
+
+
+class _SteadyPlan:
+    """Tables and scratch for one student size and one mask size."""
+
+    def __init__(self, image: tuple[int, int], mask: tuple[int, int]):
+        (height, width), (h, w) = image, mask
+        self.row = ((2 * np.arange(h) + 1) * height // (2 * h)).astype(np.int32)
+        self.column = ((2 * np.arange(w) + 1) * width // (2 * w)).astype(np.uint32)
+        # a border of replicated pixels, so that no window looks outside
+        self.change = np.zeros((h + 2, w + 2), np.float32)
+        self.motion = np.zeros((h + 2 * NEAR, w + 2 * NEAR), np.float32)
+        self.line, self.nearby = np.zeros((2, w + 2 * NEAR), np.float32)
 
 
 class _Plans(threading.local):
@@ -62,6 +109,9 @@ class _Plans(threading.local):
 
     preprocess: tuple[tuple, _PreprocessPlan] | None = None
     composite: tuple[tuple, _CompositePlan] | None = None
+    matte: tuple[tuple, _MattePlan] | None = None
+    refine: tuple[tuple, _RefinePlan] | None = None
+    steady: tuple[tuple, _SteadyPlan] | None = None
 
 
 _plans = _Plans()
@@ -82,29 +132,70 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
     return out
 
 
+def refine(grey: np.ndarray, alpha: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.refine`."""
+    key = alpha.shape
+    if _plans.refine is None or _plans.refine[0] != key:
+        _plans.refine = (key, _RefinePlan(alpha.shape))
+    plan = _plans.refine[1]
+    _fit(grey, alpha, edges, plan.sums, plan.fit)
+    return edges
+
+
+def matte(bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.matte`."""
+    check_matte(bgr, edges, out)
+    key = (edges.shape, bgr.shape)
+    if _plans.matte is None or _plans.matte[0] != key:
+        _plans.matte = (key, _MattePlan(edges.shape[1:], bgr.shape[:2]))
+    plan = _plans.matte[1]
+    _classify(edges if _plain(edges) else np.array(edges), plan.edges, plan.kind)
+    _draw(
+        _rows(bgr, plan.contiguous), out, plan.edges, plan.kind, plan.cell, plan.top, plan.bottom, plan.row_weight,
+        plan.left, plan.column_weight, plan.edge, plan.upper, plan.lower,
+    )  # fmt: skip
+    return out
+
+
 def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.reference.composite`."""
     check_blend(bgr, alpha, background, out)
-    key = (alpha.shape, bgr.shape)
+    key = bgr.shape
     if _plans.composite is None or _plans.composite[0] != key:
-        _plans.composite = (key, _CompositePlan(alpha.shape, bgr.shape[:2]))
+        _plans.composite = (key, _CompositePlan(bgr.shape[:2]))
     plan = _plans.composite[1]
-    _quantise(alpha if _plain(alpha) else np.array(alpha), plan.mask)
     target = out.reshape(out.shape[0], -1)
     person = target if out is bgr else _rows(bgr, plan.contiguous[0])
-    _blend_spans(
-        person, _rows(background, plan.contiguous[1]), target, out is bgr, plan.mask, plan.top, plan.bottom,
-        plan.row_weight, plan.left, plan.column_weight, plan.edge, plan.kind, plan.upper, plan.lower,
-    )  # fmt: skip
+    alpha = alpha if _plain(alpha) else np.array(alpha)
+    _blend_blocks(person, _rows(background, plan.contiguous[1]), target, alpha, plan.weight)
     return out
+
+
+def steady(
+    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, seen: np.ndarray,
+    shown: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """See `kernels.reference.steady`."""
+    key = (image.shape, alpha.shape)
+    if _plans.steady is None or _plans.steady[0] != key:
+        _plans.steady = (key, _SteadyPlan(image.shape[2:], alpha.shape))
+    plan = _plans.steady[1]
+    _hold(
+        image[0], tuple(np.float32(s / 3) for s in std), np.float32(sum(mean) / 3), alpha, seen, shown, plan.row,
+        plan.column, plan.change, plan.motion, plan.line, plan.nearby,
+    )  # fmt: skip
+    return alpha
 
 
 def warm() -> None:
     """Compile (or load from Numba's cache) every kernel, for every kind of array that the functions pass on."""
     frame = np.zeros((4, 5, 3), np.uint8)
     alpha = np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)
+    edges, whole = np.zeros((2, 2, 3), np.float32), np.zeros((4, 5), np.uint8)
     preprocess(frame, (0.0,) * 3, (1.0,) * 3, np.empty((1, 3, 2, 2), np.float32))
-    composite(frame, alpha, frame, np.empty_like(frame))
+    image, grey = np.zeros((1, 3, 4, 6), np.float32), np.zeros_like(alpha)
+    steady(image, (0.0,) * 3, (1.0,) * 3, alpha, grey, np.zeros_like(alpha))
+    composite(frame, matte(frame, refine(grey, alpha, edges), whole), frame, np.empty_like(frame))
 
 
 def _plain(array: np.ndarray) -> bool:
@@ -155,51 +246,196 @@ def _resample(rows, out, top, bottom, row_weight, left_byte, column_weight, row,
 
 
 @kernel
-def _quantise(alpha, mask):
-    """float [0, 1] -> uint8, the last column written twice."""
-    width = alpha.shape[1]
-    for j in range(alpha.shape[0]):
-        for i in range(width):
-            value = min(max(alpha[j, i], np.float32(0)), np.float32(1))
-            mask[j, i] = uint8(value * np.float32(255) + np.float32(0.5))
-        mask[j, width] = mask[j, width - 1]
-
-
-@kernel
 def _copy(out, source):
     for i in range(out.shape[0]):
         out[i] = source[i]
 
 
 @kernel
-def _classify(kind, upper, lower):
-    """What each cell between two mask rows is: all four corners 0, all four 255, or mixed."""
+def _fill(out, value):
+    for i in range(out.shape[0]):
+        out[i] = value
+
+
+# -- refine ----------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _add_moments(sum_grey, sum_alpha, sum_both, sum_square, grey, alpha):
+    for i in range(grey.shape[0]):
+        g, a = grey[i], alpha[i]
+        sum_grey[i] += g
+        sum_alpha[i] += a
+        sum_both[i] += g * a
+        sum_square[i] += g * g
+
+
+@kernel
+def _add(total, row):
+    for i in range(total.shape[0]):
+        total[i] += row[i]
+
+
+@kernel
+def _along(row, i):
+    """Sum of the window of `row` that begins at i."""
+    total = row[i]
+    for k in range(1, 2 * RADIUS + 1):
+        total += row[i + k]
+    return total
+
+
+@kernel
+def _solve(gain, offset, sum_grey, sum_alpha, sum_both, sum_square):
+    share = np.float32(1 / (2 * RADIUS + 1) ** 2)
+    for i in range(gain.shape[0]):
+        grey, alpha = _along(sum_grey, i) * share, _along(sum_alpha, i) * share
+        variance = max(_along(sum_square, i) * share - grey * grey, np.float32(0))
+        slope = (_along(sum_both, i) * share - grey * alpha) / (variance + np.float32(FLAT))
+        gain[i] = slope
+        offset[i] = alpha - slope * grey
+
+
+@kernel
+def _stretch(gain, offset, sum_gain, sum_offset):
+    share = np.float32(1 / (2 * RADIUS + 1) ** 2 / (1 - 2 * FAINT))
+    for i in range(gain.shape[0]):
+        gain[i] = _along(sum_gain, i) * share
+        offset[i] = _along(sum_offset, i) * share - np.float32(FAINT / (1 - 2 * FAINT))
+
+
+@kernel
+def _fit(grey, alpha, edges, sums, fit):
+    height, width = alpha.shape
+    inner = slice(RADIUS, RADIUS + width)
+    for j in range(height):
+        for k in range(4):
+            _fill(sums[k], np.float32(0))
+        for d in range(-RADIUS, RADIUS + 1):
+            row = min(max(j + d, 0), height - 1)
+            _add_moments(sums[0, inner], sums[1, inner], sums[2, inner], sums[3, inner], grey[row], alpha[row])
+        for k in range(4):
+            _replicate(sums[k], RADIUS)
+        _solve(fit[0, j, inner], fit[1, j, inner], sums[0], sums[1], sums[2], sums[3])
+        _replicate(fit[0, j], RADIUS)
+        _replicate(fit[1, j], RADIUS)
+    for j in range(height):
+        _fill(sums[0], np.float32(0))
+        _fill(sums[1], np.float32(0))
+        for d in range(-RADIUS, RADIUS + 1):
+            row = min(max(j + d, 0), height - 1)
+            _add(sums[0], fit[0, row])
+            _add(sums[1], fit[1, row])
+        _stretch(edges[0, j], edges[1, j], sums[0], sums[1])
+
+
+# -- matte -----------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _classify(edges, wide, kind):
+    """Copy with the last column twice; what alpha is at a mask pixel whatever its brightness: 0, 1, or it depends."""
+    height, width = edges.shape[1], edges.shape[2]
+    for j in range(height):
+        for i in range(width):
+            gain, offset = edges[0, j, i], edges[1, j, i]
+            dark, light = offset, gain + offset
+            wide[0, j, i], wide[1, j, i] = gain, offset
+            kind[j, i] = uint8(uint8(max(dark, light) > 0) + uint8(min(dark, light) >= 1))
+        wide[0, j, width], wide[1, j, width] = wide[0, j, width - 1], wide[1, j, width - 1]
+        kind[j, width] = kind[j, width - 1]
+
+
+@kernel
+def _between(cell, upper, lower):
+    """What each cell between two mask rows is: the kind of its four corners, MIXED if they differ."""
     upper_right, lower_right = upper[1:], lower[1:]
-    for k in range(kind.shape[0]):
+    for k in range(cell.shape[0]):
         least = min(min(upper[k], upper_right[k]), min(lower[k], lower_right[k]))
         most = max(max(upper[k], upper_right[k]), max(lower[k], lower_right[k]))
-        kind[k] = uint8(uint8(most != 0) + uint8(least == 255))
+        cell[k] = least if least == most else uint8(MIXED)
 
 
 @kernel
-def _widen(out, mask_row, left, weight, first, last):
-    """Pixels first:last of a mask row, interpolated along x, each written to its three bytes."""
+def _widen(out, row, left, weight, first, last):
+    """Pixels first:last of a mask row, interpolated along x."""
     for i in range(first, last):
         at = uint32(left[uint32(i)])
-        right = np.int32(weight[uint32(i)])
-        both = np.int32(mask_row[at]) * (ONE - right) + np.int32(mask_row[at + uint32(1)]) * right
-        value = uint8((both + ONE // 2) >> WEIGHT_BITS)
-        byte = uint32(3) * uint32(i)
-        out[byte] = value
-        out[byte + uint32(1)] = value
-        out[byte + uint32(2)] = value
+        out[i] = row[at] + weight[i] * (row[at + uint32(1)] - row[at])
 
 
 @kernel
-def _blend(out, person, background, upper, lower, upper_weight, lower_weight):
+def _alpha(out, bgr, gain_upper, gain_lower, offset_upper, offset_lower, weight):
+    scale, half = np.float32(1 / 765), np.float32(0.5)
     for i in range(out.shape[0]):
-        mixed = uint16(uint16(uint16(upper[i]) * upper_weight) + uint16(uint16(lower[i]) * lower_weight))
-        alpha = uint16(uint16(mixed + uint16(ONE // 2)) >> uint16(WEIGHT_BITS))
+        byte = uint32(3) * uint32(i)
+        grey = np.int32(bgr[byte]) + np.int32(bgr[byte + uint32(1)]) + np.int32(bgr[byte + uint32(2)])
+        gain = gain_upper[i] + weight * (gain_lower[i] - gain_upper[i])
+        offset = offset_upper[i] + weight * (offset_lower[i] - offset_upper[i])
+        value = gain * (np.float32(grey) * scale) + offset
+        out[i] = uint8(np.int32(min(max(value, np.float32(0)), np.float32(1)) * np.float32(255) + half))
+
+
+@kernel
+def _draw(bgr, out, edges, kind, cell, top, bottom, row_weight, left, column_weight, edge, upper, lower):
+    height, cells = out.shape[0], cell.shape[0]
+    first = 0
+    while first < height:
+        # all picture rows between the same two mask rows share cells and widened rows
+        a, b = top[first], bottom[first]
+        last = first + 1
+        while last < height and top[last] == a and bottom[last] == b:
+            last += 1
+        _between(cell, kind[a], kind[b])
+        at = 0
+        while at < cells:
+            what = cell[uint32(at)]
+            end = at + 1
+            while end < cells and cell[uint32(end)] == what:
+                end += 1
+            p, q = edge[at], edge[end]
+            at = end
+            if p == q:
+                continue
+            if what != MIXED:
+                for j in range(first, last):
+                    _fill(out[j, p:q], uint8(255 if what == PERSON else 0))
+                continue
+            for k in range(2):
+                _widen(upper[k], edges[k, a], left, column_weight, p, q)
+                _widen(lower[k], edges[k, b], left, column_weight, p, q)
+            for j in range(first, last):
+                _alpha(
+                    out[j, p:q], bgr[j, 3 * p : 3 * q], upper[0, p:q], lower[0, p:q], upper[1, p:q], lower[1, p:q],
+                    row_weight[j],
+                )  # fmt: skip
+        first = last
+
+
+# -- composite -------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _range(alpha):
+    least, most = uint8(255), uint8(0)
+    for i in range(alpha.shape[0]):
+        least, most = min(least, alpha[i]), max(most, alpha[i])
+    return least, most
+
+
+@kernel
+def _thrice(out, alpha):
+    for i in range(alpha.shape[0]):
+        byte = uint32(3) * uint32(i)
+        out[byte] = alpha[i]
+        out[byte + uint32(1)] = alpha[i]
+        out[byte + uint32(2)] = alpha[i]
+
+
+@kernel
+def _blend(out, person, background, weight):
+    for i in range(out.shape[0]):
+        alpha = uint16(weight[i])
         rest = uint16(uint16(255) - alpha)
         both = uint16(uint16(uint16(person[i]) * alpha) + uint16(uint16(background[i]) * rest))
         both = uint16(both + uint16(128))
@@ -207,40 +443,85 @@ def _blend(out, person, background, upper, lower, upper_weight, lower_weight):
 
 
 @kernel
-def _blend_spans(
-    person, background, out, in_place, mask, top, bottom, row_weight, left, column_weight, edge, kind, upper, lower
-):
-    height, cells = out.shape[0], kind.shape[0]
-    first = 0
-    while first < height:
-        # all picture rows between the same two mask rows share cells and widened rows
-        a, b = mask[top[first]], mask[bottom[first]]
-        last = first + 1
-        while last < height and top[last] == top[first] and bottom[last] == bottom[first]:
-            last += 1
-        _classify(kind, a, b)
-        cell = 0
-        while cell < cells:
-            what = kind[uint32(cell)]
-            end = cell + 1
-            while end < cells and kind[uint32(end)] == what:
-                end += 1
-            p, q = edge[cell], edge[end]
-            if p < q:
-                if what == MIXED:
-                    _widen(upper, a, left, column_weight, p // 3, q // 3)
-                    _widen(lower, b, left, column_weight, p // 3, q // 3)
-                    for j in range(first, last):
-                        weight = uint16(row_weight[j])
-                        _blend(
-                            out[j, p:q], person[j, p:q], background[j, p:q], upper[p:q], lower[p:q],
-                            uint16(uint16(ONE) - weight), weight,
-                        )  # fmt: skip
-                elif what == BACKGROUND:
-                    for j in range(first, last):
-                        _copy(out[j, p:q], background[j, p:q])
-                elif not in_place:
-                    for j in range(first, last):
-                        _copy(out[j, p:q], person[j, p:q])
-            cell = end
-        first = last
+def _blend_blocks(person, background, out, alpha, weight):
+    height, width = alpha.shape
+    for j in range(height):
+        for first in range(0, width, BLOCK):
+            last = min(first + BLOCK, width)
+            least, most = _range(alpha[j, first:last])
+            p, q = 3 * first, 3 * last
+            if most == 0:
+                _copy(out[j, p:q], background[j, p:q])
+            elif least < 255:
+                _thrice(weight, alpha[j, first:last])
+                _blend(out[j, p:q], person[j, p:q], background[j, p:q], weight)
+            else:
+                _copy(out[j, p:q], person[j, p:q])
+
+
+# -- steady ----------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _brighten(change, seen, red, green, blue, column, scale, shift):
+    for i in range(seen.shape[0]):
+        at = column[i]
+        brightness = red[at] * scale[0] + green[at] * scale[1] + blue[at] * scale[2] + shift
+        change[i] = brightness - seen[i]
+        seen[i] = brightness
+
+
+@kernel
+def _mean_of_nine(out, above, here, below):
+    for i in range(out.shape[0]):
+        columns = (above[i] + here[i] + below[i]) + (above[i + 1] + here[i + 1] + below[i + 1])
+        out[i] = abs(columns + (above[i + 2] + here[i + 2] + below[i + 2])) * np.float32(1 / 9)
+
+
+@kernel
+def _larger(out, other):
+    for i in range(out.shape[0]):
+        out[i] = max(out[i], other[i])
+
+
+@kernel
+def _follow(alpha, shown, motion):
+    for i in range(alpha.shape[0]):
+        weight = (motion[i] - np.float32(QUIET)) * np.float32(1 / (LOUD - QUIET))
+        weight = min(max(weight, np.float32(CALM)), np.float32(1))
+        alpha[i] = shown[i] + weight * (alpha[i] - shown[i])
+        shown[i] = alpha[i]
+
+
+@kernel
+def _replicate(row, border):
+    """The pixels of `row` inside a border, copied into the border."""
+    last = row.shape[0] - border
+    for k in range(border):
+        row[k] = row[border]
+        row[last + k] = row[last - 1]
+
+
+@kernel
+def _hold(image, scale, shift, alpha, seen, shown, row, column, change, motion, line, nearby):
+    height, width = alpha.shape
+    for j in range(height):
+        at = row[j]
+        _brighten(change[j + 1, 1 : width + 1], seen[j], image[0, at], image[1, at], image[2, at], column, scale, shift)
+        _replicate(change[j + 1], 1)
+    _copy(change[0], change[1])
+    _copy(change[height + 1], change[height])
+    for j in range(height):
+        _mean_of_nine(motion[j + NEAR, NEAR : width + NEAR], change[j], change[j + 1], change[j + 2])
+        _replicate(motion[j + NEAR], NEAR)
+    for k in range(NEAR):
+        _copy(motion[k], motion[NEAR])
+        _copy(motion[height + NEAR + k], motion[height + NEAR - 1])
+    for j in range(height):
+        _copy(line, motion[j])
+        for k in range(1, 2 * NEAR + 1):
+            _larger(line, motion[j + k])
+        _copy(nearby, line)
+        for k in range(1, 2 * NEAR + 1):
+            _larger(nearby[:width], line[k:])
+        _follow(alpha[j], shown[j], nearby)

@@ -54,13 +54,46 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
     return out
 
 
-def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Blend a frame over a background: out = alpha * bgr + (1 - alpha) * background.
+def refine(grey: np.ndarray, alpha: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Fit alpha, around every pixel, as a linear function of brightness: a guided filter (He, Sun & Tang, 2010).
+
+    Where the person is darker or lighter than what is behind, alpha then follows the picture's own edge, at any
+    resolution that the picture has: see `matte`.
 
     Parameters
     ----------
-    bgr, background, out : uint8 (H, W, 3), BGR, any strides; `out` C-contiguous, and may be `bgr`.
-    alpha : float32 (h, w) in [0, 1], 1 = person; upsampled bilinearly, half-pixel centres.
+    grey : float32 (h, w) in [0, 1], brightness: the mean of red, green and blue.
+    alpha : float32 (h, w) in [0, 1].
+    edges : float32 (2, h, w), C-contiguous: gain and offset, so that alpha = gain * brightness + offset. Stretched, so
+        that what is at FAINT becomes 0 and what is at 1 - FAINT becomes 1.
+
+    Returns
+    -------
+    `edges`.
+    """
+
+    def mean(array: np.ndarray) -> np.ndarray:
+        return _windows(array, RADIUS).mean((2, 3))
+
+    grey, alpha = grey.astype(np.float64), alpha.astype(np.float64)
+    mean_grey, mean_alpha = mean(grey), mean(alpha)
+    variance = mean(grey * grey) - mean_grey**2
+    gain = (mean(grey * alpha) - mean_grey * mean_alpha) / (np.maximum(variance, 0) + FLAT)
+    offset = mean_alpha - gain * mean_grey
+    edges[0] = mean(gain) / (1 - 2 * FAINT)
+    edges[1] = (mean(offset) - FAINT) / (1 - 2 * FAINT)
+    return edges
+
+
+def matte(bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Alpha at the resolution of the frame: gain * brightness + offset of each of its pixels.
+
+    Parameters
+    ----------
+    bgr : uint8 (H, W, 3), any strides.
+    edges : float32 (2, h, w), what `refine` gives; sampled bilinearly, half-pixel centres. A gain of 0 makes this a
+        plain upsampling of the offset.
+    out : uint8 (H, W), C-contiguous, 255 = person.
 
     Returns
     -------
@@ -69,14 +102,83 @@ def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: n
     Raises
     ------
     ValueError
-        `background` or `out` differs from `bgr` in shape, or an array is of another kind.
+        An array is of another kind or size.
+    """
+    check_matte(bgr, edges, out)
+    gain, offset = (resize(array, bgr.shape[:2]) for array in edges)
+    out[...] = np.rint(np.clip(gain * bgr.mean(2) / 255 + offset, 0, 1) * 255)
+    return out
+
+
+def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Blend a frame over a background: out = alpha * bgr + (1 - alpha) * background.
+
+    Parameters
+    ----------
+    bgr, background, out : uint8 (H, W, 3), BGR, any strides; `out` C-contiguous, and may be `bgr`.
+    alpha : uint8 (H, W), C-contiguous, 255 = person.
+
+    Returns
+    -------
+    `out`.
+
+    Raises
+    ------
+    ValueError
+        The arrays differ in size, or one is of another kind.
 
     The paper (section 4) writes this with alpha inverted: see docs/decisions.md.
     """
     check_blend(bgr, alpha, background, out)
-    weight = resize(alpha, bgr.shape[:2])[..., None]
+    weight = alpha[..., None] / 255
     out[...] = np.rint(weight * bgr + (1 - weight) * background)
     return out
+
+
+RADIUS = 2  # pixels of the mask, of the window in which alpha follows brightness
+FLAT = 3e-4  # variance of brightness in [0, 1] below which a window has no edge to follow
+FAINT = 0.2  # alpha that a fit leaves on what is plainly background
+
+QUIET, LOUD = 0.02, 0.08  # change of brightness in [0, 1] from frame to frame: below, nothing moves; above, all follows
+CALM = 0.3  # share of the new alpha where nothing moves
+UNSEEN = -1e6  # a brightness that no picture has
+NEAR = 2  # pixels of the mask; movement counts this far around, so that an edge that moves is followed on both sides
+
+
+def steady(
+    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, seen: np.ndarray,
+    shown: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Hold `alpha` back where the picture stands still; let it go where something moves.
+
+    Parameters
+    ----------
+    image : float32 (1, 3, H, W), what the student was shown.
+    mean, std : three floats, RGB, what the image was normalised with.
+    alpha : float32 (h, w) in [0, 1]; changed in place.
+    seen : float32 (h, w), brightness in [0, 1] at the last call, at alpha's pixels; updated. UNSEEN: everything is new.
+    shown : float32 (h, w), alpha at the last call; updated.
+
+    Returns
+    -------
+    `alpha`: shown + weight * (alpha - shown), the weight rising from CALM to 1 as the mean change of brightness over
+    3x3 pixels, the largest within NEAR, rises from QUIET to LOUD.
+    """
+    (height, width), (h, w) = image.shape[2:], alpha.shape
+    rows, columns = (2 * np.arange(h) + 1) * height // (2 * h), (2 * np.arange(w) + 1) * width // (2 * w)
+    brightness = np.tensordot(np.asarray(std) / 3, image[0], 1)[rows][:, columns] + np.mean(mean)
+    change = np.abs(_windows(brightness - seen, 1).mean((2, 3)))
+    motion = _windows(change, NEAR).max((2, 3))
+    weight = np.clip((motion - QUIET) / (LOUD - QUIET), CALM, 1)
+    alpha[...] = shown + weight * (alpha - shown)
+    seen[...], shown[...] = brightness, alpha
+    return alpha
+
+
+def _windows(array: np.ndarray, radius: int) -> np.ndarray:
+    """The neighbourhood of every pixel, edges replicated: (h, w, 2 radius + 1, 2 radius + 1)."""
+    side = 2 * radius + 1
+    return np.lib.stride_tricks.sliding_window_view(np.pad(array, radius, mode="edge"), (side, side))
 
 
 def check_frame(bgr: np.ndarray, name: str = "bgr") -> None:
@@ -91,14 +193,28 @@ def check_image(out: np.ndarray) -> None:
         raise ValueError(f"out is {out.dtype} {out.shape}; expected C-contiguous float32 (1, 3, h, w)")
 
 
+def check_matte(bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> None:
+    """ValueError unless the three fit `matte`."""
+    check_frame(bgr)
+    if edges.dtype != np.float32 or edges.ndim != 3 or edges.shape[0] != 2 or 0 in edges.shape:
+        raise ValueError(f"edges is {edges.dtype} {edges.shape}; expected float32 (2, h, w)")
+    _check_alpha(out, bgr, "out")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable; give a buffer of np.empty(bgr.shape[:2], np.uint8)")
+
+
 def check_blend(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> None:
     """ValueError unless the four fit `composite`."""
     check_frame(bgr)
-    if alpha.dtype != np.float32 or alpha.ndim != 2 or 0 in alpha.shape:
-        raise ValueError(f"alpha is {alpha.dtype} {alpha.shape}; expected float32 (h, w)")
+    _check_alpha(alpha, bgr, "alpha")
     for name, array in (("background", background), ("out", out)):
         check_frame(array, name)
         if array.shape != bgr.shape:
             raise ValueError(f"{name} is {array.shape} and bgr is {bgr.shape}; they must be of one size")
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError("out must be C-contiguous and writeable; give a buffer of np.empty_like(bgr)")
+
+
+def _check_alpha(alpha: np.ndarray, bgr: np.ndarray, name: str) -> None:
+    if alpha.dtype != np.uint8 or alpha.shape != bgr.shape[:2] or not alpha.flags.c_contiguous:
+        raise ValueError(f"{name} is {alpha.dtype} {alpha.shape}; expected C-contiguous uint8 {bgr.shape[:2]}")

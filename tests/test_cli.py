@@ -183,7 +183,7 @@ def make(folder):
         (f"-i {SMALL} --backend tpu", 2, "unknown backend 'tpu'; choose one of auto, ort-cpu"),
         (f"-i {SMALL} --teacher gpt", 2, "unknown teacher 'gpt'; choose one of none, rvm"),
         (f"-i {SMALL} --recipe soup", 2, "unknown recipe 'soup'; choose one of paper, default"),
-        (f"-i {SMALL} --student unet", 2, "unknown student 'unet'; choose one of jitnet"),
+        (f"-i {SMALL} --student unet", 2, "unknown student 'unet'; choose one of lite, jitnet"),
         (f"-i {SMALL} --background none.jpg", 2, "none.jpg"),
         (f"-i {SMALL} --background text.safetensors", 2, "text.safetensors"),
         (f"-i {SMALL} --weights none.safetensors", 5, "no weights at none.safetensors; expected"),
@@ -226,10 +226,10 @@ def test_weights_of_the_wrong_shape_are_refused(tmp_path, capsys):
     from export.publish import load_student
     from export.store import StudentWeights, save_weights
 
-    good = load_student("jitnet", (240, 240))
+    good = load_student("lite", (256, 256))
     wrong = {k: v[:1] if k == "enc1.conv3x3.weight" else v for k, v in good.tensors.items()}
     path = tmp_path / "wrong.safetensors"
-    save_weights(path, StudentWeights("jitnet", (240, 240), wrong))
+    save_weights(path, StudentWeights("lite", (256, 256), wrong))
     assert main(["-i", SMALL, "--headless", "--teacher", "none", "--weights", str(path)]) == 5
     assert "enc1.conv3x3 is (1, 32, 3, 3)" in capsys.readouterr().err
 
@@ -245,7 +245,7 @@ def test_a_live_source_keeps_only_its_own_pace(capsys):
 def test_flags_stand_over_environment_over_file_over_defaults(tmp_path, monkeypatch):
     config = tmp_path / "jm.toml"
     config.write_text('background = "white"\nsize = 320\nteacher = "none"\n')
-    monkeypatch.setenv("JM_SIZE", "256")
+    monkeypatch.setenv("JM_SIZE", "320")
     monkeypatch.setenv("JM_TEACHER", "rvm")
     options, _ = read_options(["--config", str(config), "--teacher", "none"])
     assert (options.background, options.size, options.teacher) == ("white", 256, "none")

@@ -8,16 +8,17 @@ import torch
 from engine.backends import load
 from engine.errors import ModelError, UsageError
 from export.fold import fold
-from export.graph import STUDENTS, build
 from export.publish import Publisher, first, load_student
 from export.store import StudentWeights, load_weights, save_weights
-from training.student import VARIANTS, JITNet, tensors_of
+from export.students import STUDENTS, build
+from training.student import STUDENTS as TRAINED
+from training.student import new_student, tensors_of
 
 
 def worn(variant, seed=0):
     """A student whose batch norm has seen things: its fold is not the identity."""
     torch.manual_seed(seed)
-    student = JITNet(variant)
+    student = new_student(variant)
     for module in student.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3)
@@ -32,9 +33,10 @@ def logits_of(student, image):
         return student(torch.from_numpy(image)).numpy()
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", STUDENTS)
 @pytest.mark.parametrize("size", [(240, 240), (320, 320), (144, 256), (65, 97)])
 def test_the_graph_computes_what_torch_computes(variant, size):
+    size = tuple(max(64, side // STUDENTS[variant].multiple * STUDENTS[variant].multiple) for side in size)
     student = worn(variant)
     backend = load("ort-cpu")(first(StudentWeights(variant, size, tensors_of(student))).model, 1)
     backend.image[:] = np.random.default_rng(0).normal(0, 1, backend.image.shape)
@@ -43,11 +45,11 @@ def test_the_graph_computes_what_torch_computes(variant, size):
 
 
 def test_every_student_that_can_be_trained_can_be_exported():
-    assert VARIANTS.keys() == STUDENTS.keys()
+    assert TRAINED.keys() == STUDENTS.keys()
 
 
 def test_every_convolution_keeps_its_name_and_batch_norm_is_gone():
-    student = JITNet()
+    student = new_student("jitnet")
     names = {t.name for t in build("jitnet", fold(tensors_of(student)), (240, 240)).graph.initializer}
     convolutions = {k for k in tensors_of(student) if ".norm." not in k}
     assert convolutions == {n for n in names if not n.startswith(("scales_", "sizes_"))}
@@ -72,7 +74,7 @@ def test_patching_gives_the_same_bytes_as_building():
 
 
 def test_an_unknown_student_is_refused():
-    with pytest.raises(ModelError, match="unknown student 'unet'; choose one of jitnet"):
+    with pytest.raises(UsageError, match="unknown student 'unet'; choose one of lite, jitnet"):
         build("unet", {}, (240, 240))
 
 
@@ -113,11 +115,14 @@ def test_missing_weights_say_where_to_get_some(tmp_path):
         load_weights(tmp_path / "none.safetensors")
 
 
-def test_shipped_weights_fit_the_default_student():
-    weights = load_student("jitnet", (240, 240))
-    JITNet(weights.student).load_weights(weights.tensors)
+@pytest.mark.parametrize("student", ["lite", "jitnet"])
+def test_shipped_weights_fit_their_student(student):
+    weights = load_student(student, STUDENTS[student].size)
+    new_student(weights.student).load_weights(weights.tensors)
 
 
 def test_sizes_that_no_student_can_have_are_refused():
-    with pytest.raises(UsageError, match="size is 8x8; expected sides from 64 to 1024"):
+    with pytest.raises(UsageError, match="size is 8x8; jitnet takes sides from 64 to 1024"):
         load_student("jitnet", (8, 8))
+    with pytest.raises(UsageError, match="size is 250x256; lite takes sides from 64 to 1024, in multiples of 16"):
+        load_student("lite", (250, 256))

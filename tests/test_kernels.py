@@ -28,9 +28,17 @@ def frame_of(rng, size):
     return rng.integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
-def mask_of(rng, size):
-    """Spans of pure 0 and 1 with mixed cells between."""
-    return np.clip(rng.normal(0.5, 1.5, size), 0, 1).astype(np.float32)
+def alpha_of(rng, size):
+    """uint8: spans of pure 0 and 255 with a soft edge between."""
+    columns = np.linspace(-3, 3, size[1]) + rng.normal(0, 0.5, (size[0], 1))
+    return np.rint(np.clip(columns + 0.5, 0, 1) * 255).astype(np.uint8)
+
+
+def edges_of(rng, size):
+    """Cells where alpha is 0, 1, or depends on brightness."""
+    offset = np.clip(rng.normal(0.5, 1.5, size), -0.3, 1.3)
+    gain = np.where(rng.random(size) < 0.5, 0, rng.normal(0, 2, size))
+    return np.stack([gain, offset]).astype(np.float32)
 
 
 @pytest.mark.parametrize("size", FRAMES)
@@ -44,28 +52,74 @@ def test_preprocess_is_the_reference_to_two_grey_levels(implementation, rng, siz
 
 
 @pytest.mark.parametrize("size", FRAMES)
-@pytest.mark.parametrize("mask", MASKS)
-def test_composite_is_the_reference_to_two_grey_levels(implementation, rng, size, mask):
-    bgr, background, alpha = frame_of(rng, size), frame_of(rng, size), mask_of(rng, mask)
+def test_composite_is_the_reference_to_one_grey_level(implementation, rng, size):
+    bgr, background, alpha = frame_of(rng, size), frame_of(rng, size), alpha_of(rng, size)
     expected = reference.composite(bgr, alpha, background, np.empty_like(bgr))
     actual = implementation.composite(bgr, alpha, background, np.empty_like(bgr))
+    assert np.abs(actual.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("size", FRAMES)
+@pytest.mark.parametrize("mask", MASKS)
+def test_matte_is_the_reference_to_two_grey_levels(implementation, rng, size, mask):
+    bgr, edges = frame_of(rng, size), edges_of(rng, mask)
+    expected = reference.matte(bgr, edges, np.empty(size, np.uint8))
+    actual = implementation.matte(bgr, edges, np.empty(size, np.uint8))
     assert np.abs(actual.astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_refine_is_the_reference(implementation, rng, mask):
+    grey, alpha = rng.random(mask, np.float32), rng.random(mask, np.float32)
+    expected = reference.refine(grey, alpha, np.empty((2, *mask), np.float32))
+    actual = implementation.refine(grey, alpha, np.empty((2, *mask), np.float32))
+    assert np.abs(actual - expected).max() < 1e-3
+
+
+def test_a_matte_without_gain_is_the_offset_upsampled(implementation, rng):
+    cv2 = pytest.importorskip("cv2")
+    alpha = rng.random((12, 16), np.float32)
+    edges = np.stack([np.zeros_like(alpha), alpha])
+    actual = implementation.matte(frame_of(rng, (96, 128)), edges, np.empty((96, 128), np.uint8))
+    assert np.abs(actual - cv2.resize(alpha, (128, 96)) * 255).max() <= 1
+
+
+def test_a_blurred_alpha_is_drawn_as_sharp_as_the_picture(implementation):
+    """A light person before a dark wall, and an alpha that is soft over four pixels of the mask."""
+    cv2 = pytest.importorskip("cv2")
+    bgr = np.full((480, 640, 3), 40, np.uint8)
+    bgr[:, 322:] = 200
+    grey = cv2.resize(bgr[..., 0], (64, 48), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    alpha = cv2.blur((grey > 0.5).astype(np.float32), (4, 4))
+    edges = implementation.refine(grey, alpha, np.empty((2, 48, 64), np.float32))
+    row = implementation.matte(bgr, edges, np.empty((480, 640), np.uint8))[240]
+    assert not row[:322].any()
+    assert row[322:].min() > 200
 
 
 def test_a_mask_of_zeros_paints_the_background_exactly(implementation, rng):
     bgr, background = frame_of(rng, (37, 53)), frame_of(rng, (37, 53))
-    out = implementation.composite(bgr, np.zeros((12, 12), np.float32), background, np.empty_like(bgr))
+    out = implementation.composite(bgr, np.zeros((37, 53), np.uint8), background, np.empty_like(bgr))
     assert np.array_equal(out, background)
 
 
 def test_a_mask_of_ones_paints_the_frame_exactly(implementation, rng):
     bgr, background = frame_of(rng, (37, 53)), frame_of(rng, (37, 53))
-    out = implementation.composite(bgr, np.ones((12, 12), np.float32), background, np.empty_like(bgr))
+    out = implementation.composite(bgr, np.full((37, 53), 255, np.uint8), background, np.empty_like(bgr))
     assert np.array_equal(out, bgr)
 
 
+@pytest.mark.parametrize("value", [0, 1])
+def test_an_alpha_that_is_one_thing_everywhere_stays_that(implementation, rng, value):
+    """The empty rule's zeros must not become a trace of the room."""
+    grey, alpha = rng.random((13, 17), np.float32), np.full((13, 17), value, np.float32)
+    edges = implementation.refine(grey, alpha, np.empty((2, 13, 17), np.float32))
+    drawn = implementation.matte(frame_of(rng, (37, 53)), edges, np.empty((37, 53), np.uint8))
+    assert np.array_equal(drawn, np.full((37, 53), 255 * value))
+
+
 def test_composite_may_write_over_the_frame(implementation, rng):
-    bgr, background, alpha = frame_of(rng, (48, 64)), frame_of(rng, (48, 64)), mask_of(rng, (12, 12))
+    bgr, background, alpha = frame_of(rng, (48, 64)), frame_of(rng, (48, 64)), alpha_of(rng, (48, 64))
     expected = implementation.composite(bgr, alpha, background, np.empty_like(bgr))
     out = bgr.copy()
     assert np.array_equal(implementation.composite(out, alpha, background, out), expected)
@@ -76,9 +130,11 @@ def test_any_strides_give_the_same_pixels(implementation, rng, view):
     big = frame_of(rng, (96, 128))
     bgr = {"strided": big[::2, ::2], "flipped": big[:48, 63::-1], "read-only": big[:48, :64].copy()}[view]
     bgr.flags.writeable = view != "read-only"
-    plain, alpha = np.array(bgr), mask_of(rng, (12, 12))
+    plain, alpha = np.array(bgr), alpha_of(rng, (48, 64))
     expected = implementation.composite(plain, alpha, plain[::-1].copy(), np.empty_like(plain))
     assert np.array_equal(implementation.composite(bgr, alpha, plain[::-1], np.empty_like(plain)), expected)
+    edges, drawn = edges_of(rng, (12, 12)), np.empty((48, 64), np.uint8)
+    assert np.array_equal(implementation.matte(bgr, edges, drawn).copy(), implementation.matte(plain, edges, drawn))
     image = np.empty((1, 3, 24, 24), np.float32)
     assert np.array_equal(
         implementation.preprocess(bgr, MEAN, STD, image).copy(), implementation.preprocess(plain, MEAN, STD, image)
@@ -88,7 +144,7 @@ def test_any_strides_give_the_same_pixels(implementation, rng, view):
 @pytest.mark.parametrize("value", [0, 255])
 def test_extreme_pixels_do_not_overflow(implementation, value):
     bgr = np.full((64, 64, 3), value, np.uint8)
-    alpha = np.linspace(0, 1, 144, dtype=np.float32).reshape(12, 12)
+    alpha = np.arange(4096).astype(np.uint8).reshape(64, 64)
     assert np.array_equal(implementation.composite(bgr, alpha, bgr, np.empty_like(bgr)), bgr)
 
 
@@ -102,16 +158,19 @@ def test_no_live_frame_compiles_a_kernel(rng):
     """Every kind of input must reach the machine code that `warm` made."""
     fused = importlib.import_module("kernels.fused")
     fused.warm()
-    dispatchers = [fused._resample, fused._quantise, fused._blend_spans]
+    dispatchers = [fused._resample, fused._hold, fused._fit, fused._classify, fused._draw, fused._blend_blocks]
     before = [len(d.signatures) for d in dispatchers]
     big = frame_of(rng, (96, 128))
     frozen = big.copy()
     frozen.flags.writeable = False
     for bgr in (big, big[::2, ::-1], frozen):
         fused.preprocess(bgr, MEAN, STD, np.empty((1, 3, 24, 24), np.float32))
-        for alpha in (mask_of(rng, (12, 12)), mask_of(rng, (12, 24))[:, ::2]):
+        for edges in (edges_of(rng, (12, 12)), edges_of(rng, (12, 24))[:, :, ::2]):
+            alpha = fused.matte(bgr, edges, np.empty(bgr.shape[:2], np.uint8))
             fused.composite(bgr, alpha, bgr, np.empty(bgr.shape, np.uint8))
-    fused.composite(big, mask_of(rng, (12, 12)), frozen, big)
+    fused.composite(big, alpha_of(rng, (96, 128)), frozen, big)
+    fused.refine(*rng.random((2, 12, 12), np.float32), np.empty((2, 12, 12), np.float32))
+    list(remembered(fused.steady, film(rng, (24, 24), (12, 12))))
     assert [len(d.signatures) for d in dispatchers] == before
 
 
@@ -121,15 +180,70 @@ def test_no_live_frame_compiles_a_kernel(rng):
         ({"bgr": np.zeros((4, 4), np.uint8)}, r"bgr is uint8 \(4, 4\); expected uint8 \(H, W, 3\)"),
         ({"bgr": np.zeros((4, 4, 3), np.uint16)}, "bgr is uint16"),
         ({"alpha": np.zeros((4, 4))}, "alpha is float64"),
+        ({"alpha": np.zeros((2, 2), np.uint8)}, r"alpha is uint8 \(2, 2\); expected C-contiguous uint8 \(4, 4\)"),
         ({"background": np.zeros((5, 4, 3), np.uint8)}, "must be of one size"),
         ({"out": np.zeros((4, 8, 3), np.uint8)[:, ::2]}, "C-contiguous"),
     ],
 )
 def test_arrays_of_another_kind_are_refused(implementation, arrays, message):
     frame = np.zeros((4, 4, 3), np.uint8)
-    given = {"bgr": frame, "alpha": np.zeros((2, 2), np.float32), "background": frame, "out": frame.copy()} | arrays
+    given = {"bgr": frame, "alpha": np.zeros((4, 4), np.uint8), "background": frame, "out": frame.copy()} | arrays
     with pytest.raises(ValueError, match=message):
         implementation.composite(**given)
+
+
+# -- steady ----------------------------------------------------------------------------------------------------------
+
+
+def film(rng, size, mask, frames=4):
+    """(image, alpha) of a still scene with noise, in which a square moves and alpha flutters."""
+    scene = rng.random((3, *size))
+    for i in range(frames):
+        image = scene + rng.normal(0, 0.01, scene.shape)
+        image[:, : size[0] // 3, i : i + size[1] // 3] = 0.9
+        yield image[None].astype(np.float32), np.clip(rng.normal(0.5, 0.5, mask), 0, 1).astype(np.float32)
+
+
+def remembered(steady, frames):
+    """What is shown of every frame."""
+    shown = seen = None
+    for image, alpha in frames:
+        if shown is None:
+            shown, seen = np.zeros_like(alpha), np.full_like(alpha, reference.UNSEEN)
+        yield steady(image, (0.5, 0.4, 0.3), (0.3, 0.25, 0.2), alpha.copy(), seen, shown).copy()
+
+
+@pytest.mark.parametrize("size", [(12, 12), (37, 53), (240, 240)])
+@pytest.mark.parametrize("mask", [(1, 1), (2, 3), (13, 17), (120, 120)])
+def test_steady_is_the_reference(implementation, size, mask):
+    expected = remembered(reference.steady, film(np.random.default_rng(3), size, mask))
+    actual = remembered(implementation.steady, film(np.random.default_rng(3), size, mask))
+    for a, b in zip(actual, expected, strict=True):
+        assert np.abs(a - b).max() < 1e-4
+
+
+def test_the_first_frame_is_shown_as_it_is(implementation, rng):
+    ((image, alpha),) = film(rng, (64, 64), (64, 64), frames=1)
+    assert np.allclose(*remembered(implementation.steady, [(image, alpha)]), alpha, atol=1e-6)
+
+
+def test_where_nothing_moves_flutter_is_damped(implementation, rng):
+    image = rng.random((1, 3, 64, 64)).astype(np.float32)
+    on, off = np.ones((64, 64), np.float32), np.zeros((64, 64), np.float32)
+    shown = list(remembered(implementation.steady, [(image, alpha) for alpha in (on, off)]))
+    assert np.allclose(shown[1], 1 - reference.CALM)
+
+
+def test_what_moves_leaves_no_trail(implementation):
+    """A bright hand jumps: at once there is nothing where it was, and everything where it is."""
+    frames = []
+    for column in (8, 40):
+        image, alpha = np.zeros((1, 3, 64, 64), np.float32), np.zeros((64, 64), np.float32)
+        image[..., 20:36, column : column + 12] = 0.8
+        alpha[20:36, column : column + 12] = 1
+        frames.append((image, alpha))
+    last = list(remembered(implementation.steady, frames))[-1]
+    assert np.array_equal(last, frames[-1][1])
 
 
 def test_load_prefers_the_fused_kernels():

@@ -1,5 +1,6 @@
 """The teacher's side: labels, steps, publishing, and everything a teacher can do wrong."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,52 +11,54 @@ from engine.backends import load
 from engine.errors import TeacherError, UsageError
 from engine.figure import MovingFigure
 from engine.students import LiveStudent, to_alpha
-from export.publish import MEAN, STD, Publisher, first, load_student
+from export.publish import Publisher, first, load_student
+from export.students import STUDENTS, input_size
 from tests.fakes import CollectingMasker, FigureTeacher, HangingTeacher, NonsenseTeacher, RaisingTeacher
 from training.cuts import CutDetector
 from training.distiller import Distiller
 from training.learner import Learner
-from training.recipe import RECIPES, recipe
+from training.recipe import recipe as named
 from training.score import iou, iou_acc
-from training.student import JITNet
+from training.student import new_student
 from training.teachers import TEACHERS, checked
 from training.teachers import load as load_teacher
 from training.teachers.guard import GuardedTeacher
 
 KERNELS = kernels.load()
+NOBODY = np.zeros((256, 256), np.float32)
 
 
-def make_distiller(teacher, publish, name="default"):
+def make_distiller(teacher, publish, name="lite", recipe="default"):
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    weights = load_student("jitnet", (240, 240))
-    student = JITNet()
+    weights = load_student(name, input_size(name, None))
+    student = new_student(name)
     student.load_weights(weights.tensors)
-    return Distiller(student, Publisher(weights), teacher, RECIPES[name], publish, KERNELS), student, weights
+    return Distiller(student, Publisher(weights), teacher, named(recipe, name), publish, KERNELS), student, weights
 
 
-def teach(figure, frames, name="default"):
+def teach(figure, frames, name="lite", recipe="default"):
     """Lockstep by hand: paint with the exported student, then one operation. Returns scores, distiller, students."""
     live = []
     distiller, student, weights = make_distiller(
-        FigureTeacher(figure, frames), lambda p: live.append(LiveStudent(p, load("ort-cpu"), 1)), name
+        FigureTeacher(figure, frames), lambda p: live.append(LiveStudent(p, load("ort-cpu"), 1)), name, recipe
     )
     live.append(LiveStudent(first(weights), load("ort-cpu"), 1))
     scores = []
     for i in range(frames):
         bgr, painter = figure.picture(i), live[-1]
-        KERNELS.preprocess(bgr, MEAN, STD, painter.backend.image)
+        KERNELS.preprocess(bgr, painter.mean, painter.std, painter.backend.image)
         to_alpha(painter.backend.run()[0, 0], painter.alpha)
-        truth = figure.mask(i)[2::4, 2::4]  # the size of the logits is 120x120 for a figure of 480x480
+        truth = cv2.resize(figure.mask(i), painter.alpha.shape[::-1], interpolation=cv2.INTER_AREA)
         scores.append(iou_acc(truth > 127, painter.alpha))
         distiller.operate(bgr, painter.alpha.copy())
     return scores, distiller, student, live[-1]
 
 
-@pytest.fixture(scope="module", params=["default", "paper"])
+@pytest.fixture(scope="module", params=[("lite", "default"), ("jitnet", "default"), ("jitnet", "paper")], ids="-".join)
 def taught(request):
     """A student after 64 frames of a moving figure, by each recipe."""
-    return teach(MovingFigure(width=480, height=480, seed=5), 64, request.param)
+    return teach(MovingFigure(width=480, height=480, seed=5), 64, *request.param)
 
 
 def test_learning_makes_the_painted_mask_better(taught):
@@ -68,7 +71,7 @@ def test_the_student_that_is_trained_is_the_student_that_is_exported(taught):
     _, distiller, student, live = taught
     assert distiller.steps >= 15
     bgr = MovingFigure(width=480, height=480, seed=5).picture(70)
-    KERNELS.preprocess(bgr, MEAN, STD, live.backend.image)
+    KERNELS.preprocess(bgr, live.mean, live.std, live.backend.image)
     exported = np.empty_like(live.alpha)
     to_alpha(live.backend.run()[0, 0], exported)
     with torch.inference_mode():
@@ -84,7 +87,7 @@ def test_every_published_student_counts_up_and_has_a_probe_that_holds():
     figure = MovingFigure(seed=5)
     distiller, *_ = make_distiller(FigureTeacher(figure, 20), masker.swap)
     for i in range(20):
-        distiller.operate(figure.picture(i), np.zeros((120, 120), np.float32))
+        distiller.operate(figure.picture(i), NOBODY)
     versions = [p.version for p in masker.published]
     assert versions == sorted(set(versions))
     assert min(versions) >= 1
@@ -100,7 +103,7 @@ def test_the_same_seed_teaches_the_same_student():
 def test_the_curve_scores_what_was_painted():
     figure = MovingFigure(seed=5)
     distiller, *_ = make_distiller(FigureTeacher(figure, 1), CollectingMasker().swap)
-    distiller.operate(figure.picture(0), np.zeros((120, 120), np.float32))
+    distiller.operate(figure.picture(0), NOBODY)
     assert list(distiller.curve) == [(0, 0.0)]
 
 
@@ -109,7 +112,7 @@ def test_a_refused_student_is_taught_back_from_the_last_good_one():
     figure = MovingFigure(seed=5)
     distiller, student, _ = make_distiller(FigureTeacher(figure, 12), masker.swap)
     for i in range(12):
-        distiller.operate(figure.picture(i), np.zeros((120, 120), np.float32))
+        distiller.operate(figure.picture(i), NOBODY)
     assert distiller.rejected == 1
     assert len(masker.published) > 3
     assert all(torch.isfinite(p).all() for p in student.parameters())
@@ -123,8 +126,8 @@ def test_weights_that_became_nan_recover_by_themselves():
             if i == 20:
                 poisoned = masker.stats.version
                 with torch.no_grad():
-                    student.head1.conv.weight.fill_(float("nan"))
-            distiller.operate(figure.picture(i), masker.alpha(figure.picture(i))[2::4, 2::4].copy())
+                    student.stem.weight.fill_(float("nan"))
+            distiller.operate(figure.picture(i), masker.alpha(figure.picture(i)))
         assert distiller.rejected >= 1
         assert masker.stats.version > poisoned
         assert masker.alpha(figure.picture(39)).any()
@@ -133,14 +136,16 @@ def test_weights_that_became_nan_recover_by_themselves():
 # -- cuts ------------------------------------------------------------------------------------------------------------
 
 
-def images_of(figure, frames):
+def images_of(figure, frames, mean, std):
     for i in frames:
-        yield KERNELS.preprocess(figure.picture(i), MEAN, STD, np.empty((1, 3, 240, 240), np.float32))
+        yield KERNELS.preprocess(figure.picture(i), mean, std, np.empty((1, 3, 240, 240), np.float32))
 
 
-def test_a_cut_is_seen_and_movement_is_not():
-    detector = CutDetector()
-    seen = [detector(image) for image in images_of(MovingFigure(cut=20), range(40))]
+@pytest.mark.parametrize("name", STUDENTS)
+def test_a_cut_is_seen_and_movement_is_not(name):
+    mean, std = STUDENTS[name].mean, STUDENTS[name].std
+    detector = CutDetector(std)
+    seen = [detector(image) for image in images_of(MovingFigure(cut=20), range(40), mean, std)]
     assert [i for i, cut in enumerate(seen) if cut] == [20]
 
 
@@ -193,7 +198,7 @@ def test_nonsense_is_no_label(answer):
 def test_a_failing_teacher_costs_learning_only_and_is_told_once(teacher, caplog):
     distiller, *_ = make_distiller(GuardedTeacher(teacher), CollectingMasker().swap)
     for i in range(20):
-        distiller.operate(MovingFigure(seed=5).picture(i), np.zeros((120, 120), np.float32))
+        distiller.operate(MovingFigure(seed=5).picture(i), NOBODY)
     assert distiller.failures == distiller.calls == 3
     assert distiller.steps == 0
     assert len(caplog.records) == 1
@@ -235,7 +240,7 @@ def test_an_unknown_teacher_lists_those_that_exist():
 
 def test_an_unknown_recipe_lists_those_that_exist():
     with pytest.raises(UsageError, match="unknown recipe 'soup'; choose one of paper, default"):
-        recipe("soup")
+        named("soup", "lite")
 
 
 # -- the real teacher ------------------------------------------------------------------------------------------------
@@ -243,7 +248,6 @@ def test_an_unknown_recipe_lists_those_that_exist():
 
 @pytest.mark.parametrize("name", TEACHERS)
 def test_a_teacher_labels_a_real_person(name, rvm, shared):
-    cv2 = pytest.importorskip("cv2")
     path = sorted((shared / "people/valid/images").iterdir())[0]
     bgr, mask = cv2.imread(str(path)), cv2.imread(str(shared / "people/valid/masks" / f"{path.stem}.png"), 0)
     label = checked(load_teacher(name, 1)(bgr))
@@ -251,7 +255,6 @@ def test_a_teacher_labels_a_real_person(name, rvm, shared):
 
 
 def test_a_teacher_forgets_between_two_calls(rvm, shared):
-    cv2 = pytest.importorskip("cv2")
     a, b = (cv2.imread(str(p)) for p in sorted((shared / "people/valid/images").iterdir())[:2])
     teacher = load_teacher("rvm", 1)
     alone = teacher(b)

@@ -15,13 +15,14 @@ from engine.contracts import Probe, Published
 from engine.errors import BackendUnavailable, CandidateRejected, ModelError, UsageError
 from engine.figure import MovingFigure
 from engine.students import LiveStudent, to_alpha
-from export.publish import MEAN, STD, Publisher, load_student
+from export.publish import Publisher, load_student
+from export.students import STUDENTS
 from tests.fakes import FaultyBackend
 
 
 @pytest.fixture(scope="module")
 def weights():
-    return load_student("jitnet", (240, 240))
+    return load_student("lite", (256, 256))
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def test_a_student_with_nan_never_goes_live(masker, frame, weights, name):
 
 
 def test_a_student_that_answers_other_numbers_than_the_trained_one_never_goes_live(masker, weights):
-    image = np.zeros((1, 3, 240, 240), np.float32)
+    image = np.zeros((1, 3, 256, 256), np.float32)
     probe = Probe(image, np.full((1, 1, 120, 120), 3.0, np.float32))
     with pytest.raises(CandidateRejected, match=r"differs from the trained one by .* at most 0.01"):
         masker.swap(publish(weights, probe=probe))
@@ -192,7 +193,7 @@ def test_a_student_with_a_probe_of_another_shape_never_goes_live(masker, weights
 
 def test_bytes_that_are_no_model_never_go_live(masker):
     with pytest.raises(ModelError, match="cannot load this student"):
-        masker.swap(Published(1, b"not a model", MEAN, STD))
+        masker.swap(Published(1, b"not a model", STUDENTS["lite"].mean, STUDENTS["lite"].std))
 
 
 def test_a_student_of_another_size_can_take_over(masker, frame, weights):

@@ -1,12 +1,16 @@
-"""JITNet's size, shapes, and the algebra of its last layer."""
+"""The students' sizes and shapes, and the algebra of their last layers."""
 
+import cv2
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 import torch.nn.functional as F
 
 from engine.errors import ModelError
-from training.student import VARIANTS, JITNet, tensors_of, upsample
+from training.jitnet import VARIANTS, JITNet
+from training.selfie import tensors_from_selfie
+from training.student import new_student, tensors_of, upsample
 
 
 def macs(student, size):
@@ -25,9 +29,9 @@ def macs(student, size):
     return total
 
 
-@pytest.mark.parametrize(("variant", "parameters"), [("jitnet", 771_697), ("jitnet-fig2", 487_721)])
-def test_the_number_of_parameters(variant, parameters):
-    assert sum(p.numel() for p in JITNet(variant).parameters()) == parameters
+@pytest.mark.parametrize(("name", "parameters"), [("lite", 106_404), ("jitnet", 771_697), ("jitnet-fig2", 487_721)])
+def test_the_number_of_parameters(name, parameters):
+    assert sum(p.numel() for p in new_student(name).parameters()) == parameters
 
 
 @pytest.mark.parametrize(("size", "expected"), [(240, 0.44e9), (320, 0.77e9)])
@@ -66,3 +70,28 @@ def test_weights_survive_the_round_trip():
 def test_weights_of_another_variant_are_refused_by_name():
     with pytest.raises(ModelError, match=r"weights do not fit jitnet: .+ expected .+ choose the --student"):
         JITNet("jitnet").load_weights(tensors_of(JITNet("jitnet-fig2")))
+
+
+@pytest.mark.parametrize("size", [(256, 256), (192, 256), (144, 256)])
+def test_lite_answers_at_full_resolution(size):
+    assert new_student("lite").eval()(torch.zeros(2, 3, *size)).shape == (2, 1, *size)
+
+
+def test_selfie_segmentation_is_lite_with_other_names(shared):
+    """MediaPipe's own network on ONNX Runtime, and ours in torch with its weights, on a real portrait."""
+    path = shared / "weights/selfie_segmentation.onnx"
+    bgr = cv2.imread(str(sorted((shared / "people/valid/images").iterdir())[0]))
+    image = cv2.resize(bgr, (256, 256))[..., ::-1].astype(np.float32)[None] / 255
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {session.get_inputs()[0].name: image})
+    student = new_student("lite")
+    student.load_weights(tensors_from_selfie(path))
+    with torch.inference_mode():
+        alpha = student(torch.from_numpy(image.transpose(0, 3, 1, 2).copy())).sigmoid()[0, 0].numpy()
+    assert 0.1 < expected.mean() < 0.9
+    assert np.abs(alpha - expected[0, ..., 0]).max() < 1e-5
+
+
+def test_another_network_is_not_taken_for_selfie_segmentation(shared):
+    with pytest.raises(ModelError, match="is not MediaPipe's selfie segmentation"):
+        tensors_from_selfie(shared / "weights/SINet_Softmax_simple.onnx")

@@ -7,16 +7,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .datasets import Pair
+from .datasets import Sample
 
 PASTE = 0.35  # share of samples whose room is replaced
 EMPTY = 0.03  # share of samples that show a room without a person
 ASPECTS = (4 / 3, 16 / 9, 1.0, 3 / 4)  # cameras', W / H; all are squashed to the student's square, as live
 
 
-def _place(pair: Pair, aspect: float, rng: np.random.Generator) -> tuple[np.ndarray, tuple[int, int]]:
-    """A random similarity that puts `pair` on a canvas of `aspect`: (2x3 matrix, (W, H) of the canvas)."""
-    h, w = pair[1].shape
+def _place(sample: Sample, aspect: float, rng: np.random.Generator) -> tuple[np.ndarray, tuple[int, int]]:
+    """A random similarity that puts `sample` on a canvas of `aspect`: (2x3 matrix, (W, H) of the canvas)."""
+    h, w = sample.mask.shape
     canvas_h = 288
     canvas_w = round(canvas_h * aspect)
     cover = max(canvas_w / w, canvas_h / h)
@@ -56,12 +56,13 @@ def _light(bgr: np.ndarray, rng: np.random.Generator) -> Any:
     return out
 
 
-def augment(pair: Pair, rooms: list[np.ndarray], size: tuple[int, int], rng: np.random.Generator) -> Pair:
-    """One sample for the student.
+def augment(
+    sample: Sample, rooms: list[np.ndarray], size: tuple[int, int], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """`sample` as a webcam might have seen it.
 
     Parameters
     ----------
-    pair : bgr uint8 (H, W, 3), mask uint8 (H, W).
     rooms : uint8 BGR pictures without people; may be empty, then nobody changes rooms.
     size : (h, w) of the student's input.
 
@@ -69,15 +70,15 @@ def augment(pair: Pair, rooms: list[np.ndarray], size: tuple[int, int], rng: np.
     -------
     bgr uint8 (h, w, 3), mask uint8 (h, w).
     """
-    matrix, canvas = _place(pair, ASPECTS[rng.choice(len(ASPECTS), p=(0.5, 0.2, 0.15, 0.15))], rng)
+    matrix, canvas = _place(sample, ASPECTS[rng.choice(len(ASPECTS), p=(0.5, 0.2, 0.15, 0.15))], rng)
     draw = rng.random()
     if rooms and draw < EMPTY:
         bgr, mask = _cover(rooms[rng.integers(len(rooms))], canvas, rng), np.zeros(canvas[::-1], np.uint8)
     else:
         paste = bool(rooms) and draw < EMPTY + PASTE
         border = cv2.BORDER_CONSTANT if paste else cv2.BORDER_REPLICATE
-        bgr = cv2.warpAffine(pair[0], matrix, canvas, flags=cv2.INTER_LINEAR, borderMode=border)
-        mask = cv2.warpAffine(pair[1], matrix, canvas, flags=cv2.INTER_LINEAR, borderMode=border)
+        bgr = cv2.warpAffine(sample.bgr, matrix, canvas, flags=cv2.INTER_LINEAR, borderMode=border)
+        mask = cv2.warpAffine(sample.mask, matrix, canvas, flags=cv2.INTER_LINEAR, borderMode=border)
         if paste:
             room = _cover(rooms[rng.integers(len(rooms))], canvas, rng)
             soft = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None].astype(np.float32) / 255

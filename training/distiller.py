@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from engine.contracts import Probe, Published
 from engine.errors import CandidateRejected, ModelError, TeacherError
 from engine.timing import Durations
-from export.publish import MEAN, STD, Publisher
+from export.publish import Publisher
 from kernels import Kernels
 
 from .cuts import CutDetector
 from .recipe import Recipe
 from .schedule import Operation, Schedule
 from .score import iou_acc
-from .student import JITNet, tensors_of
+from .student import Student, tensors_of
 from .teachers import Teacher
 
 log = logging.getLogger("jit_masker")
@@ -50,7 +50,7 @@ class Distiller:
 
     def __init__(
         self,
-        student: JITNet,
+        student: Student,
         publisher: Publisher,
         teacher: Teacher,
         recipe: Recipe,
@@ -67,7 +67,7 @@ class Distiller:
         self._publisher, self._teacher, self._recipe, self._publish = publisher, teacher, recipe, publish
         self._kernels = kernels
         self._random = random.Random(seed)
-        self._cut = CutDetector()
+        self._cut = CutDetector(publisher.std)
         self._image = np.empty((1, 3, *publisher.size), np.float32)
         self._newest: Example | None = None
         self._replay: deque[Example] = deque(maxlen=recipe.replay)
@@ -77,6 +77,11 @@ class Distiller:
         self._freeze_or_follow()
         self._publisher.publish(tensors_of(self._student))  # version 0: what the paint path has loaded already
         self._good = self._snapshot()
+        self._base = self._snapshot()
+        self._rooms: deque = deque(maxlen=recipe.rooms)
+        self._in_room = 0
+        self._unsure = False
+        self.picks: list = []
         self._optimizer = self._new_optimizer()
 
     # -- one frame -----------------------------------------------------------------------------------------------
@@ -89,11 +94,15 @@ class Distiller:
         bgr : uint8 (H, W, 3).
         painted : float32 (h', w'), the alpha that this frame was painted with; what a label is scored against.
         """
-        self._kernels.preprocess(bgr, MEAN, STD, self._image)
+        self._kernels.preprocess(bgr, self._publisher.mean, self._publisher.std, self._image)
         cut = self._cut(self._image)
         if cut:  # what was seen elsewhere would hold back what has to be learnt here
             self._replay.clear()
             self._newest = None
+            if self._recipe.rooms and self._in_room >= 7:
+                self._rooms.append(self._snapshot())
+            self._in_room = 0
+            self._unsure = True
         operation = self.schedule.next(cut)
         if operation is Operation.TEACH:
             self._teach(bgr, painted)
@@ -123,25 +132,61 @@ class Distiller:
             self._replay.append(self._newest)
         image = torch.from_numpy(self._image.copy()).contiguous(memory_format=torch.channels_last)
         self._newest = Example(image, torch.from_numpy(label)[None, None])
+        if (self._unsure and self._recipe.restart) or self._recipe.revert:
+            self._start_from_best(self._unsure)
+        self._unsure = False
+
+    def _start_from_best(self, cut):
+        e = self._newest
+        now = self._snapshot()
+        candidates = [now, self._base, *(self._rooms if cut else [])]
+        losses = []
+        with torch.inference_mode():
+            self._student.eval()
+            for c in candidates:
+                self._student.load_state_dict(c)
+                losses.append(float(F.binary_cross_entropy_with_logits(self._student(e.image), e.label)))
+            self._freeze_or_follow()
+        if not cut: losses[0] *= self._recipe.revert
+        k = min(range(len(losses)), key=losses.__getitem__)
+        self._student.load_state_dict(candidates[k])
+        if k or cut:
+            self._optimizer = self._new_optimizer()
+        if k:
+            self.picks.append((self._frames, k, [round(l, 4) for l in losses]))
+            self._predict_and_publish()
 
     def _step(self) -> None:
-        example = self._choose()
+        images, labels = self._choose()
         with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
-            logits = self._student(example.image)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), example.label)
+            logits = self._student(images)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self._recipe.warmup:
+            for g in self._optimizer.param_groups:
+                g["lr"] = self._recipe.rate * min(1.0, (self._in_room + 1) / self._recipe.warmup)
         self._optimizer.step()
+        if self._recipe.anchor:
+            with torch.no_grad():
+                for n, q in self._student.named_parameters():
+                    q.lerp_(self._base[n], self._recipe.anchor)
         self.steps += 1
+        self._in_room += 1
         if self.steps % self._recipe.publish_every == 0:
             self._predict_and_publish()
 
-    def _choose(self) -> Example:
-        """The newest labelled frame every other time, one of the remembered ones in between."""
+    def _choose(self) -> tuple[Tensor, Tensor]:
+        """Images (N, 3, h, w) and labels (N, 1, h', w') of a step: the newest labelled frame and remembered ones."""
         assert self._newest is not None
-        if self._replay and self.steps % 2:
-            return self._random.choice(self._replay)
-        return self._newest
+        chosen = [self._newest]
+        if self._recipe.batch == 1 and self._replay and self.steps % 2:
+            chosen = [self._random.choice(self._replay)]
+        more = min(self._recipe.batch - 1, len(self._replay))
+        chosen += self._random.sample(self._replay, more)
+        if len(chosen) == 1:
+            return chosen[0].image, chosen[0].label
+        return torch.cat([e.image for e in chosen]), torch.cat([e.label for e in chosen])
 
     def _predict_and_publish(self) -> None:
         """Score the student on the newest label, and hand it over with what it answered."""
@@ -181,7 +226,7 @@ class Distiller:
     def _new_optimizer(self) -> torch.optim.Optimizer:
         if self._recipe.optimizer == "sgd":
             return torch.optim.SGD(self._student.parameters(), self._recipe.rate)
-        return torch.optim.Adam(self._student.parameters(), self._recipe.rate, fused=True)
+        return torch.optim.Adam(self._student.parameters(), self._recipe.rate, eps=self._recipe.eps, betas=(0.9, self._recipe.beta2), fused=True)
 
     def _freeze_or_follow(self) -> None:
         """Batch norm on the statistics that are exported: frozen, or following with the recipe's momentum."""

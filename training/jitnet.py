@@ -1,4 +1,4 @@
-"""JITNet, the student (arXiv 2006.06185, Figure 2). Knows nothing about training or export.
+"""JITNet, the paper's student (arXiv 2006.06185, Figure 2). Knows nothing about training or export.
 
 The figure does not say where batch norm stands. Here every block ends in batch norm and ReLU, so that each norm has
 one producer and folds exactly into it; the authors' code has them before each block (docs/decisions.md).
@@ -6,16 +6,15 @@ one producer and folds exactly into it; the authors' code has them before each b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.errors import ModelError
 from export.fold import BATCH_NORM_EPS
+
+from .student import Student, upsample
 
 
 @dataclass(frozen=True)
@@ -62,22 +61,17 @@ class Block(nn.Module):
         return F.relu(self.norm(self.conv3x1(self.conv1x3(self.conv3x3(x))) + self.shortcut(x)))
 
 
-def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, half-pixel centres: (N, C, h, w) -> (N, C, *size)."""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
-class JITNet(nn.Module):
+class JITNet(Student):
     """Figure 2. (N, 3, h, w) normalised RGB -> logits (N, 1, ceil(h/2), ceil(w/2)), person > 0.
 
     The figure upsamples by two and then convolves 1x1. Both are linear and the 1x1 sees one pixel at a time, so they
     commute: the 1x1 runs here on a quarter of the pixels, and whoever wants full resolution upsamples its one channel.
     """
 
-    def __init__(self, variant: str = "jitnet"):
+    def __init__(self, name: str = "jitnet"):
         super().__init__()
-        c = VARIANTS[variant]
-        self.variant = variant
+        c = VARIANTS[name]
+        self.name = name
         self.stem1 = ConvNorm(3, c.stem[0], stride=2)
         self.stem2 = ConvNorm(c.stem[0], c.stem[1], stride=2)
         self.enc1 = Block(c.stem[1], c.encoder[0], stride=2)
@@ -104,32 +98,3 @@ class JITNet(nn.Module):
         x = upsample(self.dec1(x), half.shape[-2:])  # (N,  32, 120, 120)  [160]
         x = self.head2(self.head1(x))  # (N,  32, 120, 120)  [160]
         return self.logits(x)  # (N,   1, 120, 120)  [160]
-
-    def load_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Take float arrays by the names of the state dict.
-
-        Raises
-        ------
-        ModelError
-            A name is missing or unknown, or a shape differs.
-        """
-        state = {name: torch.from_numpy(np.array(value, np.float32)) for name, value in tensors.items()}
-        own = {k: tuple(v.shape) for k, v in self.state_dict().items() if not k.endswith("num_batches_tracked")}
-        given = {k: tuple(v.shape) for k, v in state.items()}
-        wrong = sorted(k for k in own.keys() | given.keys() if own.get(k) != given.get(k))
-        if wrong:
-            name = wrong[0]
-            raise ModelError(
-                f"weights do not fit {self.variant}: {name} is {given.get(name, 'missing')}, "
-                f"expected {own.get(name, 'no such tensor')} ({len(wrong)} differ); choose the --student they are for"
-            )
-        self.load_state_dict(state, strict=False)
-
-
-def tensors_of(student: nn.Module) -> dict[str, np.ndarray]:
-    """Every weight and statistic as a float32 array, by the names of the state dict. The arrays may be views."""
-    return {
-        name: value.detach().numpy()
-        for name, value in student.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }

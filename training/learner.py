@@ -124,7 +124,7 @@ def start(
     from .recipe import recipe as recipe_named
     from .teachers import load
 
-    chosen = recipe_named(recipe)
+    chosen = recipe_named(recipe, weights.student)
     if importlib.util.find_spec("torch") is None:
         raise BackendUnavailable(
             'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
@@ -136,11 +136,11 @@ def start(
     from export.publish import Publisher
 
     from .distiller import Distiller
-    from .student import JITNet
+    from .student import new_student
 
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    student = JITNet(weights.student)
+    student = new_student(weights.student)
     student.load_weights(weights.tensors)
     distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed)
     return Learner(distiller, teacher, guard, threads, threaded)

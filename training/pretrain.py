@@ -1,44 +1,43 @@
-"""jm-train: the offline start of the student, on people with masks. BCE and Adam, as in the paper (section 4)."""
+"""jm-train: the offline start of a student, on people with masks. BCE and Adam, as in the paper (section 4)."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
-from engine.errors import JitMaskerError, UsageError
-from export.publish import MEAN, STD
+from engine.errors import JitMaskerError, ModelError, UsageError
 from export.store import StudentWeights, load_weights, save_weights
+from export.students import STUDENTS, Architecture, input_size
 
+from . import teachers
 from .augment import augment
-from .datasets import Pair, load_images, load_pairs
+from .datasets import LAYOUTS, Sample, load_dataset, load_images, split
 from .score import iou
-from .student import VARIANTS, JITNet, tensors_of
+from .selfie import calibrated, tensors_from_selfie
+from .student import Student, new_student, tensors_of
+
+LITE_SHAPES = ((256, 256), (192, 256), (144, 256))  # (h, w): a square, and a camera's 4:3 and 16:9
+LOWEST = 0.1  # of the rate: where half a cosine ends
 
 
-def to_image(bgr: np.ndarray) -> np.ndarray:
-    """uint8 (h, w, 3) BGR -> float32 (3, h, w) normalised RGB."""
+def to_image(bgr: np.ndarray, kind: Architecture) -> np.ndarray:
+    """uint8 (h, w, 3) BGR -> float32 (3, h, w) RGB, normalised as `kind` wants it."""
     rgb = bgr[..., ::-1].astype(np.float32) / 255
-    return np.ascontiguousarray(((rgb - np.array(MEAN, np.float32)) / np.array(STD, np.float32)).transpose(2, 0, 1))
-
-
-def batches(
-    pairs: list[Pair], rooms: list[np.ndarray], size: tuple[int, int], batch: int, rng: np.random.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of augmented (images (N, 3, h, w), labels (N, 1, h, w) in [0, 1])."""
-    order = rng.permutation(len(pairs))
-    for start in range(0, len(order) - batch + 1, batch):
-        samples = [augment(pairs[i], rooms, size, rng) for i in order[start : start + batch]]
-        images = np.stack([to_image(bgr) for bgr, _ in samples])
-        labels = np.stack([mask[None].astype(np.float32) / 255 for _, mask in samples])
-        yield torch.from_numpy(images), torch.from_numpy(labels)
+    image = (rgb - np.array(kind.mean, np.float32)) / np.array(kind.std, np.float32)
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
 
 
 def bce(logits: Tensor, labels: Tensor) -> Tensor:
@@ -47,94 +46,237 @@ def bce(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def validate(student: JITNet, pairs: list[Pair], size: tuple[int, int]) -> float:
-    """Mean IoU over `pairs`, each at its own resolution, without augmentation."""
-    import cv2
-
+def validate(student: Student, samples: list[Sample], size: tuple[int, int]) -> float:
+    """Mean IoU over `samples`, each at its own resolution, without augmentation."""
     student.eval()
     scores = []
-    for bgr, mask in pairs:
-        image = to_image(cv2.resize(bgr, size[::-1], interpolation=cv2.INTER_LINEAR))
-        alpha = torch.sigmoid(student(torch.from_numpy(image)[None]))[0, 0].numpy()
-        alpha = cv2.resize(alpha, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        scores.append(iou(mask > 127, alpha))
+    for sample in samples:
+        small = cv2.resize(sample.bgr, size[::-1], interpolation=cv2.INTER_LINEAR)
+        alpha = student(torch.from_numpy(to_image(small, STUDENTS[student.name]))[None]).sigmoid()[0, 0].numpy()
+        alpha = cv2.resize(alpha, sample.mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        scores.append(iou(sample.mask > 127, alpha))
     return float(np.mean(scores))
 
 
-def train(args: argparse.Namespace) -> float:
-    """Train until the epochs or the minutes are over; keep the weights that validate best. Returns that IoU."""
-    torch.manual_seed(args.seed)
-    torch.set_num_threads(args.threads)
-    rng = np.random.default_rng(args.seed)
-    size = (args.size, args.size)
-    pairs = [pair for folder in args.data for pair in load_pairs(folder)]
-    rooms = load_images(args.rooms) if args.rooms else []
-    held_back = load_pairs(args.valid) if args.valid else []
-    student = JITNet(args.student)
-    if args.init:
-        start = load_weights(args.init)
-        if start.student != args.student:
-            raise UsageError(f"{args.init} holds {start.student}, and --student is {args.student}; make them equal")
-        student.load_weights(start.tensors)
-    student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(student.parameters(), lr=args.rate, betas=(0.9, 0.999), eps=1e-8)
-    steps_per_epoch = len(pairs) // args.batch
-    if not steps_per_epoch:
-        raise UsageError(f"{len(pairs)} images are less than one batch of {args.batch}; lower --batch")
-    began, best, step, epoch = time.monotonic(), 0.0, 0, 0
-    budget = args.minutes * 60 if args.minutes else float("inf")
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=args.bf16)
-    while epoch < args.epochs and time.monotonic() - began < budget:
-        progress = max(epoch / args.epochs, (time.monotonic() - began) / budget)
-        for group in optimizer.param_groups:  # half a cosine from the paper's rate to a tenth of it
-            group["lr"] = args.rate * (0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * min(progress, 1.0))))
-        student.train()
+@dataclass
+class Progress:
+    """How far a training is, and all that a later run needs to go on."""
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0  # spent, over all runs
+    best: float = -1.0  # IoU of the weights that were kept; -loss where nothing is held back
+    best_epoch: int = 0
+    history: list[tuple[int, float, float]] = field(default_factory=list)  # (step, mean loss, score) of each epoch
+
+
+class Training:
+    """One training: data, student, optimiser, and where it stands."""
+
+    def __init__(self, args: argparse.Namespace):
+        torch.manual_seed(args.seed)
+        torch.set_num_threads(args.threads)
+        cv2.setNumThreads(1)
+        self.args = args
+        self.size = input_size(args.student, args.size)
+        self.shapes = LITE_SHAPES if args.student == "lite" and args.size is None else (self.size,)
+        label = teachers.load(args.teacher, args.threads) if args.teacher else None
+        samples = [sample for folder in args.data for sample in load_dataset(folder, label)]
+        if args.valid:
+            self.train, self.held_back = samples, load_dataset(args.valid, label)
+        else:
+            self.train, self.held_back = split(samples, args.hold_back)
+        self.rooms = load_images(args.rooms) if args.rooms else []
+        self.steps = len(self.train) // args.batch  # in an epoch
+        if not self.steps:
+            raise UsageError(f"{len(self.train)} images are less than one batch of {args.batch}; lower --batch")
+        self.student = new_student(args.student)
+        if args.init:
+            self.student.load_weights(start(args.init, args.student))
+        self.student = self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.Adam(self.student.parameters(), lr=args.rate, betas=(0.9, 0.999), eps=1e-8)
+        self.rng = np.random.default_rng(args.seed)
+        self.progress = Progress()
+        self.checkpoint = Path(f"{args.out}.checkpoint")
+        if args.resume:
+            self._resume()
+
+    def run(self) -> Progress:
+        """Train until the epochs or the minutes are over, or nothing has improved for `--patience` epochs."""
+        p, budget = self.progress, self.args.minutes * 60 if self.args.minutes else float("inf")
+        while p.epoch < self.args.epochs and p.seconds < budget and p.epoch - p.best_epoch < self.args.patience:
+            began = time.monotonic()
+            rate = self.args.rate * falling(max(p.epoch / self.args.epochs, p.seconds / budget))
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            loss = self._epoch()
+            p.epoch, p.step = p.epoch + 1, p.step + self.steps
+            score = validate(self.student, self.held_back, self.size) if self.held_back else -loss
+            p.history.append((p.step, loss, score))
+            p.seconds += time.monotonic() - began
+            print(f"epoch {p.epoch}  step {p.step}  loss {loss:.4f}  IoU {score:.4f}", file=sys.stderr, flush=True)
+            if score > p.best:
+                p.best, p.best_epoch = score, p.epoch
+                save_weights(
+                    self.args.out, StudentWeights(self.student.name, self.size, tensors_of(self.student), self._card())
+                )
+            self._save()
+        return p
+
+    def _epoch(self) -> float:
+        """One pass over the data; returns the mean loss."""
+        self.student.train()
         losses = []
-        for images, labels in batches(pairs, rooms, size, args.batch, rng):
-            with autocast:
-                logits = student(images.contiguous(memory_format=torch.channels_last))
+        bar = tqdm(
+            self._batches(), total=self.steps, desc=f"epoch {self.progress.epoch + 1}", leave=False, disable=None
+        )
+        for images, labels in bar:
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.args.bf16):
+                logits = self.student(images.contiguous(memory_format=torch.channels_last))
             loss = bce(logits.float(), labels)
-            optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            optimizer.step()
+            self.optimizer.step()
             losses.append(loss.item())
-            step += 1
-        epoch += 1
-        score = validate(student, held_back, size) if held_back else 1.0 - float(np.mean(losses))
-        print(f"epoch {epoch}  step {step}  loss {np.mean(losses):.4f}  IoU {score:.4f}", file=sys.stderr, flush=True)
-        if score > best:
-            best = score
-            card = {
-                "data": ", ".join(Path(folder).name for folder in args.data) + f" ({len(pairs)} images)",
-                "steps": f"{step} of batch {args.batch}",
-                "score": f"IoU {score:.4f} on {len(held_back)} held-back images",
-            }
-            save_weights(args.out, StudentWeights(args.student, size, tensors_of(student), card))
-    return best
+        return float(np.mean(losses))
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented (images (N, 3, h, w), labels (N, 1, h, w) in [0, 1]); the shape differs from batch to batch."""
+        order, kind = self.rng.permutation(len(self.train)), STUDENTS[self.student.name]
+        for first in range(0, self.steps * self.args.batch, self.args.batch):
+            shape = self.shapes[self.rng.integers(len(self.shapes))]
+            samples = [
+                augment(self.train[i], self.rooms, shape, self.rng) for i in order[first : first + self.args.batch]
+            ]
+            images = np.stack([to_image(bgr, kind) for bgr, _ in samples])
+            labels = np.stack([mask[None].astype(np.float32) / 255 for _, mask in samples])
+            yield torch.from_numpy(images), torch.from_numpy(labels)
+
+    def _card(self) -> dict[str, str]:
+        args, p = self.args, self.progress
+        return {
+            "data": ", ".join(Path(folder).name for folder in args.data) + f" ({len(self.train)} images)",
+            "start": Path(args.init).name if args.init else f"random, seed {args.seed}",
+            "steps": f"{p.step} of batch {args.batch}",
+            "score": f"IoU {p.best:.4f} on {len(self.held_back)} held-back images"
+            if self.held_back
+            else "not measured",
+            "licence": args.licence,
+        }
+
+    # -- an interrupted training goes on ---------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        """Everything that `--resume` needs, written to a temporary file and renamed."""
+        temporary = self.checkpoint.with_suffix(".writing")
+        state = {
+            "student": self.student.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "rng": self.rng.bit_generator.state, "progress": vars(self.progress), "name": self.student.name,
+        }  # fmt: skip
+        torch.save(state, temporary)
+        os.replace(temporary, self.checkpoint)
+
+    def _resume(self) -> None:
+        try:
+            state = torch.load(self.checkpoint, weights_only=True)
+        except FileNotFoundError:
+            raise UsageError(f"nothing to resume: there is no {self.checkpoint}; leave out --resume to begin") from None
+        except Exception as error:  # a damaged archive fails in many ways
+            raise ModelError(f"cannot resume from {self.checkpoint}: {error}; delete it to begin anew") from error
+        if state["name"] != self.student.name:
+            raise UsageError(f"{self.checkpoint} is of {state['name']}, and --student is {self.student.name}")
+        self.student.load_state_dict(state["student"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.rng.bit_generator.state = state["rng"]
+        self.progress = Progress(**state["progress"])
+
+
+def start(path: str, student: str) -> dict[str, np.ndarray]:
+    """The weights to start from: a .safetensors file of the same student, or selfie segmentation as .onnx for lite."""
+    if path.endswith(".onnx"):
+        if student != "lite":
+            raise UsageError(f"{path} can be the start of lite only, and --student is {student}")
+        return calibrated(tensors_from_selfie(path))
+    weights = load_weights(path)
+    if weights.student != student:
+        raise UsageError(f"{path} holds {weights.student}, and --student is {student}; make them equal")
+    return dict(weights.tensors)
+
+
+def falling(done: float) -> float:
+    """Half a cosine from 1 down to LOWEST, for `done` in [0, 1]."""
+    return LOWEST + (1 - LOWEST) * 0.5 * (1 + float(np.cos(np.pi * min(done, 1.0))))
+
+
+def plot(history: list[tuple[int, float, float]], path: str) -> None:
+    """Loss and score over the steps, as a picture; BackendUnavailable where matplotlib is missing."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    steps, losses, scores = zip(*history, strict=True)
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left: Any = figure.add_subplot()
+    right = left.twinx()
+    left.plot(steps, losses, color="#888888")
+    right.plot(steps, scores, color="#d0541b")
+    left.set(xlabel="step", ylabel="loss (grey)")
+    right.set_ylabel("held-back IoU (orange)")
+    figure.savefig(path)
+
+
+def train(args: argparse.Namespace) -> Progress:
+    """What `jm-train` does with these options."""
+    drawing: Callable | None = None
+    if args.plot:
+        try:
+            import matplotlib  # noqa: F401
+        except ImportError:
+            raise UsageError("--plot needs matplotlib; pip install matplotlib, or leave it out") from None
+        drawing = plot
+    progress = Training(args).run()
+    if drawing and progress.history:
+        drawing(progress.history, args.plot)
+    return progress
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("jm-train", description="Pretrain a student on people with masks.")
+    add = parser.add_argument
+    add("--data", action="append", required=True, help=f"folder with {LAYOUTS}; repeatable")
+    add("--valid", help="held-back folder; the weights that are best on it are kept")
+    add("--hold-back", type=float, default=0.05, help="without --valid: share of the data, by groups (default: 0.05)")
+    add("--teacher", help="who labels videos, for example rvm")
+    add("--rooms", help="folder of pictures without people, to paste people onto")
+    add("--student", choices=list(STUDENTS), default="lite")
+    add("--size", type=int, help="side of the input, pixels; default: the student's own, for lite three shapes in turn")
+    add("--init", help="weights to start from: .safetensors, or MediaPipe's selfie segmentation as .onnx for lite")
+    add("--out", required=True, help="where the weights go (.safetensors)")
+    add("--resume", action="store_true", help="go on where an interrupted run with the same --out was")
+    add("--plot", help="draw loss and IoU into this picture")
+    add("--epochs", type=int, default=1000)
+    add("--minutes", type=float, help="stop after the epoch in which this time is over")
+    add("--patience", type=int, default=1000, help="stop after this many epochs without a better score")
+    add("--batch", type=int, default=16)
+    add("--rate", type=float, default=1e-3, help="Adam's learning rate (the paper's 1e-3), falling to a tenth")
+    add("--threads", type=int, default=2)
+    add("--seed", type=int, default=0)
+    add("--bf16", action="store_true", help="bfloat16 autocast; pays where the CPU has AMX")
+    add("--licence", default="Apache-2.0", help="of the weights, for their card")
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser("jm-train", description="Pretrain a student on people with masks.")
-    parser.add_argument("--data", action="append", required=True, help="folder with images/ and masks/; repeatable")
-    parser.add_argument("--valid", help="held-back folder; the best weights on it are kept")
-    parser.add_argument("--rooms", help="folder of pictures without people, to paste people onto")
-    parser.add_argument("--student", choices=sorted(VARIANTS), default="jitnet")
-    parser.add_argument("--size", type=int, default=240, help="side of the input, pixels")
-    parser.add_argument("--init", help="weights to start from")
-    parser.add_argument("--out", required=True, help="where the weights go (.safetensors)")
-    parser.add_argument("--epochs", type=int, default=1000)
-    parser.add_argument("--minutes", type=float, help="stop after the epoch in which this time is over")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=1e-3, help="Adam's learning rate (the paper's 1e-3)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast")
-    args = parser.parse_args(argv)
+    args = parse(argv)
     try:
-        print(f"best IoU {train(args):.4f}, weights in {args.out}")
+        progress = train(args)
+        print(f"best {progress.best:.4f} in epoch {progress.best_epoch}, weights in {args.out}")
     except JitMaskerError as error:
         print(f"jm-train: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print(f"jm-train: stopped; go on with --resume, the best weights so far are in {args.out}", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -18,23 +18,35 @@ class Recipe:
     rate: float  # learning rate
     norm_momentum: float | None  # of batch norm's statistics; None: frozen
     soft_labels: bool  # False: labels are cut at 0.5
-    replay: int  # labelled frames remembered besides the newest; a step uses the newest or one of them
+    replay: int  # labelled frames remembered besides the newest
+    batch: int  # labelled frames in a step; 1: the newest and a remembered one in turn
     publish_every: int  # steps between two published students, at most
     schedule: ScheduleOptions
+    eps: float = 1e-8
+    beta2: float = 0.999
+    restart: int = 0
+    rooms: int = 0
+    revert: float = 0.0
+    anchor: float = 0.0
+    warmup: int = 0
 
 
-RECIPES = {
-    # Section 4.4. The paper does not give batch norm's momentum; the authors' .001 exports a net that was not trained
-    # (docs/decisions.md), so the statistics follow here.
-    "paper": Recipe("sgd", 0.2, 0.3, False, 0, 1, ScheduleOptions()),
-    "default": Recipe(
-        "adam", 1e-3, None, True, 4, 2, ScheduleOptions(delta_max=8, target=1.01, cut_delta=4, cut_labels=4)
-    ),
+NAMES = ("default", "paper")
+
+# Section 4.4. The paper does not give batch norm's momentum; the authors' .001 exports a net that was not trained
+# (docs/decisions.md), so the statistics follow here.
+PAPER = Recipe("sgd", 0.2, 0.3, False, 0, 1, 1, ScheduleOptions())
+
+ALWAYS = ScheduleOptions(delta_max=8, target=1.01, cut_delta=4, cut_labels=4)
+DEFAULT = {
+    "lite": Recipe("adam", 3e-4, None, True, 4, 1, 2, ALWAYS),
+    "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, ALWAYS),
+    "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, ALWAYS),
 }
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe called `name`; UsageError if there is none."""
-    if name not in RECIPES:
-        raise UsageError(f"unknown recipe {name!r}; choose one of {', '.join(RECIPES)}")
-    return RECIPES[name]
+def recipe(name: str, student: str) -> Recipe:
+    """The recipe called `name`, "default" or "paper", for `student`; UsageError if there is none."""
+    if name not in NAMES:
+        raise UsageError(f"unknown recipe {name!r}; choose one of {', '.join(NAMES)}")
+    return PAPER if name == "paper" else DEFAULT[student]

@@ -1,0 +1,50 @@
+"""What a viewer sees of a matte, as numbers: edges, flicker, recovery. NumPy and OpenCV; knows no student."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+TOLERANCE = 2  # pixels at 480 lines; an edge is found if one of the other mask is that near
+STILL = 6  # grey levels, mean of 5x5 pixels; a sensor's noise and a codec's ripple stay below
+
+
+def boundary(mask: np.ndarray) -> np.ndarray:
+    """bool (H, W): pixels of `mask`, bool, that touch a pixel outside it; the picture's border is no edge."""
+    return mask & ~cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1).astype(bool)
+
+
+def boundary_f(label: np.ndarray, alpha: np.ndarray) -> float:
+    """F-score of the edges of `alpha` > 0.5 against those of `label` > 0.5, both float (H, W); DAVIS's F measure.
+
+    Precision: share of our edge that lies within TOLERANCE of the label's; recall the other way round. 1.0 where
+    neither has an edge, 0.0 where one has none.
+    """
+    ours, theirs = boundary(alpha > 0.5), boundary(label > 0.5)
+    if not ours.any() or not theirs.any():
+        return float(ours.any() == theirs.any())
+    radius = max(1, round(TOLERANCE * label.shape[0] / 480))
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    precision = np.mean(cv2.dilate(theirs.astype(np.uint8), disk)[ours])
+    recall = np.mean(cv2.dilate(ours.astype(np.uint8), disk)[theirs])
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def still(frames: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """bool (H, W): pixels around which nothing moves from one frame, uint8 BGR, to the next."""
+    change = cv2.absdiff(*frames).max(axis=2)
+    return cv2.dilate(cv2.blur(change, (5, 5)), np.ones((5, 5), np.uint8)) < STILL
+
+
+def flicker(where: np.ndarray, alphas: tuple[np.ndarray, np.ndarray]) -> float:
+    """Mean |change of alpha| in grey levels over the still pixels `where`: there every change is flicker.
+
+    Nearly all of them are plainly person or background, so the number is small; it is for comparing two mattes on
+    the same pixels.
+    """
+    return 255 * float(np.abs(alphas[1] - alphas[0])[where].mean()) if where.any() else 0.0
+
+
+def recovery(scores: list[float], enough: float = 0.95) -> int | None:
+    """Frames after a cut until the score is `enough`; None if it never is. `scores[0]` is the cut's own frame."""
+    return next((i for i, score in enumerate(scores) if score >= enough), None)
