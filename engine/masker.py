@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import kernels
+from kernels import UNSEEN
 
 from . import backends, budget
 from .backgrounds import open_background
@@ -103,7 +104,7 @@ class Masker:
         self.size = resolve("export.students:input_size")(student, size)
         self.student = resolve("export.publish:load_student")(student, self.size, weights)
         self.background = open_background(background, lossless=lockstep)
-        self.stages = {name: Durations() for name in ("preprocess", "student", "composite")}
+        self.stages = {name: Durations() for name in ("preprocess", "student", "edges", "composite")}
         self.paint_path, self.swap_stall = Durations(), Durations()
         self._lockstep = lockstep
         self._gate = EmptyGate(min_area)
@@ -116,7 +117,8 @@ class Masker:
         self._began = time.perf_counter()
         first = resolve("export.publish:first")(self.student, self.size)
         self._live = LiveStudent(first, self.backend, self.threads.paint)
-        self._empty = np.zeros_like(self._live.alpha)
+        self._matte = np.empty((0, 0), np.uint8)  # of the frame that is painted, at its size
+        self._forget()
         self._learner: Any | None = None
         if teacher is not None:
             start = resolve("training.learner:start")
@@ -139,7 +141,7 @@ class Masker:
         bgr = as_bgr(frame)
         with self._frame_lock:
             mask = self._mask(self._as_frame(bgr))
-            return upsample(mask.alpha if mask else self._empty, np.empty(bgr.shape[:2], np.float32))
+            return self._drawn(bgr, mask) / np.float32(255)
 
     def _as_frame(self, bgr: np.ndarray) -> Frame:
         """A frame that came without a time: now, or in lockstep one every 40 ms, so that a run is repeatable."""
@@ -167,7 +169,7 @@ class Masker:
             self.paint_path.add(time.perf_counter() - began)
             alpha = mask.alpha if mask else self._empty
             if matte is not None:
-                upsample(alpha, matte)
+                np.copyto(matte, self._matte)
             self._frames += 1
             if self._learner is not None:
                 self._teach(frame.bgr, alpha)
@@ -183,29 +185,58 @@ class Masker:
             self.kernels.preprocess(frame.bgr, student.mean, student.std, student.backend.image)
             prepared = time.perf_counter()
             area = to_alpha(student.backend.run()[0, 0], student.alpha)
+            if area is not None:
+                self.kernels.steady(
+                    student.backend.image, student.mean, student.std, student.alpha, self._seen, self._shown
+                )
             self.stages["preprocess"].add(prepared - began)
             self.stages["student"].add(time.perf_counter() - prepared)
         except Exception as error:  # whatever it is, the room must not be seen
             self._fault(f"{type(error).__name__}: {error}")
+            self._seen.fill(UNSEEN)
             return None
         if area is None:
             self._fault("the student answered NaN")
+            self._seen.fill(UNSEEN)
             return None
-        alpha = student.alpha if self._gate.admits(area) else self._empty
-        return Mask(alpha, frame.index, student.version)
+        if not self._gate.admits(area):
+            self._shown.fill(0)  # who comes back fades in from nothing, not from who was there
+            return Mask(self._empty, frame.index, student.version)
+        return Mask(student.alpha, frame.index, student.version)
+
+    def _drawn(self, bgr: np.ndarray, mask: Mask | None) -> np.ndarray:
+        """The matte of `bgr` at its size, its edges where the picture has them; borrowed, uint8 (H, W)."""
+        if self._matte.shape != bgr.shape[:2]:
+            self._matte = np.empty(bgr.shape[:2], np.uint8)
+        if mask is None or mask.alpha is self._empty:
+            self._matte.fill(0)
+        else:
+            self.kernels.refine(self._seen, mask.alpha, self._edges)
+            self.kernels.matte(bgr, self._edges, self._matte)
+        return self._matte
+
+    def _forget(self) -> None:
+        """Start anew what is remembered from frame to frame, in the size of the live student's alpha."""
+        self._empty = np.zeros_like(self._live.alpha)
+        self._seen, self._shown = np.full_like(self._empty, UNSEEN), np.zeros_like(self._empty)
+        self._edges = np.zeros((2, *self._empty.shape), np.float32)
 
     def _composite(self, frame: Frame, mask: Mask | None, out: np.ndarray) -> None:
-        began = time.perf_counter()
+        began = drawn = time.perf_counter()
         try:
+            matte = self._drawn(frame.bgr, mask)
+            drawn = time.perf_counter()
             if mask is None:
                 np.copyto(out, self.background.picture(frame.bgr, None, frame.position))
             else:
                 background = self.background.picture(frame.bgr, mask.alpha, frame.position)
-                self.kernels.composite(frame.bgr, mask.alpha, background, out)
+                self.kernels.composite(frame.bgr, matte, background, out)
         except Exception as error:
             out.fill(0)
+            self._matte.fill(0)
             self._fault(f"{type(error).__name__}: {error}")
-        self.stages["composite"].add(time.perf_counter() - began)
+        self.stages["edges"].add(drawn - began)
+        self.stages["composite"].add(time.perf_counter() - drawn)
 
     def _fault(self, why: str) -> None:
         self._faults += 1
@@ -242,9 +273,9 @@ class Masker:
             candidate = self._inbox.popleft()
         except IndexError:  # a builder took it back in this moment; its successor comes
             return
-        if candidate.alpha.shape != self._empty.shape:
-            self._empty = np.zeros_like(candidate.alpha)
         self._retired, self._live = self._live, candidate
+        if candidate.alpha.shape != self._empty.shape:
+            self._forget()
         self._swaps += 1
         self.swap_stall.add(time.perf_counter() - began)
 
@@ -281,15 +312,3 @@ class Masker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def upsample(alpha: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """`alpha` float32 (h, w) in [0, 1] at the size of `out`, bilinear with half-pixel centres.
-
-    `out` is float32 (H, W) in [0, 1], or uint8 (H, W) with 255 = person.
-    """
-    import cv2
-
-    if out.dtype == np.uint8:
-        alpha = np.rint(alpha * 255).astype(np.uint8)
-    return cv2.resize(alpha, out.shape[::-1], dst=out, interpolation=cv2.INTER_LINEAR)

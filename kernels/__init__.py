@@ -19,7 +19,9 @@ from typing import Protocol
 
 import numpy as np
 
-__all__ = ["Kernels", "load"]
+__all__ = ["UNSEEN", "Kernels", "load"]
+
+UNSEEN = -1e6  # a brightness that no picture has: what `steady` is to remember before the first frame
 
 
 class Preprocess(Protocol):

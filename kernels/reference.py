@@ -141,7 +141,6 @@ FAINT = 0.2  # alpha that a fit leaves on what is plainly background
 
 QUIET, LOUD = 0.02, 0.08  # change of brightness in [0, 1] from frame to frame: below, nothing moves; above, all follows
 CALM = 0.3  # share of the new alpha where nothing moves
-UNSEEN = -1e6  # a brightness that no picture has
 NEAR = 2  # pixels of the mask; movement counts this far around, so that an edge that moves is followed on both sides
 
 

@@ -209,7 +209,7 @@ def remembered(steady, frames):
     shown = seen = None
     for image, alpha in frames:
         if shown is None:
-            shown, seen = np.zeros_like(alpha), np.full_like(alpha, reference.UNSEEN)
+            shown, seen = np.zeros_like(alpha), np.full_like(alpha, kernels.UNSEEN)
         yield steady(image, (0.5, 0.4, 0.3), (0.3, 0.25, 0.2), alpha.copy(), seen, shown).copy()
 
 

@@ -34,6 +34,7 @@ from .teachers import Teacher
 
 log = logging.getLogger("jit_masker")
 
+SETTLED = 7  # steps after which a student is worth remembering: those of one label
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
 
@@ -78,10 +79,9 @@ class Distiller:
         self._publisher.publish(tensors_of(self._student))  # version 0: what the paint path has loaded already
         self._good = self._snapshot()
         self._base = self._snapshot()
-        self._rooms: deque = deque(maxlen=recipe.rooms)
-        self._in_room = 0
-        self._unsure = False
-        self.picks: list = []
+        self._rooms: deque[dict[str, Tensor]] = deque(maxlen=recipe.rooms)  # students of the scenes before
+        self._steps_here = 0  # since the last cut
+        self._elsewhere = False  # after a cut, until there is a label
         self._optimizer = self._new_optimizer()
 
     # -- one frame -----------------------------------------------------------------------------------------------
@@ -99,10 +99,10 @@ class Distiller:
         if cut:  # what was seen elsewhere would hold back what has to be learnt here
             self._replay.clear()
             self._newest = None
-            if self._recipe.rooms and self._in_room >= 7:
-                self._rooms.append(self._snapshot())
-            self._in_room = 0
-            self._unsure = True
+            if self._recipe.rooms:
+                if self._steps_here >= SETTLED:
+                    self._rooms.append(self._snapshot())
+                self._steps_here, self._elsewhere = 0, True
         operation = self.schedule.next(cut)
         if operation is Operation.TEACH:
             self._teach(bgr, painted)
@@ -132,28 +132,28 @@ class Distiller:
             self._replay.append(self._newest)
         image = torch.from_numpy(self._image.copy()).contiguous(memory_format=torch.channels_last)
         self._newest = Example(image, torch.from_numpy(label)[None, None])
-        if (self._unsure and self._recipe.restart) or self._recipe.revert:
-            self._start_from_best(self._unsure)
-        self._unsure = False
+        if self._elsewhere:
+            self._elsewhere = False
+            self._start_from_best()
 
-    def _start_from_best(self, cut):
-        e = self._newest
-        now = self._snapshot()
-        candidates = [now, self._base, *(self._rooms if cut else [])]
+    def _start_from_best(self) -> None:
+        """After a cut: go on from whichever student fits the new scene's first label best.
+
+        Tried are the one that paints, the one it all began with, and those of the rooms before: a room that comes back
+        is known.
+        """
+        assert self._newest is not None
+        candidates = [self._snapshot(), self._base, *self._rooms]
         losses = []
         with torch.inference_mode():
-            self._student.eval()
-            for c in candidates:
-                self._student.load_state_dict(c)
-                losses.append(float(F.binary_cross_entropy_with_logits(self._student(e.image), e.label)))
-            self._freeze_or_follow()
-        if not cut: losses[0] *= self._recipe.revert
-        k = min(range(len(losses)), key=losses.__getitem__)
-        self._student.load_state_dict(candidates[k])
-        if k or cut:
-            self._optimizer = self._new_optimizer()
-        if k:
-            self.picks.append((self._frames, k, [round(l, 4) for l in losses]))
+            for candidate in candidates:
+                self._student.load_state_dict(candidate)
+                logits = self._student(self._newest.image)
+                losses.append(float(F.binary_cross_entropy_with_logits(logits, self._newest.label)))
+        best = min(range(len(losses)), key=losses.__getitem__)
+        self._student.load_state_dict(candidates[best])
+        self._optimizer = self._new_optimizer()
+        if best:
             self._predict_and_publish()
 
     def _step(self) -> None:
@@ -163,16 +163,13 @@ class Distiller:
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self._recipe.warmup:
-            for g in self._optimizer.param_groups:
-                g["lr"] = self._recipe.rate * min(1.0, (self._in_room + 1) / self._recipe.warmup)
         self._optimizer.step()
         if self._recipe.anchor:
             with torch.no_grad():
-                for n, q in self._student.named_parameters():
-                    q.lerp_(self._base[n], self._recipe.anchor)
+                for name, parameter in self._student.named_parameters():
+                    parameter.lerp_(self._base[name], self._recipe.anchor)
         self.steps += 1
-        self._in_room += 1
+        self._steps_here += 1
         if self.steps % self._recipe.publish_every == 0:
             self._predict_and_publish()
 
@@ -226,7 +223,7 @@ class Distiller:
     def _new_optimizer(self) -> torch.optim.Optimizer:
         if self._recipe.optimizer == "sgd":
             return torch.optim.SGD(self._student.parameters(), self._recipe.rate)
-        return torch.optim.Adam(self._student.parameters(), self._recipe.rate, eps=self._recipe.eps, betas=(0.9, self._recipe.beta2), fused=True)
+        return torch.optim.Adam(self._student.parameters(), self._recipe.rate, eps=self._recipe.eps, fused=True)
 
     def _freeze_or_follow(self) -> None:
         """Batch norm on the statistics that are exported: frozen, or following with the recipe's momentum."""

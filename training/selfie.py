@@ -59,7 +59,8 @@ def tensors_from_selfie(path: str | Path) -> dict[str, np.ndarray]:
 def calibrated(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same network, less sure of itself: logits divided by TEMPERATURE. The mask at 0.5 stays as it is.
 
-    A pixel that is wrong by a logit of 100 would have the say in every step; fine-tuning then unlearns more than it learns.
+    A pixel that is wrong by a logit of 100 would have the say in every step: fine-tuning then unlearns more than it
+    learns.
     """
     return {k: v / np.float32(TEMPERATURE) if k.startswith("logits.") else v for k, v in tensors.items()}
 
