@@ -63,7 +63,7 @@ class Masker:
     weights : .safetensors made by jm-train; None: those that come with the package.
     threads : the CPU budget, shared with the learner; None: see `engine.budget`. OpenCV's pool, which the whole
         process shares, is set to the paint path's part of it.
-    recipe : how the student learns, a name in `training.recipe.RECIPES`.
+    recipe : how the student learns, a name in `training.recipe.NAMES`.
     lockstep : True: each call also runs the learner's one operation, so that a run is repeatable; False: the learner
         has its own thread and no frame waits for it.
     min_area : share of the frame below which nobody is painted.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.recipe import RECIPES
+from training.recipe import DEFAULT, PAPER
 from training.schedule import Operation, Schedule, ScheduleOptions
 
 TEACH, STEP, REST = Operation
@@ -47,7 +47,7 @@ def test_the_schedule_is_the_papers_listing(scores):
 
 @given(st.lists(st.booleans(), min_size=200, max_size=200))
 def test_cuts_change_nothing_in_the_papers_recipe(cuts):
-    plain, cut = Schedule(), Schedule(RECIPES["paper"].schedule)
+    plain, cut = Schedule(), Schedule(PAPER.schedule)
     assert [plain.next() for _ in cuts] == [cut.next(c) for c in cuts]
 
 
@@ -77,9 +77,9 @@ def test_a_target_above_one_never_rests():
     assert REST not in operations
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ["paper", *DEFAULT])
 def test_a_recipes_schedule_labels_again_and_again(name):
-    schedule = Schedule(RECIPES[name].schedule)
+    schedule = Schedule((DEFAULT | {"paper": PAPER})[name].schedule)
     operations = []
     for _ in range(200):
         operations.append(schedule.next())
