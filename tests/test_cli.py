@@ -182,15 +182,15 @@ def make(folder):
         ("-i 97", 3, "no camera /dev/video97"),
         (f"-i {SMALL} --backend tpu", 2, "unknown backend 'tpu'; choose one of auto, ort-cpu"),
         (f"-i {SMALL} --teacher gpt", 2, "unknown teacher 'gpt'; choose one of none, rvm"),
-        (f"-i {SMALL} --recipe soup", 2, "unknown recipe 'soup'; choose one of paper, default"),
+        (f"-i {SMALL} --recipe soup", 2, "unknown recipe 'soup'; choose one of default, paper"),
         (f"-i {SMALL} --student unet", 2, "unknown student 'unet'; choose one of lite, jitnet"),
         (f"-i {SMALL} --background none.jpg", 2, "none.jpg"),
         (f"-i {SMALL} --background text.safetensors", 2, "text.safetensors"),
         (f"-i {SMALL} --weights none.safetensors", 5, "no weights at none.safetensors; expected"),
         (f"-i {SMALL} --weights text.safetensors", 5, "is not a weights file"),
         (f"-i {SMALL} --weights not-weights.png", 5, "is not a weights file"),
-        (f"-i {SMALL} --size 7", 2, "size is 7x7; expected sides from 64"),
-        (f"-i {SMALL} --size big", 2, "--size is 'big'"),
+        (f"-i {SMALL} --size 7", 2, "size is 7x7; lite takes sides from 64"),
+        (f"-i {SMALL} --size big", 2, "size is 'big'"),
         (f"-i {SMALL} --threads 0", 2, "--threads is '0'"),
         (f"-i {SMALL} --pace slow", 2, "--pace is 'slow'"),
         (f"-i {SMALL} -o out.gif", 2, "cannot write to 'out.gif'"),
@@ -227,11 +227,11 @@ def test_weights_of_the_wrong_shape_are_refused(tmp_path, capsys):
     from export.store import StudentWeights, save_weights
 
     good = load_student("lite", (256, 256))
-    wrong = {k: v[:1] if k == "enc1.conv3x3.weight" else v for k, v in good.tensors.items()}
+    wrong = {k: v[:1] if k == "enc1.expand.weight" else v for k, v in good.tensors.items()}
     path = tmp_path / "wrong.safetensors"
     save_weights(path, StudentWeights("lite", (256, 256), wrong))
     assert main(["-i", SMALL, "--headless", "--teacher", "none", "--weights", str(path)]) == 5
-    assert "enc1.conv3x3 is (1, 32, 3, 3)" in capsys.readouterr().err
+    assert "enc1.expand is (1, 16, 1, 1)" in capsys.readouterr().err
 
 
 def test_a_live_source_keeps_only_its_own_pace(capsys):
@@ -244,11 +244,11 @@ def test_a_live_source_keeps_only_its_own_pace(capsys):
 
 def test_flags_stand_over_environment_over_file_over_defaults(tmp_path, monkeypatch):
     config = tmp_path / "jm.toml"
-    config.write_text('background = "white"\nsize = 320\nteacher = "none"\n')
+    config.write_text('background = "white"\nsize = 256\nteacher = "none"\n')
     monkeypatch.setenv("JM_SIZE", "320")
     monkeypatch.setenv("JM_TEACHER", "rvm")
     options, _ = read_options(["--config", str(config), "--teacher", "none"])
-    assert (options.background, options.size, options.teacher) == ("white", 256, "none")
+    assert (options.background, options.size, options.teacher) == ("white", "320", "none")
     assert options.min_area == Options().min_area
 
 

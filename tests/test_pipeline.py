@@ -48,10 +48,11 @@ def test_a_file_loses_no_frame_and_keeps_their_order(masker, lockstep):
     assert (pipeline.frames, pipeline.dropped, sink.closed) == (60, 0, 1)
 
 
-def test_threads_and_lockstep_paint_the_same_pictures(masker):
+def test_threads_and_lockstep_paint_the_same_pictures(room):
     sinks = CollectingSink(), CollectingSink()
     for sink, lockstep in zip(sinks, (False, True), strict=True):
-        Pipeline(MovingFigure(frames=10, **SMALL), masker, [sink], lockstep=lockstep).run()
+        with Masker(background=room, threads=1) as masker:
+            Pipeline(MovingFigure(frames=10, **SMALL), masker, [sink], lockstep=lockstep).run()
     assert all(np.array_equal(a, b) for a, b in zip(sinks[0].pictures, sinks[1].pictures, strict=True))
 
 

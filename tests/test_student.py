@@ -89,7 +89,7 @@ def test_selfie_segmentation_is_lite_with_other_names(shared):
     with torch.inference_mode():
         alpha = student(torch.from_numpy(image.transpose(0, 3, 1, 2).copy())).sigmoid()[0, 0].numpy()
     assert 0.1 < expected.mean() < 0.9
-    assert np.abs(alpha - expected[0, ..., 0]).max() < 1e-5
+    assert np.abs(alpha - expected[0, ..., 0]).max() < 2e-5
 
 
 def test_another_network_is_not_taken_for_selfie_segmentation(shared):

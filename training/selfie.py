@@ -33,7 +33,7 @@ def tensors_from_selfie(path: str | Path) -> dict[str, np.ndarray]:
     values = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
     found: dict[bool, list[tuple[int, np.ndarray, np.ndarray]]] = {False: [], True: []}
     for node in graph.node:
-        if node.op_type == "Conv":
+        if node.op_type == "Conv" and len(node.input) == 3:
             weight, bias = values[node.input[1]], values[node.input[2]]
             depthwise = weight.shape[1] == 1 and weight.shape[0] > 1
             found[depthwise].append((_count(node.input[2 if depthwise else 1]), weight, bias))
@@ -48,7 +48,7 @@ def tensors_from_selfie(path: str | Path) -> dict[str, np.ndarray]:
         if not remaining or remaining[0][1].shape != module.weight.shape:
             raise ModelError(f"{path} is not MediaPipe's selfie segmentation: nothing in it fits {name}")
         _, tensors[f"{name}.weight"], tensors[f"{name}.bias"] = remaining.pop(0)
-    (last,) = (node for node in graph.node if node.op_type == "ConvTranspose")
+    last = next(node for node in graph.node if node.op_type == "ConvTranspose")
     (bias,) = (values[n.input[1]] for n in graph.node if n.op_type == "Add" and n.input[0] == last.output[0])
     weight = values[last.input[1]]  # (16, 1, 2, 2)
     tensors["logits.weight"] = weight.reshape(16, 4).T.reshape(4, 16, 1, 1)

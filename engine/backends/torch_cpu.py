@@ -24,8 +24,14 @@ Tensors = list[Any]  # torch.Tensor, or None for an input that is left out
 
 
 def _conv(x: Tensors, node: dict) -> torch.Tensor:
-    top, left, _, _ = node["pads"]
-    return F.conv2d(x[0], x[1], x[2], node["strides"], (top, left))
+    top, left, bottom, right = node["pads"]
+    return F.conv2d(F.pad(x[0], (left, right, top, bottom)), x[1], x[2], node["strides"], groups=node["group"])
+
+
+def _depth_to_space(x: Tensors, node: dict) -> torch.Tensor:
+    if node["mode"] != "CRD":
+        raise ModelError(f"DepthToSpace in mode {node['mode']} is not one this backend knows")
+    return F.pixel_shuffle(x[0], node["blocksize"])
 
 
 def _resize(x: Tensors, node: dict) -> torch.Tensor:
@@ -41,6 +47,11 @@ def _resize(x: Tensors, node: dict) -> torch.Tensor:
 OPERATORS: dict[str, Callable[[Tensors, dict], torch.Tensor]] = {
     "Conv": _conv,
     "Resize": _resize,
+    "DepthToSpace": _depth_to_space,
+    "GlobalAveragePool": lambda x, node: x[0].mean((2, 3), keepdim=True),
+    "HardSigmoid": lambda x, node: (node["alpha"] * x[0] + node["beta"]).clamp(0, 1),
+    "Sigmoid": lambda x, node: x[0].sigmoid(),
+    "Mul": lambda x, node: x[0] * x[1],
     "Relu": lambda x, node: F.relu(x[0]),
     "Add": lambda x, node: x[0] + x[1],
     "Concat": lambda x, node: torch.cat(x, node["axis"]),
