@@ -13,6 +13,7 @@ from engine.figure import MovingFigure
 from engine.sources import open_source
 from engine.students import to_alpha
 from export.publish import load_student
+from kernels import UNSEEN
 from training.jitnet import JITNet
 
 from . import authors_way
@@ -34,7 +35,11 @@ def main(args: argparse.Namespace) -> None:
     out = np.empty_like(bgr)
     frame = Frame(bgr, 0, 0.0, 0.0)
     masker.paint(frame, out)
-    alpha, mixed = student.alpha.copy(), np.full_like(student.alpha, 0.5)
+    alpha, seen, shown = student.alpha.copy(), np.full_like(student.alpha, UNSEEN), np.zeros_like(student.alpha)
+    edges, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
+    kernels.steady(student.backend.image, student.mean, student.std, alpha, seen, shown)
+    kernels.matte(bgr, kernels.refine(seen, alpha, edges), matte)
+    mixed = np.full_like(matte, 128)
     image = authors_way.preprocess(bgr, AUTHORS_SIZE)
 
     def authors() -> None:
@@ -47,7 +52,10 @@ def main(args: argparse.Namespace) -> None:
             "paint path": lambda: masker.paint(frame, out),
             "preprocess": lambda: kernels.preprocess(bgr, student.mean, student.std, student.backend.image),
             "student": lambda: to_alpha(student.backend.run()[0, 0], student.alpha),
-            "composite": lambda: kernels.composite(bgr, alpha, background, out),
+            "steady": lambda: kernels.steady(student.backend.image, student.mean, student.std, alpha, seen, shown),
+            "refine": lambda: kernels.refine(seen, alpha, edges),
+            "matte": lambda: kernels.matte(bgr, edges, matte),
+            "composite": lambda: kernels.composite(bgr, matte, background, out),
             "composite, all mixed": lambda: kernels.composite(bgr, mixed, background, out),
             "copy floor": lambda: np.copyto(out, bgr),
             "authors: paint path": authors,
