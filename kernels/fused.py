@@ -3,7 +3,8 @@ to two grey levels.
 
 Speed comes from three things. Rows are byte slices and arithmetic stays in small unsigned types, so that LLVM
 vectorises it. What repeats from frame to frame (sampling tables, scratch rows) is planned once per pair of sizes and
-thread. Most of a mask is pure: spans where alpha is 0 or 255 are filled or copied, only the rest is computed.
+thread. Most of a mask is pure: `matte` fills spans where alpha is 0 or 255, and computes the rest; `composite` blends
+every pixel, which is faster than to look which ones need it.
 
 Serial on purpose: `parallel=True` from two Python threads kills the process on Numba's default threading layer.
 """
@@ -33,8 +34,9 @@ from .reference import (
 
 WEIGHT_BITS = 8  # a weighted sum of two bytes is at most 255 * 256, and fits 16 bits with rounding
 ONE = 1 << WEIGHT_BITS
+SIDE = np.float32(2 * RADIUS + 1)  # pixels of the mask, of the window of `refine`
 BACKGROUND, MIXED, PERSON = 0, 1, 2  # what a cell of the mask is
-BLOCK = 32  # pixels that are copied or blended together
+CHUNK = 1024  # pixels that are blended together: their weights stay in the first cache
 
 kernel: Any = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy", fastmath=True)
 
@@ -79,7 +81,7 @@ class _CompositePlan:
 
     def __init__(self, frame: tuple[int, int]):
         self.contiguous = np.empty((2, *frame, 3), np.uint8)
-        self.weight = np.zeros(3 * BLOCK, np.uint8)
+        self.weight = np.zeros(3 * CHUNK, np.uint8)
 
 
 class _RefinePlan:
@@ -164,10 +166,10 @@ def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: n
     if _plans.composite is None or _plans.composite[0] != key:
         _plans.composite = (key, _CompositePlan(bgr.shape[:2]))
     plan = _plans.composite[1]
-    target = out.reshape(out.shape[0], -1)
-    person = target if out is bgr else _rows(bgr, plan.contiguous[0])
+    target = out.reshape(-1)
+    person = target if out is bgr else _rows(bgr, plan.contiguous[0]).reshape(-1)
     alpha = alpha if _plain(alpha) else np.array(alpha)
-    _blend_blocks(person, _rows(background, plan.contiguous[1]), target, alpha, plan.weight)
+    _blend(person, _rows(background, plan.contiguous[1]).reshape(-1), target, alpha.reshape(-1), plan.weight)
     return out
 
 
@@ -261,19 +263,37 @@ def _fill(out, value):
 
 
 @kernel
-def _add_moments(sum_grey, sum_alpha, sum_both, sum_square, grey, alpha):
+def _begin_moments(sums, grey, alpha):
+    """The window above the first row: rows outside are the nearest one inside."""
     for i in range(grey.shape[0]):
         g, a = grey[i], alpha[i]
-        sum_grey[i] += g
-        sum_alpha[i] += a
-        sum_both[i] += g * a
-        sum_square[i] += g * g
+        sums[0, i + RADIUS] = SIDE * g
+        sums[1, i + RADIUS] = SIDE * a
+        sums[2, i + RADIUS] = SIDE * (g * a)
+        sums[3, i + RADIUS] = SIDE * (g * g)
 
 
 @kernel
-def _add(total, row):
+def _slide_moments(sums, grey_in, alpha_in, grey_out, alpha_out):
+    """The window one row lower: a row enters, another leaves."""
+    for i in range(grey_in.shape[0]):
+        g, a, h, b = grey_in[i], alpha_in[i], grey_out[i], alpha_out[i]
+        sums[0, i + RADIUS] += g - h
+        sums[1, i + RADIUS] += a - b
+        sums[2, i + RADIUS] += g * a - h * b
+        sums[3, i + RADIUS] += g * g - h * h
+
+
+@kernel
+def _begin(total, row):
     for i in range(total.shape[0]):
-        total[i] += row[i]
+        total[i] = SIDE * row[i]
+
+
+@kernel
+def _slide(total, row_in, row_out):
+    for i in range(total.shape[0]):
+        total[i] += row_in[i] - row_out[i]
 
 
 @kernel
@@ -308,25 +328,24 @@ def _stretch(gain, offset, sum_gain, sum_offset):
 def _fit(grey, alpha, edges, sums, fit):
     height, width = alpha.shape
     inner = slice(RADIUS, RADIUS + width)
-    for j in range(height):
-        for k in range(4):
-            _fill(sums[k], np.float32(0))
-        for d in range(-RADIUS, RADIUS + 1):
-            row = min(max(j + d, 0), height - 1)
-            _add_moments(sums[0, inner], sums[1, inner], sums[2, inner], sums[3, inner], grey[row], alpha[row])
-        for k in range(4):
-            _replicate(sums[k], RADIUS)
-        _solve(fit[0, j, inner], fit[1, j, inner], sums[0], sums[1], sums[2], sums[3])
-        _replicate(fit[0, j], RADIUS)
-        _replicate(fit[1, j], RADIUS)
-    for j in range(height):
-        _fill(sums[0], np.float32(0))
-        _fill(sums[1], np.float32(0))
-        for d in range(-RADIUS, RADIUS + 1):
-            row = min(max(j + d, 0), height - 1)
-            _add(sums[0], fit[0, row])
-            _add(sums[1], fit[1, row])
-        _stretch(edges[0, j], edges[1, j], sums[0], sums[1])
+    _begin_moments(sums, grey[0], alpha[0])
+    for j in range(-RADIUS, height):
+        enters, leaves = min(j + RADIUS, height - 1), max(j - RADIUS - 1, 0)
+        _slide_moments(sums, grey[enters], alpha[enters], grey[leaves], alpha[leaves])
+        if j >= 0:
+            for k in range(4):
+                _replicate(sums[k], RADIUS)
+            _solve(fit[0, j, inner], fit[1, j, inner], sums[0], sums[1], sums[2], sums[3])
+            _replicate(fit[0, j], RADIUS)
+            _replicate(fit[1, j], RADIUS)
+    for k in range(2):
+        _begin(sums[k], fit[k, 0])
+    for j in range(-RADIUS, height):
+        enters, leaves = min(j + RADIUS, height - 1), max(j - RADIUS - 1, 0)
+        for k in range(2):
+            _slide(sums[k], fit[k, enters], fit[k, leaves])
+        if j >= 0:
+            _stretch(edges[0, j], edges[1, j], sums[0], sums[1])
 
 
 # -- matte -----------------------------------------------------------------------------------------------------------
@@ -416,14 +435,6 @@ def _draw(bgr, out, edges, kind, cell, top, bottom, row_weight, left, column_wei
 
 
 @kernel
-def _range(alpha):
-    least, most = uint8(255), uint8(0)
-    for i in range(alpha.shape[0]):
-        least, most = min(least, alpha[i]), max(most, alpha[i])
-    return least, most
-
-
-@kernel
 def _thrice(out, alpha):
     for i in range(alpha.shape[0]):
         byte = uint32(3) * uint32(i)
@@ -433,7 +444,7 @@ def _thrice(out, alpha):
 
 
 @kernel
-def _blend(out, person, background, weight):
+def _mix(out, person, background, weight):
     for i in range(out.shape[0]):
         alpha = uint16(weight[i])
         rest = uint16(uint16(255) - alpha)
@@ -443,20 +454,13 @@ def _blend(out, person, background, weight):
 
 
 @kernel
-def _blend_blocks(person, background, out, alpha, weight):
-    height, width = alpha.shape
-    for j in range(height):
-        for first in range(0, width, BLOCK):
-            last = min(first + BLOCK, width)
-            least, most = _range(alpha[j, first:last])
-            p, q = 3 * first, 3 * last
-            if most == 0:
-                _copy(out[j, p:q], background[j, p:q])
-            elif least < 255:
-                _thrice(weight, alpha[j, first:last])
-                _blend(out[j, p:q], person[j, p:q], background[j, p:q], weight)
-            else:
-                _copy(out[j, p:q], person[j, p:q])
+def _blend(person, background, out, alpha, weight):
+    pixels = alpha.shape[0]
+    for first in range(0, pixels, CHUNK):
+        last = min(first + CHUNK, pixels)
+        p, q = 3 * first, 3 * last
+        _thrice(weight, alpha[first:last])
+        _mix(out[p:q], person[p:q], background[p:q], weight)
 
 
 # -- steady ----------------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def test_no_live_frame_compiles_a_kernel(rng):
     """Every kind of input must reach the machine code that `warm` made."""
     fused = importlib.import_module("kernels.fused")
     fused.warm()
-    dispatchers = [fused._resample, fused._hold, fused._fit, fused._classify, fused._draw, fused._blend_blocks]
+    dispatchers = [fused._resample, fused._hold, fused._fit, fused._classify, fused._draw, fused._blend]
     before = [len(d.signatures) for d in dispatchers]
     big = frame_of(rng, (96, 128))
     frozen = big.copy()
