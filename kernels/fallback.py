@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from . import reference
 from .reference import (
     CALM,
     FAINT,
@@ -14,6 +15,7 @@ from .reference import (
     QUIET,
     RADIUS,
     check_blend,
+    check_foreground,
     check_frame,
     check_image,
     check_matte,
@@ -53,6 +55,25 @@ def matte(bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray:
     grey = cv2.transform(np.ascontiguousarray(bgr), np.full((1, 3), 1 / 3, np.float32)).astype(np.float32) / 255
     value = cv2.resize(edges[0], size) * grey + cv2.resize(edges[1], size)
     out[...] = np.rint(np.clip(value, 0, 1) * 255)
+    return out
+
+
+def colours(
+    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, out: np.ndarray
+) -> np.ndarray:
+    """See `kernels.reference.colours`."""
+    return reference.colours(image, mean, std, alpha, out)
+
+
+def foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.foreground`."""
+    check_foreground(bgr, alpha, colours, out)
+    np.copyto(out, bgr)
+    y, x = np.nonzero((alpha > 0) & (alpha < 255))
+    (h, w), (gh, gw) = alpha.shape, colours.shape[1:3]
+    person, room = colours[:, y * gh // h, x * gw // w]
+    share = alpha[y, x, None].astype(np.float32) / 255
+    out[y, x] = np.rint(np.clip(person + share * (bgr[y, x] - share * person - (1 - share) * room), 0, 255))
     return out
 
 
