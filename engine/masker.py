@@ -234,11 +234,10 @@ class Masker:
 
     def _forget(self) -> None:
         """Start anew what is remembered from frame to frame, in the size of the live student's alpha."""
-        self._empty = np.zeros_like(self._live.alpha)
-        grid = kernels.colour_grid((self._empty.shape[0], self._empty.shape[1]))
+        self._empty: np.ndarray = np.zeros_like(self._live.alpha)
         self._seen, self._shown = np.full_like(self._empty, UNSEEN), np.zeros_like(self._empty)
         self._edges = np.zeros((2, *self._empty.shape), np.float32)
-        self._colours = np.zeros((2, *grid, 3), np.float32)
+        self._colours = np.zeros((2, *kernels.colour_grid(self._empty.shape), 3), np.float32)
 
     def _composite(self, frame: Frame, mask: Mask | None, out: np.ndarray) -> None:
         began = drawn = time.perf_counter()

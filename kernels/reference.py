@@ -163,7 +163,7 @@ def colours(
     return out
 
 
-def colour_grid(mask: tuple[int, int]) -> tuple[int, int]:
+def colour_grid(mask: tuple[int, ...]) -> tuple[int, int]:
     """(gh, gw): the cells of `colours` for a mask of (h, w) pixels."""
     return -(-mask[0] // (SKIP * CELL)), -(-mask[1] // (SKIP * CELL))
 

@@ -33,11 +33,11 @@ NAMES = ("default", "paper")
 # (docs/decisions.md), so the statistics follow here.
 PAPER = Recipe("sgd", 0.2, 0.3, False, 0, 1, 1, ScheduleOptions())
 
-ALWAYS = ScheduleOptions(delta_max=8, target=1.01, cut_delta=4, cut_labels=4)
+NEARLY_ALWAYS = ScheduleOptions(delta_max=8, target=0.995, cut_delta=4, cut_labels=4)
 DEFAULT = {
-    "lite": Recipe("adam", 5e-4, None, True, 4, 2, 2, ALWAYS, eps=1e-5, anchor=0.01, rooms=4),
-    "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, ALWAYS),
-    "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, ALWAYS),
+    "lite": Recipe("adam", 5e-4, None, True, 4, 2, 2, NEARLY_ALWAYS, eps=1e-5, anchor=0.01, rooms=4),
+    "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, NEARLY_ALWAYS),
+    "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, NEARLY_ALWAYS),
 }
 
 
