@@ -136,7 +136,7 @@ class Distiller:
             self._replay.append(self._newest)
         image = torch.from_numpy(self._image.copy()).contiguous(memory_format=torch.channels_last)
         self._newest = Example(image, torch.from_numpy(label)[None, None])
-        if self._elsewhere or score < LOST and self._recipe.rooms:
+        if self._elsewhere or (score < LOST and self._recipe.rooms):
             self._start_from_best()
 
     def _start_from_best(self) -> None:
