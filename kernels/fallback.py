@@ -10,10 +10,12 @@ from .reference import (
     CALM,
     FAINT,
     FLAT,
+    LARGE,
     LOUD,
     NEAR,
     QUIET,
     RADIUS,
+    SMALL,
     check_blend,
     check_foreground,
     check_frame,
@@ -98,7 +100,8 @@ def steady(
     border = cv2.BORDER_REPLICATE
     change = np.abs(cv2.blur(brightness - seen, (3, 3), borderType=border))
     motion = cv2.dilate(change, np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8), borderType=border)
-    weight = np.clip((motion - QUIET) / (LOUD - QUIET), CALM, 1)
+    moves, jumps = (motion - QUIET) / (LOUD - QUIET), (np.abs(alpha - shown) - SMALL) / (LARGE - SMALL)
+    weight = np.clip(np.maximum(moves, jumps), CALM, 1)
     alpha[...] = shown + weight * (alpha - shown)
     seen[...], shown[...] = brightness, alpha
     return alpha

@@ -22,12 +22,14 @@ from .reference import (
     CELL,
     FAINT,
     FLAT,
+    LARGE,
     LOUD,
     NEAR,
     QUIET,
     RADIUS,
     REACH,
     SKIP,
+    SMALL,
     TRACE,
     check_blend,
     check_foreground,
@@ -639,9 +641,11 @@ def _larger(out, other):
 @kernel
 def _follow(alpha, shown, motion):
     for i in range(alpha.shape[0]):
-        weight = (motion[i] - np.float32(QUIET)) * np.float32(1 / (LOUD - QUIET))
-        weight = min(max(weight, np.float32(CALM)), np.float32(1))
-        alpha[i] = shown[i] + weight * (alpha[i] - shown[i])
+        change = alpha[i] - shown[i]
+        moves = (motion[i] - np.float32(QUIET)) * np.float32(1 / (LOUD - QUIET))
+        jumps = (abs(change) - np.float32(SMALL)) * np.float32(1 / (LARGE - SMALL))
+        weight = min(max(max(moves, jumps), np.float32(CALM)), np.float32(1))
+        alpha[i] = shown[i] + weight * change
         shown[i] = alpha[i]
 
 

@@ -208,8 +208,9 @@ CELL = 2  # of those pixels, side of a cell in which colours are summed
 REACH = 2  # cells; how far around the colours of person and room are looked for
 TRACE = 0.02  # weight of a pixel's own colour among theirs: what is left where there is neither
 
-QUIET, LOUD = 0.02, 0.08  # change of brightness in [0, 1] from frame to frame: below, nothing moves; above, all follows
-CALM = 0.3  # share of the new alpha where nothing moves
+QUIET, LOUD = 0.01, 0.03  # change of brightness in [0, 1] from frame to frame: below, nothing moves; above, all follows
+SMALL, LARGE = 0.1, 0.4  # change of alpha: below, it may be flutter; above, it is meant
+CALM = 0.1  # share of the new alpha where nothing moves and the change is small
 NEAR = 2  # pixels of the mask; movement counts this far around, so that an edge that moves is followed on both sides
 
 
@@ -217,7 +218,7 @@ def steady(
     image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, seen: np.ndarray,
     shown: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Hold `alpha` back where the picture stands still; let it go where something moves.
+    """Hold small changes of `alpha` back where the picture stands still; follow large ones, and all where it moves.
 
     Parameters
     ----------
@@ -230,14 +231,15 @@ def steady(
     Returns
     -------
     `alpha`: shown + weight * (alpha - shown), the weight rising from CALM to 1 as the mean change of brightness over
-    3x3 pixels, the largest within NEAR, rises from QUIET to LOUD.
+    3x3 pixels, the largest within NEAR, rises from QUIET to LOUD, or the change of alpha from SMALL to LARGE.
     """
     (height, width), (h, w) = image.shape[2:], alpha.shape
     rows, columns = (2 * np.arange(h) + 1) * height // (2 * h), (2 * np.arange(w) + 1) * width // (2 * w)
     brightness = np.tensordot(np.asarray(std) / 3, image[0], 1)[rows][:, columns] + np.mean(mean)
     change = np.abs(_windows(brightness - seen, 1).mean((2, 3)))
     motion = _windows(change, NEAR).max((2, 3))
-    weight = np.clip((motion - QUIET) / (LOUD - QUIET), CALM, 1)
+    moves, jumps = (motion - QUIET) / (LOUD - QUIET), (np.abs(alpha - shown) - SMALL) / (LARGE - SMALL)
+    weight = np.clip(np.maximum(moves, jumps), CALM, 1)
     alpha[...] = shown + weight * (alpha - shown)
     seen[...], shown[...] = brightness, alpha
     return alpha

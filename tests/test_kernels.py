@@ -286,11 +286,12 @@ def test_the_first_frame_is_shown_as_it_is(implementation, rng):
     assert np.allclose(*remembered(implementation.steady, [(image, alpha)]), alpha, atol=1e-6)
 
 
-def test_where_nothing_moves_flutter_is_damped(implementation, rng):
+def test_where_nothing_moves_flutter_is_damped_and_a_large_change_followed(implementation, rng):
     image = rng.random((1, 3, 64, 64)).astype(np.float32)
-    on, off = np.ones((64, 64), np.float32), np.zeros((64, 64), np.float32)
-    shown = list(remembered(implementation.steady, [(image, alpha) for alpha in (on, off)]))
-    assert np.allclose(shown[1], 1 - reference.CALM)
+    alphas = [np.full((64, 64), value, np.float32) for value in (0.5, 0.58, 0.0)]
+    shown = list(remembered(implementation.steady, [(image, alpha) for alpha in alphas]))
+    assert np.allclose(shown[1], 0.5 + reference.CALM * 0.08)
+    assert np.allclose(shown[2], 0)
 
 
 def test_what_moves_leaves_no_trail(implementation):
