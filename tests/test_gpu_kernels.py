@@ -1,0 +1,16 @@
+"""The device kernels, proved without a GPU: Numba's simulator, in a process of its own, runs tests/device_kernels.py."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+
+
+def test_the_device_kernels_are_the_reference_in_the_simulator():
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", str(TESTS / "device_kernels.py")]
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
+    done = subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "skipped" not in done.stdout
