@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numba.cuda
 import numpy as np
-from numba import cuda, float32, int32
+from numba import float32, int32
 
 from .reference import (
     CALM,
@@ -35,6 +36,8 @@ from .reference import (
 BLOCK = (32, 8)  # threads of a block, along x and y: a warp reads neighbouring pixels
 STATUS = 2  # int32 that `alpha` counts into: the sum of alpha in 1/255, and the logits that are no number
 LEVELS_OF_STATUS = 255  # 1024x1024 pixels, the largest mask, stay within int32
+
+cuda: Any = numba.cuda  # its stubs and its decorators do not agree
 
 DeviceArray = Any  # of Numba, or anything with __cuda_array_interface__ that went through cuda.as_cuda_array
 

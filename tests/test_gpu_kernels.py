@@ -1,4 +1,4 @@
-"""The device kernels, proved without a GPU: Numba's simulator, in a process of its own, runs tests/device_kernels.py."""
+"""The device kernels without a GPU: Numba's simulator, in a process of its own, runs tests/device_kernels.py."""
 
 import os
 import subprocess
