@@ -7,6 +7,7 @@
     ├── ModelError               5             weights or a download are not what they should be
     │   └── ChecksumMismatch     5             the bytes are not the published ones
     ├── CandidateRejected        1             a new student disagrees with the trained one; it never goes live
+    ├── GpuFault                 1             a call to the GPU failed
     ├── TeacherError             1             the teacher raised, hung, or answered nonsense
     └── SinkError                1             the picture cannot be written
 
@@ -50,6 +51,10 @@ class ChecksumMismatch(ModelError):
 
 class CandidateRejected(JitMaskerError):
     """A student that was about to go live gave NaN, the wrong shape, or numbers other than the trained ones."""
+
+
+class GpuFault(JitMaskerError):
+    """A call to the GPU failed while running: out of memory, a lost device, a driver that is too old."""
 
 
 class TeacherError(JitMaskerError):

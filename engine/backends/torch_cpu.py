@@ -44,6 +44,8 @@ def _resize(x: Tensors, node: dict) -> torch.Tensor:
     return F.interpolate(x[0], size=size, mode="bilinear", align_corners=False)
 
 
+TYPES = {onnx.TensorProto.FLOAT: torch.float32, onnx.TensorProto.FLOAT16: torch.float16}
+
 OPERATORS: dict[str, Callable[[Tensors, dict], torch.Tensor]] = {
     "Conv": _conv,
     "Resize": _resize,
@@ -54,6 +56,7 @@ OPERATORS: dict[str, Callable[[Tensors, dict], torch.Tensor]] = {
     "Mul": lambda x, node: x[0] * x[1],
     "Relu": lambda x, node: F.relu(x[0]),
     "Add": lambda x, node: x[0] + x[1],
+    "Cast": lambda x, node: x[0].to(TYPES[node["to"]]),
     "Concat": lambda x, node: torch.cat(x, node["axis"]),
 }
 
