@@ -1,4 +1,4 @@
-"""Whether there is an NVIDIA GPU, and which: asked of the driver itself. Imports no runtime, and loads in a millisecond.
+"""Whether there is an NVIDIA GPU, and which: asked of the driver itself. Imports no runtime.
 
 The backends for GPUs ask here before they import what is large.
 """

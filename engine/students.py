@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .backends import Choice
-from .contracts import Published
+from .contracts import Backend, Probe, Published
 from .errors import CandidateRejected, ModelError
 
 MAX_LOGIT = 1e4  # a larger one is a fault, not a confident student
@@ -28,18 +28,21 @@ class LiveStudent:
         """
         self.version = published.version
         self.mean, self.std = published.mean, published.std
-        self.backend = backend(published.model, threads)
-        if self.backend.image.ndim != 4 or self.backend.image.shape[:2] != (1, 3):
-            raise ModelError(f"the student's input is {self.backend.image.shape}; expected (1, 3, h, w)")
-        probe = published.probe
+        self.alpha = np.empty((0, 0), np.float32)
+        self.backend = backend.place(published.model, threads, lambda made: self._check(made, published.probe))
+
+    def _check(self, backend: Backend, probe: Probe | None) -> None:
+        """Run the student once: a backend that has several ways to make it tries the next when this raises."""
+        if backend.image.ndim != 4 or backend.image.shape[:2] != (1, 3):
+            raise ModelError(f"the student's input is {backend.image.shape}; expected (1, 3, h, w)")
         if probe is not None:
-            if probe.image.shape != self.backend.image.shape:
+            if probe.image.shape != backend.image.shape:
                 raise CandidateRejected(
-                    f"student {self.version} takes {self.backend.image.shape}, and its probe is {probe.image.shape}"
+                    f"student {self.version} takes {backend.image.shape}, and its probe is {probe.image.shape}"
                 )
-            np.copyto(self.backend.image, probe.image)
+            np.copyto(backend.image, probe.image)
         try:
-            logits = self.backend.run()  # the first run is the slow one: here, not on a live frame
+            logits = backend.run()  # the first run is the slow one: here, not on a live frame
         except Exception as error:  # each runtime has its own
             raise CandidateRejected(f"student {self.version} cannot be run: {error}") from error
         if logits.ndim != 4 or logits.shape[:2] != (1, 1):
@@ -47,20 +50,23 @@ class LiveStudent:
         self.alpha = np.zeros(logits.shape[2:], np.float32)
         if to_alpha(logits[0, 0], self.alpha) is None:
             raise CandidateRejected(f"student {self.version} answers NaN or infinity")
-        if probe is not None:
-            self._compare(probe.logits)
-
-    def _compare(self, expected: np.ndarray) -> None:
-        if expected.shape[2:] != self.alpha.shape:
-            raise CandidateRejected(f"student {self.version} answers {self.alpha.shape}, trained {expected.shape[2:]}")
-        trained = np.empty_like(self.alpha)
-        area = to_alpha(expected[0, 0], trained)
-        difference = float(np.abs(trained - self.alpha).max())
-        if area is None or not difference <= PROBE_TOLERANCE:
+        if probe is None:
+            return
+        if probe.logits.shape != logits.shape:
+            raise CandidateRejected(f"student {self.version} answers {logits.shape}, trained {probe.logits.shape}")
+        difference = disagreement(logits, probe.logits)
+        if not difference <= PROBE_TOLERANCE:
             raise CandidateRejected(
                 f"student {self.version} differs from the trained one by {difference:.3g} of alpha; "
                 f"at most {PROBE_TOLERANCE} is allowed"
             )
+
+
+def disagreement(logits: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of alpha between two answers (1, 1, h, w); infinity where one is no answer."""
+    alphas = np.empty((2, *logits.shape[2:]), np.float32)
+    areas = [to_alpha(given[0, 0], alpha) for given, alpha in zip((logits, expected), alphas, strict=True)]
+    return float("inf") if None in areas else float(np.abs(alphas[0] - alphas[1]).max())
 
 
 def to_alpha(logits: np.ndarray, out: np.ndarray, threshold: float = 0.0) -> float | None:

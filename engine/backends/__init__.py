@@ -1,13 +1,19 @@
 """BACKENDS: name -> "module:Class", one file per runtime, imported when chosen. Knows no runtime itself.
 
 A newcomer: write `engine/backends/foo.py` with a class that keeps the `Backend` protocol, add a line here and an extra
-in setup.py; the tests run over this table.
+in setup.py; the tests run over this table. A class may have, besides:
+
+    require()                       raises BackendUnavailable where its hardware or a library is missing
+    place(model, threads, check)    makes a student that `check` accepts, where there is more than one way to make it
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from .. import gpu
 from ..contracts import Backend
 from ..errors import BackendUnavailable, UsageError
 from ..registry import resolve
@@ -15,8 +21,12 @@ from ..registry import resolve
 BACKENDS = {
     "ort-cpu": "engine.backends.ort_cpu:OrtCpu",
     "torch-cpu": "engine.backends.torch_cpu:TorchCpu",
+    "trt": "engine.backends.trt:Trt",
+    "ort-cuda": "engine.backends.ort_cuda:OrtCuda",
+    "torch-cuda": "engine.backends.torch_cuda:TorchCuda",
 }
-PREFERENCE = ("ort-cpu", "torch-cpu")  # what "auto" tries, first one that loads
+ON_GPU = ("trt", "ort-cuda", "torch-cuda")  # what "auto" tries where there is a GPU, the fastest first
+ON_CPU = ("ort-cpu", "torch-cpu")  # and then, or where there is none
 
 
 @dataclass(frozen=True)
@@ -24,33 +34,49 @@ class Choice:
     """A backend class, loaded, and why it was chosen."""
 
     name: str
-    backend: type[Backend]
+    backend: Any  # a class that keeps the protocol
     reason: str
 
     def __call__(self, model: bytes, threads: int) -> Backend:
-        return self.backend(model, threads)  # type: ignore[call-arg]
+        return self.place(model, threads, lambda _: None)
+
+    def place(self, model: bytes, threads: int, check: Callable[[Backend], None]) -> Backend:
+        """A backend with this student that `check` accepts.
+
+        Raises
+        ------
+        ModelError, CandidateRejected
+            The student cannot be loaded, or `check` refuses it, in every way that this backend has.
+        """
+        if hasattr(self.backend, "place"):
+            return self.backend.place(model, threads, check)
+        made = self.backend(model, threads)
+        check(made)
+        return made
 
 
 def load(name: str) -> Choice:
-    """The backend called `name`, or for "auto" the first of PREFERENCE that can be imported.
+    """The backend called `name`, or for "auto" the first that can be used: ON_GPU if there is a GPU, then ON_CPU.
 
     Raises
     ------
     UsageError
         There is no backend of this name.
     BackendUnavailable
-        Its runtime cannot be imported; for "auto", no runtime can.
+        Its runtime or its hardware is missing; for "auto", that of each.
     """
     if name != "auto":
         return Choice(name, _import(name), "asked for by name")
-    missing = []
-    for candidate in PREFERENCE:
+    missing: list[str] = []
+    found = gpu.find()
+    for candidate in ON_CPU if isinstance(found, str) else ON_GPU + ON_CPU:
         try:
             backend = _import(candidate)
         except BackendUnavailable as error:
             missing.append(str(error))
             continue
-        reason = "the fastest backend that is installed" if not missing else "; ".join(missing)
+        where = "" if isinstance(found, str) else f", on {found.name}" if candidate in ON_GPU else f", not {found.name}"
+        reason = "; ".join(missing) or f"the fastest backend that is installed{where}"
         return Choice(candidate, backend, reason)
     raise BackendUnavailable("no backend can be used: " + "; ".join(missing))
 
@@ -67,10 +93,15 @@ def available() -> dict[str, str]:
     return table
 
 
-def _import(name: str) -> type[Backend]:
+def _import(name: str) -> Any:
     if name not in BACKENDS:
         raise UsageError(f"unknown backend {name!r}; choose one of auto, {', '.join(BACKENDS)}")
     try:
-        return resolve(BACKENDS[name])
+        if name in ON_GPU:
+            gpu.require(name)  # before a runtime of hundreds of megabytes is imported
+        backend = resolve(BACKENDS[name])
     except ImportError as error:
         raise BackendUnavailable(f"backend {name!r} cannot be used: {error}") from error
+    if hasattr(backend, "require"):
+        backend.require()
+    return backend

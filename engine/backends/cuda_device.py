@@ -250,5 +250,6 @@ def open_device() -> Device:
         log.info("GPU memory and streams through %s%s", device.binding, why)
         return device
     raise BackendUnavailable(
-        f'no binding to CUDA can be used ({"; ".join(reasons)}); pip install "jit-masker[gpu]", or use --backend ort-cpu'
+        f'no binding to CUDA can be used ({"; ".join(reasons)}); pip install "jit-masker[gpu]", or use '
+        "--backend ort-cpu"
     )

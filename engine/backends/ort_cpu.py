@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import numpy as np
 import onnxruntime as ort
 
@@ -28,10 +30,11 @@ class OrtCpu:
     """See `engine.contracts.Backend`. Input and output are bound to buffers of ours: a run copies nothing."""
 
     name = "ort-cpu"
+    PROVIDERS: ClassVar[list[Any]] = [PROVIDER]
 
     def __init__(self, model: bytes, threads: int = 1):
         try:
-            self._session = ort.InferenceSession(model, session_options(threads), providers=[PROVIDER])
+            self._session = ort.InferenceSession(model, session_options(threads), providers=self.PROVIDERS)
         except Exception as error:  # the runtime's own exception classes are private
             raise ModelError(f"ONNX Runtime cannot load this student: {error}") from error
         (source,), (target,) = self._session.get_inputs(), self._session.get_outputs()

@@ -21,21 +21,21 @@ def read(model: bytes) -> onnx.ModelProto:
         raise ModelError(f"this student is not an ONNX model: {error}") from error
 
 
-def weight_names(model: onnx.ModelProto) -> list[str]:
+def weight_names(graph: onnx.GraphProto) -> list[str]:
     """The constants of the convolutions: what learning changes, and a refit has to bring. In the graph's order."""
-    constants = {t.name for t in model.graph.initializer}
-    return [name for node in model.graph.node if node.op_type == "Conv" for name in node.input if name in constants]
+    constants = {t.name for t in graph.initializer}
+    return [name for node in graph.node if node.op_type == "Conv" for name in node.input if name in constants]
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     """The values behind `weight_names`: float32, or float16 after `half`."""
-    wanted = set(weight_names(model))
+    wanted = set(weight_names(model.graph))
     return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name in wanted}
 
 
 def structure_key(model: onnx.ModelProto) -> str:
     """A hash of everything but the weights' values: two students with one key can be refitted into one another."""
-    bare, wanted = onnx.ModelProto(), set(weight_names(model))
+    bare, wanted = onnx.ModelProto(), set(weight_names(model.graph))
     bare.CopyFrom(model)
     for constant in bare.graph.initializer:
         if constant.name in wanted:
@@ -48,7 +48,7 @@ def half(model: onnx.ModelProto) -> onnx.ModelProto:
 
     By hand, because TensorRT's newer versions take types from the graph and no longer choose them ("strongly typed").
     """
-    out, wanted = onnx.ModelProto(), set(weight_names(model))
+    out, wanted = onnx.ModelProto(), set(weight_names(model.graph))
     out.CopyFrom(model)
     for constant in out.graph.initializer:
         if constant.name in wanted:

@@ -19,6 +19,7 @@ except ImportError as error:
     raise ImportError(f'{error.name} is missing; pip install "jit-masker[learn]"') from error
 
 from ..errors import ModelError
+from .structure import weight_names
 
 Tensors = list[Any]  # torch.Tensor, or None for an input that is left out
 
@@ -66,6 +67,7 @@ class TorchCpu:
 
     name = "torch-cpu"
     provider = f"torch {torch.__version__}"
+    DEVICE = "cpu"
 
     def __init__(self, model: bytes, threads: int = 1):
         try:
@@ -76,7 +78,9 @@ class TorchCpu:
         if unknown:
             raise ModelError(f"torch-cpu cannot run {', '.join(unknown)}; it knows {', '.join(OPERATORS)}")
         torch.set_num_threads(threads)
-        self._constants = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+        constants = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+        weights = set(weight_names(graph))  # sizes and scales stay on the host: they are read while a layer is set up
+        self._constants = {k: v.to(self.DEVICE) if k in weights else v for k, v in constants.items()}
         self._nodes = [
             (OPERATORS[n.op_type], list(n.input), n.output[0], {a.name: _attribute(a) for a in n.attribute})
             for n in graph.node
@@ -87,10 +91,14 @@ class TorchCpu:
 
     @torch.inference_mode()
     def run(self) -> np.ndarray:
-        values: dict[str, Any] = {"": None, self._input: torch.from_numpy(self.image), **self._constants}
+        return self.logits_of(torch.from_numpy(self.image)).numpy()
+
+    def logits_of(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits (1, 1, h', w') of an image (1, 3, h, w), on the device of both."""
+        values: dict[str, Any] = {"": None, self._input: image, **self._constants}
         for operator, inputs, output, attributes in self._nodes:
             values[output] = operator([values[name] for name in inputs], attributes)
-        return values[self._output].numpy()
+        return values[self._output]
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:

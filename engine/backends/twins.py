@@ -117,31 +117,30 @@ class Twins(Generic[E, W, H]):
                 if step is not Step.REFIT:
                     idle = None  # freed before another is built: two engines at a time
                 try:
-                    engine = self._engine(step, weights, idle)
-                    backend = self._backend(engine)
-                    check(backend)
+                    return self._make(step, weights, idle, check)
                 except (CandidateRejected, ModelError, GpuFault) as error:
-                    engine = backend = None  # type: ignore[assignment]  # freed before the next one is built
                     following = self.policy.failed(step)
                     self._tell(step, error, following)
                     if following is Step.GIVE_UP:
                         raise
                     step = following
-                    continue
-                self.policy.worked(step)
-                self._engines.append((engine, weakref.ref(backend)))
-                return backend
 
     @property
     def in_use(self) -> int:
         """Engines whose backend somebody holds."""
         return sum(holder() is not None for _, holder in self._engines)
 
-    def _engine(self, step: Step, weights: W, idle: E | None) -> E:
+    def _make(self, step: Step, weights: W, idle: E | None, check: Callable[[H], None]) -> H:
         if step is Step.REFIT and idle is not None:
             self._refit(idle, weights)
-            return idle
-        return self._build(weights, step is Step.BUILD)
+            engine = idle
+        else:
+            engine = self._build(weights, step is Step.BUILD)
+        backend = self._backend(engine)
+        check(backend)
+        self.policy.worked(step)
+        self._engines.append((engine, weakref.ref(backend)))
+        return backend
 
     def _take_idle(self) -> E | None:
         """An engine whose backend nobody holds any more, taken off the list; others like it are freed."""
