@@ -36,6 +36,7 @@ class Background(Protocol):
     """Used by one thread. `close()` may be called twice."""
 
     transparent: bool  # True: there is to be nothing behind the person
+    still: bool  # True: an array that was given once always holds the same picture
 
     def picture(self, bgr: np.ndarray, alpha: np.ndarray | None, position: float) -> np.ndarray:
         """The background of one frame.
@@ -111,6 +112,8 @@ def _colour(spec: str) -> tuple[int, int, int]:
 class Plain:
     """One colour, BGR. Transparent, it is black: whoever forgets the alpha then shows no room."""
 
+    still = True
+
     def __init__(self, colour: tuple[int, int, int], transparent: bool = False) -> None:
         self.transparent = transparent
         self._colour = colour
@@ -129,7 +132,7 @@ class Plain:
 class Image:
     """A still picture, cut to fill the frame."""
 
-    transparent = False
+    transparent, still = False, True
 
     def __init__(self, path: str) -> None:
         self._image = read_image(path)

@@ -20,7 +20,7 @@ TINY = 1e-3  # of full weight; where the room has less, its mean colour takes ov
 class Blur:
     """The frame's own room, blurred. `strength` in (0, 1]."""
 
-    transparent = False
+    transparent = still = False
 
     def __init__(self, strength: float = DEFAULT_STRENGTH) -> None:
         import cv2

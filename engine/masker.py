@@ -22,6 +22,7 @@ from kernels import UNSEEN
 from . import backends, budget
 from .backgrounds import open_background
 from .contracts import Frame, Mask, Published
+from .device_path import device_path
 from .errors import UsageError
 from .gate import MIN_AREA, EmptyGate
 from .look import Feather, LightWrap, Look
@@ -124,6 +125,7 @@ class Masker:
         self._began = time.perf_counter()
         first = resolve("export.publish:first")(self.student, self.size)
         self._live = LiveStudent(first, self.backend, self.threads.paint)
+        self._device_path = device_path(self._live.backend, look)
         self._matte = np.empty((0, 0), np.uint8)  # of the frame that is painted, at its size
         self.foreground = np.empty((0, 0, 3), np.uint8)  # that frame, without the room's colour at the person's edge
         self._forget()
@@ -190,35 +192,39 @@ class Masker:
         student = self._live
         try:
             began = time.perf_counter()
-            self.kernels.preprocess(frame.bgr, student.mean, student.std, student.backend.image)
-            prepared = time.perf_counter()
-            area = to_alpha(student.backend.run()[0, 0], student.alpha, self._threshold)
-            if area is not None:
-                self.kernels.steady(
-                    student.backend.image, student.mean, student.std, student.alpha, self._seen, self._shown
-                )
+            if self._device_path is not None:
+                prepared = began  # on the device it is not told apart
+                area = self._device_path.mask(frame.bgr, student, self._threshold)
+            else:
+                self.kernels.preprocess(frame.bgr, student.mean, student.std, student.backend.image)
+                prepared = time.perf_counter()
+                area = to_alpha(student.backend.run()[0, 0], student.alpha, self._threshold)
+                if area is not None:
+                    self.kernels.steady(
+                        student.backend.image, student.mean, student.std, student.alpha, self._seen, self._shown
+                    )
             self.stages["preprocess"].add(prepared - began)
             self.stages["student"].add(time.perf_counter() - prepared)
         except Exception as error:  # whatever it is, the room must not be seen
             self._fault(f"{type(error).__name__}: {error}")
-            self._seen.fill(UNSEEN)
+            self._lose(seen=True)
             return None
         if area is None:
             self._fault("the student answered NaN")
-            self._seen.fill(UNSEEN)
+            self._lose(seen=True)
             return None
         if not self._gate.admits(area):
-            self._shown.fill(0)  # who comes back fades in from nothing, not from who was there
+            self._lose(shown=True)  # who comes back fades in from nothing, not from who was there
             return Mask(self._empty, frame.index, student.version)
         return Mask(student.alpha, frame.index, student.version)
 
     def _drawn(self, bgr: np.ndarray, mask: Mask | None) -> np.ndarray:
         """The matte of `bgr` at its size, its edges where the picture has them; borrowed, uint8 (H, W)."""
-        if self._matte.shape != bgr.shape[:2]:
-            self._matte = np.empty(bgr.shape[:2], np.uint8)
-            self.foreground = np.empty(bgr.shape, np.uint8)
+        self._fit(bgr)
         if mask is None or mask.alpha is self._empty:
             self._matte.fill(0)
+        elif self._device_path is not None:
+            self._device_path.matte(self._matte)
         else:
             self.kernels.refine(self._seen, mask.alpha, self._edges)
             self.kernels.matte(bgr, self._edges, self._matte)
@@ -226,11 +232,25 @@ class Masker:
                 self._feather(self._matte)
         return self._matte
 
+    def _fit(self, bgr: np.ndarray) -> None:
+        if self._matte.shape != bgr.shape[:2]:
+            self._matte = np.empty(bgr.shape[:2], np.uint8)
+            self.foreground = np.empty(bgr.shape, np.uint8)
+
     def _without_room(self, bgr: np.ndarray, mask: Mask) -> None:
         """Fill `foreground`: what is blended over the background."""
         student = self._live
         self.kernels.colours(student.backend.image, student.mean, student.std, mask.alpha, self._colours)
         self.kernels.foreground(bgr, self._matte, self._colours, self.foreground)
+
+    def _lose(self, seen: bool = False, shown: bool = False) -> None:
+        """Of what is remembered from frame to frame, the picture that was seen, or the alpha that was shown."""
+        if seen:
+            self._seen.fill(UNSEEN)
+        if shown:
+            self._shown.fill(0)
+        if self._device_path is not None:
+            self._device_path.forget(seen, shown)
 
     def _forget(self) -> None:
         """Start anew what is remembered from frame to frame, in the size of the live student's alpha."""
@@ -242,6 +262,12 @@ class Masker:
     def _composite(self, frame: Frame, mask: Mask | None, out: np.ndarray) -> None:
         began = drawn = time.perf_counter()
         try:
+            if self._device_path is not None and mask is not None and mask.alpha is not self._empty:
+                self._fit(frame.bgr)
+                background = self.background.picture(frame.bgr, mask.alpha, frame.position)
+                self._device_path.picture(background, self.background.still, out, self._matte)
+                self.stages["composite"].add(time.perf_counter() - began)
+                return
             matte = self._drawn(frame.bgr, mask)
             if mask is not None:
                 self._without_room(frame.bgr, mask)

@@ -125,7 +125,7 @@ def _timed(container: Any) -> Iterator[tuple[float, float, Any]]:
 class RepeatableVideo:
     """Background: the frame shown hangs on the position alone, so that runs on files can be repeated. May wait."""
 
-    transparent = False
+    transparent = still = False
 
     def __init__(self, path: str) -> None:
         self._reel = Reel(path)
@@ -170,7 +170,7 @@ class LiveVideo:
     counts from. A video that can be read no more stands still, which is told once.
     """
 
-    transparent = False
+    transparent = still = False
 
     def __init__(self, path: str) -> None:
         self._reel = Reel(path)

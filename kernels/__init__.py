@@ -2,13 +2,14 @@
 
 A frame goes through them in this order: `preprocess` makes the student's input of it, `steady` and `refine` work on
 the student's alpha, `matte` brings that to the frame's resolution, `colours` and `foreground` take the room out of the
-pixels at the edge, `composite` blends. Three implementations:
+pixels at the edge, `composite` blends. The implementations:
 
     reference.py   the specification: plain NumPy in floating point, slow, the oracle of every test
     fused.py       Numba: one pass over the pixels, allocates nothing, releases the GIL
     fallback.py    NumPy and OpenCV, where Numba is missing or broken
+    device.py      Numba on an NVIDIA GPU, for arrays that are there already; see `engine.device_path`
 
-`load()` chooses and says why.
+`load()` chooses one for the CPU and says why.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import numpy as np
 
 from .reference import colour_grid
 
-__all__ = ["UNSEEN", "Kernels", "colour_grid", "load"]
+__all__ = ["LEVELS_OF_STATUS", "STATUS", "UNSEEN", "Kernels", "colour_grid", "load"]
 
 UNSEEN = -1e6  # a brightness that no picture has: what `steady` is to remember before the first frame
+STATUS = 2  # int32 in which a device says how a mask went: the sum of alpha, and how many logits are no number
+LEVELS_OF_STATUS = 255  # that alpha 1 counts there; the largest mask, 1024x1024, stays within int32
 
 
 class Preprocess(Protocol):

@@ -16,6 +16,7 @@ import numba.cuda
 import numpy as np
 from numba import float32, int32
 
+from . import LEVELS_OF_STATUS, STATUS
 from .reference import (
     CALM,
     CELL,
@@ -34,8 +35,6 @@ from .reference import (
 )  # fmt: skip
 
 BLOCK = (32, 8)  # threads of a block, along x and y: a warp reads neighbouring pixels
-STATUS = 2  # int32 that `alpha` counts into: the sum of alpha in 1/255, and the logits that are no number
-LEVELS_OF_STATUS = 255  # 1024x1024 pixels, the largest mask, stay within int32
 
 cuda: Any = numba.cuda  # its stubs and its decorators do not agree
 
@@ -47,6 +46,7 @@ _QUIET, _CALM, _SMALL = np.float32(QUIET), np.float32(CALM), np.float32(SMALL)
 _PER_MOTION, _PER_JUMP = np.float32(1 / (LOUD - QUIET)), np.float32(1 / (LARGE - SMALL))
 _FLAT, _FAINT, _STRETCH = np.float32(FLAT), np.float32(FAINT), np.float32(1 / (1 - 2 * FAINT))
 _NINTH, _WINDOW = np.float32(1 / 9), np.float32(1 / (2 * RADIUS + 1) ** 2)
+_LEVELS = np.float32(LEVELS_OF_STATUS)
 _GREY, _TRACE, _LARGEST = np.float32(1 / 765), np.float32(TRACE), np.float32(30)
 
 
@@ -236,7 +236,7 @@ def _alpha(logits, threshold, low, stretch, limit, out, status):
             value = (F1 / (F1 + math.exp(x)) - low) * stretch
             value = float32(min(max(value, F0), F1))
             out[j, i] = value
-            cuda.atomic.add(block, 0, _grey_level(value * BYTE))
+            cuda.atomic.add(block, 0, int32(value * _LEVELS + HALF))
     cuda.syncthreads()
     if cuda.threadIdx.x == 0 and cuda.threadIdx.y == 0:
         cuda.atomic.add(status, 0, block[0])

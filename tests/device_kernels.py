@@ -3,12 +3,12 @@ own, because the simulator is chosen when Numba is imported; on a machine with a
 
 import numpy as np
 import pytest
-from numba import cuda
+from numba import config, cuda
 
 import kernels
 from engine.students import LEVELS, MAX_LOGIT, to_alpha
-from kernels import reference
-from kernels.device import LEVELS_OF_STATUS, STATUS, DeviceKernels
+from kernels import LEVELS_OF_STATUS, STATUS, reference
+from kernels import device as device_module
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FRAMES = [(1, 1), (5, 7), (37, 41)]
@@ -17,7 +17,9 @@ MASKS = [(1, 1), (2, 3), (13, 17)]
 
 @pytest.fixture(scope="module")
 def device():
-    return DeviceKernels()
+    if config.ENABLE_CUDASIM:
+        device_module.BLOCK = (8, 4)  # each of its threads is one of Python's
+    return device_module.DeviceKernels()
 
 
 @pytest.fixture
