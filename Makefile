@@ -1,4 +1,4 @@
-# make demo | test | check | bench | clean. Everything happens in .venv, made from nothing.
+# make demo | test | check | bench | trt-check | gpu-check | clean. Everything happens in .venv, made from nothing.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -6,7 +6,7 @@ TORCH  := 2.13.0
 # the clip of `make demo`; empty: a sample is fetched
 CLIP   ?=
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench trt-check gpu-check clean
 .DEFAULT_GOAL := test
 
 # torch first, and its CPU build: what an index serves for Linux by default brings gigabytes of CUDA. Tried in order:
@@ -38,5 +38,25 @@ format: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/jm-bench paint
 
+# An environment on top of the ordinary one, with what is too large for it: TensorRT-RTX (230 MB) and NVIDIA's compiler.
+GPU_VENV   ?= .venv-gpu
+GPU_PYTHON ?= $(firstword $(wildcard $(GPU_VENV)/bin/python $(BIN)/python) $(PYTHON))
+SITE       := import sysconfig; print(sysconfig.get_path("purelib"))
+
+$(GPU_VENV)/ready: $(VENV)/ready
+	$(PYTHON) -m venv $(GPU_VENV)
+	$(BIN)/python -c '$(SITE)' > "$$($(GPU_VENV)/bin/python -c '$(SITE)')/ordinary.pth"
+	$(GPU_VENV)/bin/python -m pip install --quiet -c constraints.txt \
+	  "numba-cuda[cu13]==0.30.4" cuda-python==13.0.3 tensorrt-rtx-cu13==1.7.1.116
+	touch $@
+
+# without a GPU: our graphs through TensorRT-RTX, our kernels through NVIDIA's compiler and Numba's simulator
+trt-check: $(GPU_VENV)/ready
+	$(GPU_VENV)/bin/python -m pytest -rs tests/test_gpu_*.py
+
+# on a machine with a GPU, with whatever is installed in GPU_PYTHON; under 8 minutes, needs no network
+gpu-check:
+	$(GPU_PYTHON) -m benchmarks.gpu_check
+
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf $(VENV) $(GPU_VENV) build dist demo *.egg-info

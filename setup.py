@@ -9,6 +9,8 @@ here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "engine/__init__.py").read_text(encoding="utf-8"))
 
 LEARN = ["torch>=2.6"]  # never a plain requirement: on Linux the index serves a build of several gigabytes with CUDA
+GPU = ["numba-cuda[cu13]>=0.20", "cuda-python>=13"]  # kernels, memory and streams; CUDA 13 drivers: 580 and newer
+TRT = ["tensorrt-rtx-cu13>=1.7"]  # for desktop cards; server cards take `tensorrt`, which has builds of its own
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
 DEV = [
     "pytest>=8",
@@ -56,6 +58,8 @@ setup(
     ],
     extras_require={
         "learn": LEARN,
+        "gpu": GPU,
+        "trt": TRT,
         "virtualcam": VIRTUALCAM,
         "dev": LEARN + DEV,
     },
