@@ -134,6 +134,36 @@ def test_weights_that_became_nan_recover_by_themselves():
         assert masker.alpha(figure.picture(39)).any()
 
 
+def test_a_student_that_collapses_recovers_at_the_next_label():
+    """Its weights are finite and it paints nobody, as after a step too large: an earlier student takes over."""
+    figure = MovingFigure(width=480, height=480, seed=5)
+    with Masker(threads=1) as masker:
+        distiller, student, _ = make_distiller(FigureTeacher(figure, 48), masker.swap)
+        areas = []
+        for i in range(48):
+            if i == 20:
+                with torch.no_grad():
+                    student.logits.bias.fill_(-40)
+            masker(figure.picture(i))
+            areas.append(masker.live.alpha.mean())
+            distiller.operate(figure.picture(i), masker.live.alpha.copy())
+        assert min(areas[20:26]) == 0  # it was published: nothing about it is invalid
+        assert distiller.returns >= 1
+        assert areas[-1] > 0.8 * areas[19]
+        assert distiller.curve[-1][1] > 0.9
+
+
+def test_what_the_student_knows_is_neither_stepped_on_nor_remembered():
+    """An empty room for minutes must not crowd out the person."""
+    figure = MovingFigure(width=480, height=480, seed=5)
+    distiller, *_ = make_distiller(lambda bgr: np.zeros(bgr.shape[:2], np.float32), CollectingMasker().swap)
+    for i in range(24):
+        distiller.operate(figure.picture(i), NOBODY)
+    assert distiller.calls == 3
+    assert distiller.steps == 0
+    assert not distiller._replay
+
+
 # -- cuts ------------------------------------------------------------------------------------------------------------
 
 
