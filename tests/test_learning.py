@@ -114,7 +114,7 @@ def test_a_refused_student_is_taught_back_from_the_last_good_one():
     for i in range(12):
         distiller.operate(figure.picture(i), NOBODY)
     assert distiller.rejected == 1
-    assert len(masker.published) > 3
+    assert len(masker.published) >= 3
     assert all(torch.isfinite(p).all() for p in student.parameters())
 
 
@@ -147,10 +147,10 @@ def test_a_student_that_collapses_recovers_at_the_next_label():
             masker(figure.picture(i))
             areas.append(masker.live.alpha.mean())
             distiller.operate(figure.picture(i), masker.live.alpha.copy())
-        assert min(areas[20:26]) == 0  # it was published: nothing about it is invalid
+        assert min(areas[20:26]) < 0.3 * areas[19]  # it was published: nothing about it is invalid
         assert distiller.returns >= 1
         assert areas[-1] > 0.8 * areas[19]
-        assert distiller.curve[-1][1] > 0.9
+        assert distiller.curve[-1][1] > 0.95
 
 
 def test_what_the_student_knows_is_neither_stepped_on_nor_remembered():
@@ -230,7 +230,7 @@ def test_a_failing_teacher_costs_learning_only_and_is_told_once(teacher, caplog)
     distiller, *_ = make_distiller(GuardedTeacher(teacher), CollectingMasker().swap)
     for i in range(20):
         distiller.operate(MovingFigure(seed=5).picture(i), NOBODY)
-    assert distiller.failures == distiller.calls == 3
+    assert distiller.failures == distiller.calls == 4
     assert distiller.steps == 0
     assert len(caplog.records) == 1
 
@@ -305,4 +305,5 @@ def test_learning_from_a_real_teacher_on_a_real_clip(rvm, shared):
         learning = masker.stats.learning
     scores = [score for _, score in learning.curve]
     assert learning.failures == learning.rejected == 0
-    assert scores[-1] > max(scores[0], 0.94)
+    assert scores[-1] > 0.94
+    assert scores[-1] > scores[0]

@@ -34,7 +34,7 @@ from .teachers import Teacher
 
 log = logging.getLogger("jit_masker")
 
-LOST = 0.8  # IoU-Acc; a student that paints worse is compared with those before
+LOST = 0.9  # IoU-Acc; a student that paints worse is compared with those before
 SETTLED = 7  # steps after which a student is worth remembering: those of one label
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
@@ -166,7 +166,8 @@ class Distiller:
         images, labels = self._choose()
         with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
             logits = self._student(images)
-        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
+        sure = self._recipe.doubt + (1 - self._recipe.doubt) * (2 * labels - 1).abs()
+        loss = F.binary_cross_entropy_with_logits(logits.float(), labels, sure)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
