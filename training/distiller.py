@@ -166,8 +166,7 @@ class Distiller:
         images, labels = self._choose()
         with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
             logits = self._student(images)
-        sure = self._recipe.doubt + (1 - self._recipe.doubt) * (2 * labels - 1).abs()
-        loss = F.binary_cross_entropy_with_logits(logits.float(), labels, sure)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()

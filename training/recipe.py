@@ -24,7 +24,6 @@ class Recipe:
     schedule: ScheduleOptions
     eps: float = 1e-8  # Adam's; a larger one takes small steps where the student is right already
     anchor: float = 0.0  # share of the way back to the start, on each step
-    doubt: float = 1.0  # weight in the loss of a pixel of which the teacher is wholly unsure; of a sure one: 1
     bf16: bool = False  # bfloat16 where the CPU has it: faster for dense convolutions, slower for depthwise ones
     rooms: int = 0  # students of scenes before that are tried after a cut; 0: the student goes on as it is
 

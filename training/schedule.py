@@ -7,8 +7,8 @@ The paper's listing, one branch per frame t, with a the last score:
     else if a < a_thresh, u = 0    δ ← max(δ_min, δ / 2)
     else if a ≥ a_thresh, u > 0    δ ← min(δ_max, 2 δ); u ← 0
 
-Two additions, off in the paper's recipe: a cut starts the count again, so that its first frame is labelled at once; and
-for a while, as at the very start, labels come more often.
+Two additions, off in the paper's recipe: a cut starts the count again, so that its first frame is labelled at once, and
+for a while labels come more often.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Schedule:
 
     def __init__(self, options: ScheduleOptions = ScheduleOptions()):
         self.options = options
-        self.delta = options.cut_delta or options.delta_min  # frames
+        self.delta = options.delta_min  # frames
         self.updates_left = 0  # u
         self.score = 0.0  # a
         self._t = -1
-        self._hurried = options.cut_labels  # labels still to come at cut_delta: the first scene is a new one, too
+        self._hurried = 0  # labels still to come at cut_delta
 
     def next(self, cut: bool = False) -> Operation:
         """What to do on this frame. `cut`: it shows another scene than the frame before."""
