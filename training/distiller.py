@@ -34,7 +34,7 @@ from .teachers import Teacher
 
 log = logging.getLogger("jit_masker")
 
-LOST = 0.8  # IoU-Acc; a student that paints worse is compared with those before
+LOST = 0.9  # IoU-Acc; a student that paints worse is compared with those before
 SETTLED = 7  # steps after which a student is worth remembering: those of one label
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
@@ -63,7 +63,7 @@ class Distiller:
         """`publish` adopts a student, or raises CandidateRejected."""
         self.schedule = Schedule(recipe.schedule)
         self.teacher_ms, self.publish_ms = Durations(), Durations()
-        self.calls = self.failures = self.steps = self.publishes = self.rejected = self.relapses = 0
+        self.calls = self.failures = self.steps = self.publishes = self.rejected = self.returns = 0
         self.curve: deque[tuple[int, float]] = deque(maxlen=CURVE_LENGTH)  # (frame, IoU-Acc as painted)
         self._student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._publisher, self._teacher, self._recipe, self._publish = publisher, teacher, recipe, publish
@@ -74,8 +74,8 @@ class Distiller:
         self._newest: Example | None = None
         self._replay: deque[Example] = deque(maxlen=recipe.replay)
         self._frames = 0
-        # bfloat16 pays only where the CPU multiplies matrices in it; elsewhere it is slower than float32
-        self._bf16 = torch.cpu._is_amx_tile_supported()
+        # elsewhere it is emulated, and slower than float32
+        self._bf16 = recipe.bf16 and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
         self._freeze_or_follow()
         self._publisher.publish(tensors_of(self._student))  # version 0: what the paint path has loaded already
         self._good = self._snapshot()
@@ -158,7 +158,7 @@ class Distiller:
         if best or self._elsewhere:
             self._optimizer = self._new_optimizer()
         if best:
-            self.relapses += 1
+            self.returns += 1
             self._predict_and_publish()
         self._elsewhere = False
 

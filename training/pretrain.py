@@ -32,7 +32,7 @@ from .student import Student, new_student, tensors_of
 
 T = TypeVar("T")
 
-LITE_SHAPES = ((256, 256), (192, 256), (144, 256))  # (h, w): a square, and a camera's 4:3 and 16:9
+LITE_SHAPES = ((240, 320), (256, 256), (192, 336))  # (h, w): cameras with 4:3 and 16:9, and a square
 LOWEST = 0.1  # of the rate: where half a cosine ends
 
 
