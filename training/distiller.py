@@ -59,13 +59,15 @@ class Distiller:
         publish: Callable[[Published], None],
         kernels: Kernels,
         seed: int = 0,
+        device: str = "cpu",
     ):
-        """`publish` adopts a student, or raises CandidateRejected."""
+        """`publish` adopts a student, or raises CandidateRejected. `device`: of torch, where the steps are taken."""
         self.schedule = Schedule(recipe.schedule)
         self.teacher_ms, self.publish_ms = Durations(), Durations()
         self.calls = self.failures = self.steps = self.publishes = self.rejected = self.returns = 0
         self.curve: deque[tuple[int, float]] = deque(maxlen=CURVE_LENGTH)  # (frame, IoU-Acc as painted)
-        self._student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._student = student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device = device
         self._publisher, self._teacher, self._recipe, self._publish = publisher, teacher, recipe, publish
         self._kernels = kernels
         self._random = random.Random(seed)
@@ -75,7 +77,11 @@ class Distiller:
         self._replay: deque[Example] = deque(maxlen=recipe.replay)
         self._frames = 0
         # elsewhere it is emulated, and slower than float32
-        self._bf16 = recipe.bf16 and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+        self._bf16 = recipe.bf16 and (
+            torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+            if device == "cpu"
+            else torch.cuda.is_bf16_supported()
+        )
         self._freeze_or_follow()
         self._publisher.publish(tensors_of(self._student))  # version 0: what the paint path has loaded already
         self._good = self._snapshot()
@@ -134,8 +140,8 @@ class Distiller:
             label = (label > 0.5).astype(np.float32)
         if self._newest is not None:
             self._replay.append(self._newest)
-        image = torch.from_numpy(self._image.copy()).contiguous(memory_format=torch.channels_last)
-        self._newest = Example(image, torch.from_numpy(label)[None, None])
+        image = torch.from_numpy(self._image.copy()).to(self._device).contiguous(memory_format=torch.channels_last)
+        self._newest = Example(image, torch.from_numpy(label)[None, None].to(self._device))
         if self._elsewhere or (score < LOST and self._recipe.rooms):
             self._start_from_best()
 
@@ -164,7 +170,7 @@ class Distiller:
 
     def _step(self) -> None:
         images, labels = self._choose()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16):
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
             logits = self._student(images)
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         self._optimizer.zero_grad(set_to_none=True)
@@ -199,9 +205,9 @@ class Distiller:
             logits = self._student(self._newest.image)
             alpha = torch.sigmoid(logits)
             self._freeze_or_follow()
-        score = iou_acc(self._newest.label[0, 0].numpy(), alpha[0, 0].numpy())
+        score = iou_acc(self._newest.label[0, 0].cpu().numpy(), alpha[0, 0].cpu().numpy())
         self.schedule.report(score)
-        probe = Probe(self._newest.image.contiguous().numpy(), logits.numpy())
+        probe = Probe(self._newest.image.contiguous().cpu().numpy(), logits.cpu().numpy())
         began = time.perf_counter()
         try:
             self._publish(self._publisher.publish(tensors_of(self._student), probe, score))

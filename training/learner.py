@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,8 +76,9 @@ class Learner:
 
         lower_priority()
         torch.set_num_threads(self._threads)
-        while self._died is None and (taken := self.tap.take()) is not None:
-            self.operate(*taken)
+        with own_stream():
+            while self._died is None and (taken := self.tap.take()) is not None:
+                self.operate(*taken)
 
     @property
     def stats(self) -> LearningStats:
@@ -98,6 +100,23 @@ def lower_priority() -> None:
     """Let the calling thread give way to the picture; without effect where threads have no niceness of their own."""
     if sys.platform.startswith("linux"):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
+def own_stream() -> AbstractContextManager:
+    """The calling thread's work on the GPU goes to a stream of its own, after the picture's; nothing without a GPU."""
+    import torch
+
+    if device() == "cpu":
+        return nullcontext()
+    torch.cuda.synchronize()  # what was made before, on the default stream, is there
+    return torch.cuda.stream(torch.cuda.Stream(priority=0))  # 0 is torch's lowest; what paints has a higher one
+
+
+def device() -> str:
+    """Where learning computes: "cuda" where torch finds a GPU, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def start(
@@ -143,5 +162,5 @@ def start(
     torch.manual_seed(seed)
     student = new_student(weights.student)
     student.load_weights(weights.tensors)
-    distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed)
+    distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed, device())
     return Learner(distiller, teacher, guard, threads, threaded)

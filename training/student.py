@@ -55,7 +55,7 @@ def new_student(name: str) -> Student:
 def tensors_of(student: nn.Module) -> dict[str, np.ndarray]:
     """Every weight and statistic as a float32 array, by the names of the state dict. The arrays may be views."""
     return {
-        name: value.detach().numpy()
+        name: value.detach().cpu().numpy()
         for name, value in student.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }

@@ -1,4 +1,4 @@
-"""What `gpu_check` measures, one function for each section: correctness, times, and the floor under them.
+"""How fast is the GPU? Times and the floors under them, one function for each section of `gpu_check`.
 
 Every function returns rows for the report. Works on whatever backends and device it is given, so that it can be
 rehearsed without a GPU; what is missing raises, and the report says so.
@@ -6,6 +6,7 @@ rehearsed without a GPU; what is missing raises, and the report says so.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,23 +16,23 @@ import numpy as np
 import onnx
 import torch
 
-from engine import Masker
+from engine import Masker, assets
 from engine.backends import load, structure
 from engine.contracts import Frame, Probe, Published
 from engine.errors import JitMaskerError, UsageError
 from engine.figure import MovingFigure
-from engine.students import LEVELS, MAX_LOGIT, disagreement, to_alpha
 from export.publish import Publisher, first
 from export.store import StudentWeights
-from kernels import STATUS, UNSEEN, colour_grid, reference
 from training.student import new_student, tensors_of
+from training.teachers.rvm import RobustVideoMatting
 
 from .machine import side_by_side
 
 Row = dict[str, Any]
 STUDENTS = (("jitnet", 240), ("jitnet", 320), ("lite", 256))  # Table 2's sizes, and the default
 HEIGHTS = (480, 720, 1080)  # lines of a frame, 4:3 and then 16:9
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# how often a frame's bytes cross: up and down once; on the device, kernels read a picture four times and write three
+TRIPS = {"upload_bytes_per_s": 1, "download_bytes_per_s": 1, "device_bytes_per_s": 7}
 
 
 def student_weights(name: str, side: int) -> StudentWeights:
@@ -55,74 +56,6 @@ def operations(model: bytes) -> float:
         for node in graph.node
         if node.op_type == "Conv"
     )
-
-
-# -- correctness -------------------------------------------------------------------------------------------------------
-
-
-def kernels_against_reference(device_kernels: Any, up: Callable, frame: tuple[int, int], side: int) -> list[Row]:
-    """Each device kernel on one frame: the largest difference, in its own unit, and what is allowed.
-
-    `up` takes an array to the device, in a form that has `copy_to_host`.
-    """
-    rng = np.random.default_rng(0)
-    bgr, background = rng.integers(0, 256, (2, *frame, 3), dtype=np.uint8)
-    image = rng.normal(0, 1, (1, 3, side, side)).astype(np.float32)
-    grey, alpha, shown = rng.random((3, side, side)).astype(np.float32)
-    logits = rng.normal(0, 5, (side, side)).astype(np.float32)
-    edges = rng.normal(0.3, 1, (2, side, side)).astype(np.float32)
-    matte = np.rint(np.clip(rng.normal(0.5, 0.6, frame), 0, 1) * 255).astype(np.uint8)
-    grid = (255 * rng.random((2, *colour_grid((side, side)), 3))).astype(np.float32)
-    seen = np.full((side, side), UNSEEN, np.float32)
-    new = np.zeros
-    calls: dict[str, tuple[list[Any], float]] = {
-        "preprocess": ([bgr, MEAN, STD, new((1, 3, side, side), np.float32)], 0.01),
-        "steady": ([image, MEAN, STD, alpha, seen, shown], 1e-3),
-        "refine": ([grey, alpha, new((2, side, side), np.float32)], 2e-3),
-        "matte": ([bgr, edges, new(frame, np.uint8)], 1),
-        "colours": ([image, MEAN, STD, alpha, new(grid.shape, np.float32)], 0.05),
-        "foreground": ([bgr, matte, grid, new(bgr.shape, np.uint8)], 1),
-        "composite": ([bgr, matte, background, new(bgr.shape, np.uint8)], 1),
-    }
-    rows = []
-    for name, (arguments, allowed) in calls.items():
-        on_device = [up(a) if isinstance(a, np.ndarray) else a for a in arguments]
-        actual = getattr(device_kernels, name)(*on_device).copy_to_host()
-        on_host = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
-        expected = getattr(reference, name)(*on_host)
-        rows.append(_verdict(name, float(np.abs(actual.astype(float) - expected).max()), allowed))
-    expected, out = np.empty_like(logits), up(np.empty_like(logits))
-    to_alpha(logits, expected)
-    device_kernels.alpha(up(logits), 0.0, LEVELS, MAX_LOGIT, out, up(np.zeros(STATUS, np.int32)))
-    rows.append(_verdict("alpha", float(np.abs(out.copy_to_host() - expected).max()), 1e-4))
-    return rows
-
-
-def _verdict(name: str, difference: float, allowed: float) -> Row:
-    good = "ok" if difference <= allowed else "WRONG"
-    return {"what": name, "difference": difference, "allowed": allowed, "verdict": good}
-
-
-def backends_against_oracle(backends: list[str]) -> list[Row]:
-    """Each backend, for each student, against ONNX Runtime on the CPU: largest difference of alpha."""
-    rows = []
-    for name, side in STUDENTS:
-        model = first(student_weights(name, side)).model
-        oracle = load("ort-cpu")(model, 1)
-        oracle.image[:] = np.random.default_rng(0).random(oracle.image.shape)
-        expected = oracle.run()
-        for backend in backends:
-            try:
-                made = load(backend)(model, 1)
-                made.image[:] = oracle.image
-                row = _verdict(f"{backend}, {name} {side}", disagreement(made.run(), expected), 0.01)
-                rows.append({**row, "provider": made.provider})
-            except JitMaskerError as error:
-                rows.append({"what": f"{backend}, {name} {side}", "verdict": f"not run: {error}"})
-    return rows
-
-
-# -- times -------------------------------------------------------------------------------------------------------------
 
 
 def rates(device: str, repeats: int = 20) -> dict[str, float]:
@@ -178,9 +111,19 @@ def student_latency(backends: list[str], device: str, rate: dict[str, float], re
                 ms = side_by_side({way: function or made.run}, repeats)[way]  # type: ignore[union-attr]
                 provider = made.provider if made else f"torch {torch.__version__}"
                 rows.append({"what": f"{name} {side}, {way}", **ms, **floors, "provider": provider})
+                if made is not None and hasattr(made, "engine"):
+                    rows[-1]["on_device_ms"] = _on_device(made.engine, repeats)
             except JitMaskerError as error:
                 rows.append({"what": f"{name} {side}, {way}", "verdict": f"not run: {error}"})
     return rows
+
+
+def _on_device(engine: Any, repeats: int) -> float:
+    """ms that the device takes for the engine alone, without the copies up and down; the median."""
+    stream = engine.stream
+    return float(
+        np.median([engine.device.milliseconds(lambda: engine.enqueue(stream), stream) for _ in range(repeats)])
+    )
 
 
 def _eager(name: str, weights: StudentWeights, device: str) -> dict[str, Callable[[], object]]:
@@ -199,7 +142,7 @@ def _eager(name: str, weights: StudentWeights, device: str) -> dict[str, Callabl
                 student(image)
             synchronize(device)
 
-        ways[f"torch eager {label}"] = run
+        ways[f"torch eager {label}, {device}"] = run
     return ways
 
 
@@ -233,8 +176,7 @@ def _with_probe(published: Published, oracle: Any) -> Published:
 
 
 def paint_path(backend: str, rate: dict[str, float], repeats: int) -> list[Row]:
-    """ms of `Masker.paint`, one colour behind, at each height; the floor is the frame's way up and down, and its bytes
-    through the device: the frame is read by four kernels and written by two, the background read once."""
+    """ms of `Masker.paint`, one colour behind, at each height; the floor is what the bytes of a frame take (TRIPS)."""
     rows = []
     for height in HEIGHTS:
         bgr = frame_of(height)
@@ -243,12 +185,10 @@ def paint_path(backend: str, rate: dict[str, float], repeats: int) -> list[Row]:
             ms = side_by_side({"paint": lambda: masker.paint(frame, out)}, repeats)["paint"]  # noqa: B023
             stages = {name: taken.summary("p50")["p50"] for name, taken in masker.stages.items()}
             faults, on_device = masker.stats.faults, masker._device_path is not None
-        floor = bgr.nbytes * (
-            1 / rate["upload_bytes_per_s"] + 1 / rate["download_bytes_per_s"] + 7 / rate["device_bytes_per_s"]
-        )
+        floor = sum(times * bgr.nbytes / rate[kind] for kind, times in TRIPS.items()) if rate else None
         rows.append(
-            {"what": f"{bgr.shape[1]}x{height}", **ms, "floor_ms": 1e3 * floor, "stages_ms": stages, "faults": faults,
-             "kernels": "on the device" if on_device else "on the CPU"}
+            {"what": f"{bgr.shape[1]}x{height}", **ms, "floor_ms": floor and 1e3 * floor, "stages_ms": stages,
+             "faults": faults, "kernels": "on the device" if on_device else "on the CPU"}
         )  # fmt: skip
     return rows
 
@@ -272,7 +212,7 @@ def training_step(device: str, repeats: int) -> list[Row]:
             optimizer.step()
             synchronize(device)
 
-        rows.append({"what": f"{name} {side}", **side_by_side({"step": step}, repeats)["step"]})
+        rows.append({"what": f"{name} {side}, {device}", **side_by_side({"step": step}, repeats)["step"]})
     return rows
 
 
@@ -295,18 +235,49 @@ def teachers(device: str, repeats: int) -> list[Row]:
     except Exception as error:  # absent, or built for another torch, which fails in several ways
         rows.append({"what": "mrcnn50", "verdict": f"not run: torchvision: {error}"})
     try:
-        teacher = _rvm(device)
+        teacher = _rvm()
         rows.append({"what": "rvm", **side_by_side({"t": lambda: teacher(frame)}, repeats, warm=2)["t"]})
+        rows[-1]["provider"] = teacher.provider
     except JitMaskerError as error:
         rows.append({"what": "rvm", "verdict": f"not run: {error}"})
     return rows
 
 
-def _rvm(device: str) -> Callable[[np.ndarray], np.ndarray]:
+def _rvm() -> RobustVideoMatting:
     """The teacher, if its weights are here already: this must not wait for a network."""
-    from engine.assets import cache_folder
-    from training.teachers.rvm import RobustVideoMatting
-
-    if not any(Path(folder).rglob("rvm*") for folder in (cache_folder(),) if Path(folder).is_dir()):
+    asset = assets.find("rvm")
+    folders = [assets.cache_folder(), Path(os.environ.get("JM_MODELS") or ".")]
+    if not any((folder / asset.file).is_file() for folder in folders):
         raise UsageError("its weights are not on this machine; jm-engine models pull rvm")
-    return RobustVideoMatting(1, device=device)
+    return RobustVideoMatting(1)
+
+
+def tables(backend: str, frames: int) -> list[Row]:
+    """Table 2's GPU column and Table 3, on a synthetic call at 480p: ms between paints as fast as it goes, and
+    where they go. Without a teacher, whose weights may not be here: accuracy is the work of jm-bench accuracy.
+    """
+    figure = MovingFigure(width=640, height=480, frames=frames)
+    pictures = [figure.picture(i) for i in range(min(frames, 50))]
+    out, period, camera = np.empty_like(pictures[0]), [], []
+    with Masker(backend, None, "#204060", student="lite", threads=1) as masker:
+        before = time.perf_counter()
+        for i in range(frames):
+            began = time.perf_counter()
+            picture = pictures[i % len(pictures)].copy()  # what a camera's driver does
+            camera.append(1e3 * (time.perf_counter() - began))
+            masker.paint(Frame(picture, i, 0.0, 0.0), out)
+            now = time.perf_counter()
+            period.append(1e3 * (now - before))
+            before = now
+        stages = {name: taken.summary("p50", "p95") for name, taken in masker.stages.items()}
+    ms = np.asarray(period[1:])
+    rows: list[Row] = [
+        {"what": "Table 2: mean ms between paints (the paper: 40, GTX 1080)", "mean": float(ms.mean()),
+         "p50": float(np.median(ms)), "p95": float(np.percentile(ms, 95))},
+        {"what": "Table 3: camera (the paper: 7); here a copy", "p50": float(np.median(camera))},
+    ]  # fmt: skip
+    papers = {"preprocess": "35", "student": "9", "composite": "27, with output"}
+    for name, taken in stages.items():
+        paper = f" (the paper: {papers[name]})" if name in papers else ""
+        rows.append({"what": f"Table 3: {name}{paper}", **taken})
+    return rows
