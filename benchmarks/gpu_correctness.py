@@ -92,7 +92,7 @@ def backends_against_oracle(backends: list[str]) -> list[Row]:
 
 
 def pictures_against_cpu(backend_names: list[str], frames: int) -> list[Row]:
-    """Whole frames painted on each backend and on the CPU. Half precision may move edges: of 1000 pixels one is let off."""
+    """Whole frames on each backend and on the CPU. Half precision may move edges: one pixel of 1000 is let off."""
     figure, rows = MovingFigure(width=640, height=480), []
     for name in backend_names:
         differences = []

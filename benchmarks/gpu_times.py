@@ -184,11 +184,11 @@ def paint_path(backend: str, rate: dict[str, float], repeats: int) -> list[Row]:
         with Masker(backend, None, "#204060", student="lite", threads=1, min_area=0) as masker:
             ms = side_by_side({"paint": lambda: masker.paint(frame, out)}, repeats)["paint"]  # noqa: B023
             stages = {name: taken.summary("p50")["p50"] for name, taken in masker.stages.items()}
-            faults, on_device = masker.stats.faults, masker._device_path is not None
+            faults, kernels = masker.stats.faults, masker.kernels_name
         floor = sum(times * bgr.nbytes / rate[kind] for kind, times in TRIPS.items()) if rate else None
         rows.append(
             {"what": f"{bgr.shape[1]}x{height}", **ms, "floor_ms": floor and 1e3 * floor, "stages_ms": stages,
-             "faults": faults, "kernels": "on the device" if on_device else "on the CPU"}
+             "faults": faults, "kernels": kernels}
         )  # fmt: skip
     return rows
 

@@ -342,6 +342,11 @@ class Masker:
         return MaskerStats(self._frames, self._faults, self._live.version, self._swaps, self._rejected, learning)
 
     @property
+    def kernels_name(self) -> str:
+        """Which kernels paint: "device", or those of the CPU, "fused" or "fallback"."""
+        return self.kernels.name if self._device_path is None else "device"
+
+    @property
     def live(self) -> Any:
         """The student that paints (engine.students.LiveStudent)."""
         return self._live

@@ -36,7 +36,7 @@ def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
             "provider": masker.live.backend.provider,
             "threads": masker.threads.paint,
             "reason": masker.backend.reason,
-            "kernels": masker.kernels.name,
+            "kernels": masker.kernels_name,
         },
         "student": {
             "name": masker.student.student,

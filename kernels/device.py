@@ -10,6 +10,7 @@ Not named cuda.py: that is the name of a package that NVIDIA ships.
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numba.cuda
@@ -48,6 +49,11 @@ _FLAT, _FAINT, _STRETCH = np.float32(FLAT), np.float32(FAINT), np.float32(1 / (1
 _NINTH, _WINDOW = np.float32(1 / 9), np.float32(1 / (2 * RADIUS + 1) ** 2)
 _LEVELS = np.float32(LEVELS_OF_STATUS)
 _GREY, _TRACE, _LARGEST = np.float32(1 / 765), np.float32(TRACE), np.float32(30)
+
+
+for _place in ("numba.core.config", "numba.cuda.core.config"):  # Numba's own, and that of numba-cuda
+    if _place in sys.modules:  # a mask does not fill a card, and need not be told so for each of its sizes
+        setattr(sys.modules[_place], "CUDA_LOW_OCCUPANCY_WARNINGS", 0)  # noqa: B010
 
 
 class DeviceKernels:
