@@ -35,6 +35,8 @@ from .teachers import Teacher
 log = logging.getLogger("jit_masker")
 
 LOST = 0.9  # IoU-Acc; a student that paints worse is compared with those before
+WORSE = 0.05  # IoU-Acc; a student that fits the newest label so much worse than what was painted is not published
+LONG = 1e6  # steps, after which Adam corrects its means no more
 SETTLED = 7  # steps after which a student is worth remembering: those of one label
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
@@ -72,6 +74,7 @@ class Distiller:
         self._cut = CutDetector(publisher.std)
         self._image = np.empty((1, 3, *publisher.size), np.float32)
         self._newest: Example | None = None
+        self._painted = 0.0  # IoU-Acc of what was painted, when the newest label came
         self._replay: deque[Example] = deque(maxlen=recipe.replay)
         self._frames = 0
         # elsewhere it is emulated, and slower than float32
@@ -127,6 +130,7 @@ class Distiller:
         score = iou_acc(label, painted)
         self.curve.append((self._frames, score))
         self.schedule.report(score)
+        self._painted = score
         if score >= self._recipe.schedule.target:  # nothing to learn here; an empty room would crowd out the person
             self._elsewhere = False
             return
@@ -169,6 +173,8 @@ class Distiller:
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self._recipe.optimizer == "adam" and not self._optimizer.state:
+            self._begin_gently()
         self._optimizer.step()
         if self._recipe.anchor:
             with torch.no_grad():
@@ -200,13 +206,16 @@ class Distiller:
             alpha = torch.sigmoid(logits)
             self._freeze_or_follow()
         score = iou_acc(self._newest.label[0, 0].numpy(), alpha[0, 0].numpy())
+        if score < self._painted - WORSE:
+            self._relapse(f"a student fits its label by {score:.3f}, and {self._painted:.3f} was painted")
+            return
         self.schedule.report(score)
         probe = Probe(self._newest.image.contiguous().numpy(), logits.numpy())
         began = time.perf_counter()
         try:
             self._publish(self._publisher.publish(tensors_of(self._student), probe, score))
         except (CandidateRejected, ModelError) as error:
-            self._relapse(error)
+            self._relapse(str(error))
             return
         self.publish_ms.add(time.perf_counter() - began)
         self.publishes += 1
@@ -215,11 +224,11 @@ class Distiller:
 
     # -- what is kept --------------------------------------------------------------------------------------------
 
-    def _relapse(self, error: Exception) -> None:
+    def _relapse(self, why: str) -> None:
         """A student that may not go live is not worth teaching on: back to the last good one."""
         self.rejected += 1
         if self.rejected == 1:
-            log.warning("%s; going back to an earlier student", error)
+            log.warning("%s; going back to an earlier student", why)
         self._student.load_state_dict(self._good)
         self._optimizer = self._new_optimizer()
 
@@ -230,6 +239,19 @@ class Distiller:
         if self._recipe.optimizer == "sgd":
             return torch.optim.SGD(self._student.parameters(), self._recipe.rate)
         return torch.optim.Adam(self._student.parameters(), self._recipe.rate, eps=self._recipe.eps, fused=True)
+
+    def _begin_gently(self) -> None:
+        """Give a new Adam the gradients at hand as its experience, one size for each tensor.
+
+        Without any, its first step moves every weight by the whole rate, be its gradient ever so small.
+        """
+        for parameter in self._student.parameters():
+            assert parameter.grad is not None
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(LONG),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.full_like(parameter, float(parameter.grad.square().mean())),
+            }
 
     def _freeze_or_follow(self) -> None:
         """Batch norm on the statistics that are exported: frozen, or following with the recipe's momentum."""
