@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 TOLERANCE = 2  # pixels at 480 lines; an edge is found if one of the other mask is that near
+GRADIENT_SIGMA = 1.4  # pixels; Rhemann et al., section 4
 STILL = 6  # grey levels, mean of 5x5 pixels; a sensor's noise and a codec's ripple stay below
 
 
@@ -28,6 +29,25 @@ def boundary_f(label: np.ndarray, alpha: np.ndarray) -> float:
     precision = np.mean(cv2.dilate(theirs.astype(np.uint8), disk)[ours])
     recall = np.mean(cv2.dilate(ours.astype(np.uint8), disk)[theirs])
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def sad(label: np.ndarray, alpha: np.ndarray) -> float:
+    """Sum of absolute differences of two alphas, float (H, W) in [0, 1], in thousands of pixels, as in matting."""
+    return float(np.abs(label - alpha).sum()) / 1000
+
+
+def gradient_error(label: np.ndarray, alpha: np.ndarray) -> float:
+    """Sum of squared differences of the gradients' magnitudes, in thousands (Rhemann et al., CVPR 2009).
+
+    Gradients are first derivatives of a Gaussian of 1.4 pixels; `label` and `alpha` float (H, W) in [0, 1].
+    """
+    return float(np.square(_gradient(label) - _gradient(alpha)).sum()) / 1000
+
+
+def _gradient(alpha: np.ndarray) -> np.ndarray:
+    """Magnitude of the gradient of a smoothed alpha, float32 (H, W), per pixel."""
+    smooth = cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), GRADIENT_SIGMA)
+    return np.hypot(*np.gradient(smooth)).astype(np.float32)
 
 
 def still(frames: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
