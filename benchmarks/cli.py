@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser(arguments).parse_args(arguments)
     try:
-        result = _run(args, f"jm-bench {shlex.join(arguments)}")
+        result = _run(args, _told(arguments))
         if result.machine:
             result.keep(Path(args.out))
     except JitMaskerError as error:
@@ -80,6 +80,11 @@ def _run(args: argparse.Namespace, command: str) -> Result:
     result.command = command
     result.machine = {**describe(args.threads), "others": {"before": before, "during": during.cores()}}
     return result
+
+
+def _told(arguments: Sequence[str]) -> str:
+    """The command line as it is kept beside a number: folders of this machine by their last name alone."""
+    return "jm-bench " + shlex.join(Path(a).name if Path(a).is_absolute() else a for a in arguments)
 
 
 def _function(bench: Bench) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def main(args: argparse.Namespace) -> Result:
             metrics[f"{kind}: {key}"] = Metric([r[key] for r in several], "lower")
     ratio = merged["on"]["paint p95"] / merged["off"]["paint p95"]
     table = Table(
-        f"{args.clip}, {frames} frames at their own speed, median of {rounds} round(s), ms",
+        f"{Path(args.clip).name}, {frames} frames at their own speed, median of {rounds} round(s), ms",
         ("learning", *merged["off"]), rows,
     )  # fmt: skip
     numbers: dict[str, Any] = {"interference": merged, "p95_ratio": round(ratio, 3)}

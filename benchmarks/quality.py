@@ -7,6 +7,7 @@ import numpy as np
 
 TOLERANCE = 2  # pixels at 480 lines; an edge is found if one of the other mask is that near
 GRADIENT_SIGMA = 1.4  # pixels; Rhemann et al., section 4
+ENOUGH = 0.95  # IoU-Acc; a mask is good again
 STILL = 6  # grey levels, mean of 5x5 pixels; a sensor's noise and a codec's ripple stay below
 
 
@@ -65,6 +66,6 @@ def flicker(where: np.ndarray, alphas: tuple[np.ndarray, np.ndarray]) -> float:
     return 255 * float(np.abs(alphas[1] - alphas[0])[where].mean()) if where.any() else 0.0
 
 
-def recovery(scores: list[float], enough: float = 0.95) -> int | None:
+def recovery(scores: list[float], enough: float = ENOUGH) -> int | None:
     """Frames after a cut until the score is `enough`; None if it never is. `scores[0]` is the cut's own frame."""
     return next((i for i, score in enumerate(scores) if score >= enough), None)

@@ -60,7 +60,8 @@ def session(model: str | Path | bytes, threads: int) -> Any:
 
 def weights(file: str, where: str) -> Path:
     """The path of `file` in the folder JM_MODELS; ModelError, which says `where` it is had, if it is not there."""
-    path = Path(os.environ.get("JM_MODELS", ".")) / file
-    if not path.is_file():
-        raise ModelError(f"no {path}; get {file} from {where} and set JM_MODELS to its folder")
-    return path
+    folder = os.environ.get("JM_MODELS")
+    if folder is None or not (Path(folder) / file).is_file():
+        told = "JM_MODELS is not set" if folder is None else "the folder in JM_MODELS does not hold it"
+        raise ModelError(f"no {file}: {told}. Get it from {where} and set JM_MODELS to its folder")
+    return Path(folder) / file

@@ -6,8 +6,8 @@ not depend on them, and every table says so.
 
 from __future__ import annotations
 
-import io
 import os
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,8 @@ class FirstOutput(torch.nn.Module):
 
 def exported(net: torch.nn.Module, side: int) -> bytes:
     """`net` as ONNX for an input of (1, 3, side, side)."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.inference_mode(False):
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter announces its own successor
-        image = torch.zeros(1, 3, side, side)
-        torch.onnx.export(FirstOutput(net), (image,), buffer, input_names=["image"], dynamo=False)
-    return buffer.getvalue()
+        path = Path(folder) / "net.onnx"
+        torch.onnx.export(FirstOutput(net), (torch.zeros(1, 3, side, side),), path, input_names=["image"], dynamo=False)
+        return path.read_bytes()
