@@ -1,7 +1,7 @@
 """jm-bench compare A.json B.json: what got better or worse, with the noise of each. Measures nothing.
 
 Each number is held as its repeats. It has changed where the medians differ by more than the larger interquartile range
-of the two and by more than the threshold. A file may hold several lines, one for each run: repeats are pooled over them.
+of the two and by more than the threshold. A file may hold several lines, one for each run: their repeats are pooled.
 """
 
 from __future__ import annotations

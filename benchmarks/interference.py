@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,10 @@ from engine.sources import Paced, open_source
 
 from .painters import BACKGROUND
 from .result import Metric, Result, Table
+from .runs import name_of
 
 STALL = 2.0  # s
-MOVING = "test://?frames=1000"
+MOVING = "test://?frames=10000000"  # a synthetic figure that never ends
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> Result:
             metrics[f"{kind}: {key}"] = Metric([r[key] for r in several], "lower")
     ratio = merged["on"]["paint p95"] / merged["off"]["paint p95"]
     table = Table(
-        f"{Path(args.clip).name}, {frames} frames at their own speed, median of {rounds} round(s), ms",
+        f"{name_of(args.clip)}, {frames} frames at their own speed, median of {rounds} round(s), ms",
         ("learning", *merged["off"]), rows,
     )  # fmt: skip
     numbers: dict[str, Any] = {"interference": merged, "p95_ratio": round(ratio, 3)}

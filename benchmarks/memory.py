@@ -13,6 +13,7 @@ from engine.errors import JitMaskerError
 
 from .interference import MOVING
 from .result import Metric, Result, Table
+from .runs import name_of
 
 STUDENTS = ("lite", "jitnet")
 ONLY_IMPORT = "import engine; from engine.report import peak_memory_mb; print(peak_memory_mb())"
@@ -26,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> Result:
-    frames = 60 if args.quick else args.frames
+    frames = 30 if args.quick else args.frames
     found: dict[str, float | None] = {"import engine": _imported()}
     for student in STUDENTS:
         for teacher in ("none", args.teacher):
             found[f"{student}, teacher {teacher}"] = peak(args, student, teacher, frames)
-    title = f"Largest resident memory, MB, {frames} frames of {Path(args.clip).name}, {args.threads} thread(s)"
+    title = f"Largest resident memory, MB, {frames} frames of {name_of(args.clip)}, {args.threads} thread(s)"
     metrics = {name: Metric([mb], "lower", "MB") for name, mb in found.items() if mb is not None}
     return Result("memory", [Table(title, ("run", "MB"), list(found.items()))], {"peak_mb": found}, metrics)
 
@@ -44,8 +45,9 @@ def peak(args: argparse.Namespace, student: str, teacher: str, frames: int) -> f
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [
-            sys.executable, "-m", "engine.cli", "-i", args.clip, "--headless", "--pace", "lockstep", "--teacher", teacher,
-            "--student", student, "--threads", str(args.threads), "--max-frames", str(frames), "--report", str(report),
+            sys.executable, "-m", "engine.cli", "-i", args.clip, "--headless", "--pace", "lockstep",
+            "--teacher", teacher, "--student", student, "--threads", str(args.threads),
+            "--max-frames", str(frames), "--report", str(report),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

@@ -29,6 +29,8 @@ def bars(
         axes.set(ylabel=ylabel, title=title)
         if log:
             axes.set_yscale("log")
+            for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                which(lambda value, _: f"{value:g}")
         else:
             axes.set_ylim(bottom=0)
         axes.grid(axis="y", alpha=0.3)

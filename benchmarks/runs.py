@@ -117,6 +117,11 @@ class Clock:
         pass
 
 
+def name_of(clip: str) -> str:
+    """How a clip is called beside a number: without the folders of this machine."""
+    return "a synthetic figure" if clip.startswith("test://") else Path(clip).name
+
+
 def run(painter: Masker, clip: str, pace: str, frames: int | None = None, mattes: KeptMattes | None = None) -> Run:
     """Paint `clip`, or its first `frames`, at one of PACES.
 
@@ -132,7 +137,7 @@ def run(painter: Masker, clip: str, pace: str, frames: int | None = None, mattes
     source = Watched(Paced(opened) if pace in ("camera", "live") else opened, live=pace == "camera")
     clock = Clock(source)
     sinks: list[Sink] = [mattes, clock] if mattes is not None else [clock]
-    with counter(f"{pace}: {Path(clip).name}", total) as progress:
+    with counter(f"{pace}: {name_of(clip)}", total) as progress:
         pipeline = Pipeline(
             source, painter, sinks, lockstep=pace == "lockstep", max_frames=frames,
             on_picture=lambda _: progress.update(),

@@ -6,7 +6,6 @@ import argparse
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -22,6 +21,7 @@ from .plots import lines
 from .progress import counter
 from .result import Metric, Result, Table
 from .rounds import percentiles
+from .runs import name_of
 
 INTERVAL = 2.0  # s between two looks
 SETTLING = 0.2  # share of the run at its start that fills pools and caches, and is left out of the slope
@@ -94,7 +94,7 @@ def _result(args: argparse.Namespace, seconds: float, looks: list[Look], stamps:
     ]
     numbers = {
         "minutes": round(seconds / 60, 2), "frames": stats.frames, "faults": stats.faults, "swaps": stats.swaps,
-        "died": died, "growth_mb_per_hour": round(hourly, 2), "period_ms": {"first half": halves[0], "second": halves[1]},
+        "died": died, "growth_mb_per_hour": round(hourly, 2), "period_ms": {"halves": halves},
         "resident_mb": [round(look.resident_mb, 1) for look in looks],
     }  # fmt: skip
     metrics = {
@@ -102,7 +102,7 @@ def _result(args: argparse.Namespace, seconds: float, looks: list[Look], stamps:
         "period p99": Metric([half["p99"] for half in halves], "lower"),
     }
     curve = {"resident": ([look.at / 60 for look in looks], [look.resident_mb for look in looks])}
-    title = f"Soak: {Path(args.clip).name} in a loop, {args.student}, teacher {args.teacher}, {args.threads} thread(s)"
+    title = f"Soak: {name_of(args.clip)} in a loop, {args.student}, teacher {args.teacher}, {args.threads} thread(s)"
     figure = lines(curve, "minutes", "resident memory, MB", title)
     return Result("soak", [Table(title, ("what", "value"), rows)], numbers, metrics, figures={"soak": figure})
 

@@ -57,9 +57,9 @@ def main(args: argparse.Namespace) -> Result:
     rows, numbers, metrics = [], {}, {}
     for kind, several in taken.items():
         whole = [sum(steps[:4]) for steps in several]
-        medians = [float(m) for m in np.median(several, axis=0)]
-        rows.append((kind, *medians, float(np.median(whole))))
-        numbers[kind] = dict(zip((*STEPS, "to the first picture"), [round(v, 3) for v in rows[-1][1:]], strict=True))
+        medians = [*(float(m) for m in np.median(several, axis=0)), float(np.median(whole))]
+        rows.append((kind, *medians))
+        numbers[kind] = dict(zip((*STEPS, "to the first picture"), [round(m, 3) for m in medians], strict=True))
         metrics[kind] = Metric(whole, "lower", "s")
     title = f"Start, seconds of each step, median of {starts}, {args.student}, {args.threads} thread(s)"
     table = Table(title, ("start", *STEPS, "to the first picture"), rows)
