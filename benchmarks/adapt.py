@@ -17,7 +17,7 @@ from .result import Metric, Result, Table
 from .scores import AFTER_CUT
 
 PEERS = ["selfie"]
-QUICK_FRAMES = 150  # the medium quick clip has its cut before that
+QUICK_FRAMES = 112  # the medium quick clip has its cut at 99
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--davis", metavar="DIR", help="DAVIS 2016 in its official layout, for table1 and edges")
     parser.add_argument("--supervisely", metavar="DIR", help="Supervisely Person in its official layout, for table1")
     parser.add_argument("--masks", nargs="*", default=[], metavar="DIR", help="folders with images/ and masks/")
+    parser.add_argument("--labels", metavar="DIR", help="folder that keeps the reference's labels; default: in --out")
     parser.add_argument("--minutes", type=float, default=30.0, help="of the soak")
 
 
@@ -50,14 +51,16 @@ def plan(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
     pictures = [f"--davis={args.davis}"] if args.davis else []
     pictures += ["--masks", *args.masks] if args.masks else []
     people = [*pictures, *([f"--supervisely={args.supervisely}"] if args.supervisely else [])]
-    clips = []
+    clips, talk = [], []
     if args.clips is not None:
+        talk = [manifest.read_manifest(args.manifest, args.clips).clips[0].path]  # real footage, where there is any
         clips = ["--clips", args.clips, "--manifest", args.manifest, *(["--only", *args.only] if args.only else [])]
         clips += ["--frames", str(args.frames)] if args.frames else []
-    extra = {"soak": ["--minutes", str(args.minutes)], "table3": clips}
+    extra = {"table3": clips, "memory": talk, "interference": talk, "soak": [*talk, "--minutes", str(args.minutes)]}
     steps = [(bench, [*quick, *extra.get(bench, [])]) for bench in ALONE]
     if args.clips is not None:
-        labels = ["--labels", str(Path(args.out) / "labels")]
-        scored = {"edges": [*labels, *pictures], "fig4": []}
+        labels = ["--labels", args.labels or str(Path(args.out) / "labels")]
+        few = ["--peers", "selfie", "sinet"] if args.quick else []  # the slow ones stand in table2
+        scored = {"edges": [*labels, *pictures], "fig3": [*labels, *few], "fig4": few}
         steps += [(bench, [*quick, *clips, *scored.get(bench, labels)]) for bench in ON_CLIPS]
     return [*steps, ("table1", [*quick, *people]), ("report", [])]

@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from engine import Masker
+from engine import Masker, budget
 from engine.contracts import Frame
 from engine.errors import ModelError
 from kernels import load as load_kernels
@@ -48,7 +48,7 @@ class Method:
         """A painter with `paint` and `close`; its errors are those of Masker and of `benchmarks.peers.load`."""
         a = self.args
         if self.name not in (OURS, STILL):
-            return cast(Masker, PeerPainter(peers.load(self.name, a.threads)))
+            return cast(Masker, PeerPainter(peers.load(self.name, a.threads), a.threads))
         return Masker(
             a.backend, a.teacher if self.learns else None, BACKGROUND, student=a.student, size=a.size,
             weights=a.weights, threads=a.threads, recipe=a.recipe, lockstep=lockstep,
@@ -58,7 +58,9 @@ class Method:
 class PeerPainter:
     """Paints as Masker does, with a peer's alpha: what `engine.pipeline.Pipeline` needs of a masker."""
 
-    def __init__(self, peer: peers.Peer):
+    def __init__(self, peer: peers.Peer, threads: int):
+        """A peer has the whole budget: nobody learns beside it. OpenCV, the whole process's, is told so."""
+        budget.apply(budget.divide(threads, learning=False))
         self.peer = peer
         self._kernels = load_kernels()
         self._background = np.empty((0, 0, 3), np.uint8)

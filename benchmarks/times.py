@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import report
+from engine.errors import UsageError
 from engine.pipeline import Pipeline
 
 from .manifest import Clip
@@ -57,4 +58,6 @@ def _timed(
         done = run(painter, clip.path, pace, min(args.timed, QUICK_TIMED) if args.quick else args.timed)
     finally:
         painter.close()
+    if len(done.stamps) < 2:
+        raise UsageError(f"{clip.path} is too short to be timed; expected two frames or more")
     return done.periods_ms, done.latencies_ms, done.pipeline
