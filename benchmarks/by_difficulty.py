@@ -65,7 +65,7 @@ def _result(
         name: [spread(by_clip, clips.clips, d) for d in groups] for name, by_clip in series.items()
     }
     rows = [(name, *(cell for s in told for cell in (s or (None, None)))) for name, told in spreads.items()]
-    columns = ["method", *(column for d in groups for column in (f"{d} ({counts[d]} clips)", "sd"))]
+    columns = ["method", *(column for d in groups for column in (f"{d}, {counts[d]} clip(s)", "sd"))]
     metrics = {
         f"{name}: {d}": Metric([s[0]], better, unit)
         for name, told in spreads.items()
@@ -81,7 +81,7 @@ def _result(
     }
     title = f"Figure {bench[-1]}: {what}; {clips.title}"
     label = "IoU-Acc" if better == "higher" else "ms between paints"
-    picture = bars(groups, spreads, label, f"{clips.title}", log=better == "lower")
+    picture = bars(groups, spreads, label, clips.title, log=better == "lower")
     notes = ["Difficulty by the paper's rule: easy without a scene change, medium with one, hard with two or more."]
     notes += [f"{name}: {why}" for name, why in absent.items()]
     return Result(bench, [Table(title, columns, rows)], numbers, metrics, notes, figures={bench: picture})

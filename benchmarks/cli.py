@@ -84,7 +84,11 @@ def _run(args: argparse.Namespace, command: str) -> Result:
 
 def _told(arguments: Sequence[str]) -> str:
     """The command line as it is kept beside a number: folders of this machine by their last name alone."""
-    return "jm-bench " + shlex.join(Path(a).name if Path(a).is_absolute() else a for a in arguments)
+    words = []
+    for argument in arguments:
+        option, equals, value = argument.rpartition("=")
+        words.append(option + equals + Path(value).name if Path(value).is_absolute() else argument)
+    return "jm-bench " + shlex.join(words)
 
 
 def _function(bench: Bench) -> Any:

@@ -13,6 +13,7 @@ from .result import Metric, Result, Table
 from .scores import EVERY, mean
 
 PEERS = ["selfie", "sinet"]
+QUICK_FRAMES = 30  # of each clip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> Result:
-    clips, (methods, absent) = manifest.chosen(args), painters.methods(args)
+    clips, (methods, absent) = manifest.chosen(args, QUICK_FRAMES), painters.methods(args)
     worth, scorer = [m for m in methods if m.means_something()], Scorer(args)
     columns = [painted.REFERENCE, *(m.name for m in worth)]
     found: dict[str, list[float | None]] = {}

@@ -24,13 +24,17 @@ def bars(
             places = [g + (i - (len(series) - 1) / 2) * width for g, v in enumerate(values) if v is not None]
             heights = [v[0] for v in values if v is not None]
             errors = [v[1] for v in values if v is not None]
-            axes.bar(places, heights, width * 0.92, yerr=errors, capsize=2, label=name, color=_colour(i))
+            down = [min(e, 0.9 * h) for h, e in zip(heights, errors, strict=True)] if log else errors  # log(0) is none
+            axes.bar(places, heights, width * 0.92, yerr=(down, errors), capsize=2, label=name, color=_colour(i))
+            for place, height in zip(places, heights, strict=True):  # at the foot, where no error bar is
+                foot = {"transform": axes.get_xaxis_transform(), "ha": "center", "color": "white", "fontsize": 7}
+                axes.text(place, 0.02, f"{height:.3g}", **foot)
         axes.set_xticks(range(len(groups)), groups)
         axes.set(ylabel=ylabel, title=title)
         if log:
-            axes.set_yscale("log")
-            for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-                which(lambda value, _: f"{value:g}")
+            axes.set_yscale("log", subs=(2, 5))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
         else:
             axes.set_ylim(bottom=0)
         axes.grid(axis="y", alpha=0.3)

@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> Result:
     rows = [_row(m, scored[m.name], timed[m.name]) for m in methods]
     rows += [_absent(name, why) for name, why in absent.items()]
     rows.append(_absent("mrcnn50", "a teacher, see table1; the paper's reference, so without a score of its own"))
-    title = f"Table 2: {clips.title}, {len(clips.clips)} clips, {args.threads} thread(s), pace {args.pace}"
+    title = f"Table 2: {clips.title}, {len(clips.clips)} clip(s), {args.threads} thread(s), pace {args.pace}"
     numbers = {
         "teacher": args.teacher,
         "methods": {m.name: _numbers(clips.clips, scored[m.name], timed[m.name]) for m in methods},

@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> Result:
         steps = {**our_steps(masker, bgr), **authors_steps(bgr)}
         feed = args.camera or clip
         if feed is not None:
-            steps |= {"camera": reader(feed), "authors: camera": opencv_reader(feed)}
+            steps |= {"camera": reader(feed), "authors: camera": opencv_reader(feed, args.threads)}
         ms = side_by_side(steps, repeats)
     floor = float(np.median(ms["copy floor"]))
     rows, ours = [], {}
@@ -93,9 +93,15 @@ def reader(feed: str) -> Callable[[], object]:
     return lambda: next(frames)
 
 
-def opencv_reader(feed: str) -> Callable[[], object]:
-    """The same as the authors do it: OpenCV's capture, from the start again at a clip's end."""
-    capture = cv2.VideoCapture(int(feed) if feed.isdecimal() else feed)
+def opencv_reader(feed: str, threads: int) -> Callable[[], object]:
+    """The same as the authors do it: OpenCV's capture, from the start again at a clip's end.
+
+    Decoding gets `threads`, as everything does: left alone it takes every core and reads ahead.
+    """
+    if feed.isdecimal():
+        capture = cv2.VideoCapture(int(feed))
+    else:
+        capture = cv2.VideoCapture(feed, cv2.CAP_FFMPEG, (cv2.CAP_PROP_N_THREADS, threads))
     if not capture.isOpened():
         raise SourceError(f"OpenCV cannot open {feed}; expected a clip or a camera that it reads")
 

@@ -144,7 +144,7 @@ def test_the_page_needs_nothing_but_itself(bench, stage, tmp_path):
 
 
 def test_no_folder_of_this_machine_stands_beside_a_number(bench, stage, tmp_path):
-    bench("fig4", *stage, "--peers", "absent", "--timed", "2")
+    bench("fig4", *stage, "--peers", "absent", "--timed", "2", f"--labels={tmp_path}")
     for path in (tmp_path / "out").iterdir():
         assert str(tmp_path).encode() not in path.read_bytes(), path
 

@@ -1,4 +1,4 @@
-"""Which clips and sets a bench runs on: the paper's rule of difficulty; errors say what is missing and where to get it."""
+"""Which clips and sets a bench runs on: the paper's rule of difficulty; errors say what is missing and where it is."""
 
 import argparse
 
