@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> Result:
     )
     return Result(
         "accuracy",
-        [Table(title, COLUMNS, [*rows, row("mean", whole)])],
+        [Table(title, COLUMNS, [*rows, row("mean", {**whole, "recovery": []})])],
         {"student": args.student, "recipe": args.recipe, "pace": args.pace, "clips": summaries},
         {
             "IoU-Acc": Metric([whole["mean"]], "higher", ""),
