@@ -28,7 +28,7 @@ class Verdict:
 
     before: float  # median
     after: float
-    noise: float  # the larger interquartile range of the two, in the number's unit
+    noise: tuple[float, float]  # interquartile range of each, in the number's unit
     change: float  # per cent of `before`; positive where it grew
     word: str  # "better", "worse" or "same"
 
@@ -47,14 +47,14 @@ def main(args: argparse.Namespace) -> Result:
         raise UsageError(f"{args.before} and {args.after} have no number in common; compare two results of one bench")
     verdicts = {name: judge(before[name], after[name], args.threshold / 100) for name in both}
     rows: list[tuple] = [
-        (name, before[name].unit, v.before, v.after, v.noise, f"{v.change:+.1f} %", len(after[name].values), v.word)
+        (name, before[name].unit, v.before, v.noise[0], v.after, v.noise[1], f"{v.change:+.1f} %", v.word)
         for name, v in verdicts.items()
     ]
     rows += [(name, before[name].unit, None, None, None, None, None, "gone") for name in before if name not in after]
     rows += [(name, after[name].unit, None, None, None, None, None, "new") for name in after if name not in before]
     table = Table(
         f"{Path(args.before).name} and {Path(args.after).name}, threshold {args.threshold:g} %",
-        ("what", "unit", "before", "after", "noise (IQR)", "change", "repeats", "verdict"),
+        ("what", "unit", "before", "IQR", "after", "IQR", "change", "verdict"),
         rows,
     )
     words = {name: v.word for name, v in verdicts.items()}
@@ -66,9 +66,9 @@ def main(args: argparse.Namespace) -> Result:
 def judge(before: Metric, after: Metric, threshold: float) -> Verdict:
     """Whether `after` is better or worse than `before` by more than noise and more than `threshold`, a share of it."""
     old, new = float(np.median(before.values)), float(np.median(after.values))
-    noise = max(interquartile_range(before.values), interquartile_range(after.values))
+    noise = interquartile_range(before.values), interquartile_range(after.values)
     difference = new - old
-    same = abs(difference) <= max(noise, threshold * abs(old))
+    same = abs(difference) <= max(*noise, threshold * abs(old))
     improved = difference < 0 if after.better == "lower" else difference > 0
     change = 100 * difference / abs(old) if old else float("inf") * difference if difference else 0.0
     return Verdict(old, new, noise, change, "same" if same else "better" if improved else "worse")

@@ -36,9 +36,9 @@ def test_a_change_is_more_than_noise_and_more_than_the_threshold(before, after, 
     assert judge(before, after, 0.05).word == word
 
 
-def test_noise_is_the_wider_interquartile_range():
+def test_noise_is_the_interquartile_range_of_each():
     verdict = judge(lower(1, 2, 3, 4, 5), lower(3, 3, 3), 0.05)
-    assert verdict.noise == 2.0
+    assert verdict.noise == (2.0, 0.0)
     assert interquartile_range([7]) == 0.0
 
 
