@@ -17,6 +17,7 @@ from engine.errors import ModelError
 from kernels import load as load_kernels
 
 from . import peers
+from .result import reason
 
 BACKGROUND = "#204060"  # plain: what is compared is the matte
 OURS, STILL = "jit-masker", "no learning"
@@ -101,5 +102,5 @@ def methods(args: argparse.Namespace) -> tuple[list[Method], dict[str, str]]:
         try:
             peers.load(name, args.threads)
         except ModelError as error:
-            absent[name] = " ".join(str(error).replace("|", "/").split())
+            absent[name] = reason(error)
     return [Method(name, args) for name in (OURS, STILL, *args.peers) if name not in absent], absent

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,6 +118,12 @@ def cell_text(cell: object) -> str:
     if isinstance(cell, float):
         return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:.2f}" if abs(cell) < 100 else f"{cell:.1f}"
     return str(cell)
+
+
+def reason(error: Exception) -> str:
+    """An error's text as a table's cell: one line, and files by their names, without the folders of this machine."""
+    line = " ".join(str(error).replace("|", "/").split())
+    return re.sub(r"(?<![\w:/.~])/(?:[^\s/:;,'\"]+/)+([^\s/:;,'\"]+)", r"\1", line)
 
 
 def pool(results: Sequence[Result]) -> Result:

@@ -18,7 +18,7 @@ from training.score import iou
 from training.teachers import TEACHERS, Teacher, load
 
 from .progress import bar
-from .result import Metric, Result, Table
+from .result import Metric, Result, Table, reason
 from .sets import SETS, open_set
 
 PAPER = {  # IoU on DAVIS 2016 and on Supervisely Person; Table 1
@@ -84,7 +84,7 @@ def _teacher(name: str, threads: int) -> Teacher | str:
     try:
         return load(name, threads)
     except (ModelError, BackendUnavailable) as error:
-        return str(error).replace("\n", " ").replace("|", "/")
+        return reason(error)
 
 
 def ious(teacher: Teacher, samples: Sequence[Sample], what: str) -> list[float]:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.cli import main
 from benchmarks.compare import interquartile_range, judge, read_metrics
-from benchmarks.result import Metric, Result, Table, cell_text, pool
+from benchmarks.result import Metric, Result, Table, cell_text, pool, reason
 from engine.errors import UsageError
 
 
@@ -95,6 +95,13 @@ def test_several_runs_keep_every_value():
     assert pooled.metrics["x"].values == [0.0, 1.0, 2.0]
     assert pooled.tables[0].rows == [(2,)]
     assert "last of 3 runs" in pooled.notes[0]
+
+
+def test_a_reason_is_one_line_without_the_folders_of_this_machine():
+    error = UsageError(
+        "cannot get a.onnx:\n  JM_MODELS: /home/me/models/a.onnx is not there\n  https://host.org/b/a.onnx: no"
+    )
+    assert reason(error) == "cannot get a.onnx: JM_MODELS: a.onnx is not there https://host.org/b/a.onnx: no"
 
 
 def test_cells_are_written_for_people():
