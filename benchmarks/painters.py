@@ -6,6 +6,7 @@ A peer is put where the Masker stands: same sources, same threads, same composit
 from __future__ import annotations
 
 import argparse
+import functools
 from dataclasses import dataclass
 from typing import cast
 
@@ -39,11 +40,11 @@ class Method:
         if self.name in (OURS, STILL):
             taught = f"taught by {self.args.teacher}, recipe {self.args.recipe}" if self.learns else "as shipped"
             return f"{self.args.student}, {taught}"
-        return peers.load(self.name, self.args.threads).settings
+        return _described(self.name, self.args.threads)[0]
 
     def means_something(self) -> bool:
         """False for a peer with random weights: its time is true, and its alpha is not worth scoring."""
-        return self.name in (OURS, STILL) or not peers.load(self.name, self.args.threads).random
+        return self.name in (OURS, STILL) or not _described(self.name, self.args.threads)[1]
 
     def open(self, lockstep: bool) -> Masker:
         """A painter with `paint` and `close`; its errors are those of Masker and of `benchmarks.peers.load`."""
@@ -54,6 +55,13 @@ class Method:
             a.backend, a.teacher if self.learns else None, BACKGROUND, student=a.student, size=a.size,
             weights=a.weights, threads=a.threads, recipe=a.recipe, lockstep=lockstep,
         )  # fmt: skip
+
+
+@functools.cache
+def _described(peer: str, threads: int) -> tuple[str, bool]:
+    """A peer's settings, and whether its weights are random; asked once, because a peer takes a second to load."""
+    loaded = peers.load(peer, threads)
+    return loaded.settings, loaded.random
 
 
 class PeerPainter:

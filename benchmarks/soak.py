@@ -1,4 +1,7 @@
-"""jm-bench soak: minutes of painting and learning at a camera's pace: what has to stay flat, and whether it does."""
+"""jm-bench soak: minutes of painting and learning at a camera's pace: what has to stay flat, and whether it does.
+
+The exit code is 1 where a frame was painted with a fault, or learning stopped.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +107,14 @@ def _result(args: argparse.Namespace, seconds: float, looks: list[Look], stamps:
     curve = {"resident": ([look.at / 60 for look in looks], [look.resident_mb for look in looks])}
     title = f"Soak: {name_of(args.clip)} in a loop, {args.student}, teacher {args.teacher}, {args.threads} thread(s)"
     figure = lines(curve, "minutes", "resident memory, MB", title)
-    return Result("soak", [Table(title, ("what", "value"), rows)], numbers, metrics, figures={"soak": figure})
+    return Result(
+        "soak",
+        [Table(title, ("what", "value"), rows)],
+        numbers,
+        metrics,
+        figures={"soak": figure},
+        ok=not stats.faults and died is None,
+    )
 
 
 def slope(x: list[float], y: list[float]) -> float:
