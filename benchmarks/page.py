@@ -74,7 +74,7 @@ def page(folder: Path, benches: dict[str, dict[str, Any]]) -> str:
         sections.append(f'<section id="{name}">\n{body}\n</section>')
     machine = next(iter(benches.values()))["machine"]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        machine="<br>".join(html.escape(line) for line in header(machine).splitlines()[:2]),
+        machine="<br>".join(html.escape(line) for line in header(machine).splitlines()),
         cards="\n".join(cards(benches)),
         links="\n".join(links),
         sections="\n".join(sections),
@@ -87,7 +87,7 @@ def cards(benches: dict[str, dict[str, Any]]) -> Iterator[str]:
     ours, selfie = methods.get(OURS), methods.get("selfie")
     if ours and ours["iou_acc"] is not None:
         told = f"selfie {selfie['iou_acc']:.3f}, paper .895" if selfie else "paper .895"
-        yield card("IoU-Acc", f"{ours['iou_acc']:.3f}", told)
+        yield card("IoU-Acc", f"{ours['iou_acc']:.3f}", f"{told}; {benches['table2']['set']}")
     if ours:
         told = f"selfie {selfie['period_ms']:.1f}, paper 83 (CPU)" if selfie else "paper 83 (CPU)"
         yield card("ms between paints", f"{ours['period_ms']:.1f}", told)

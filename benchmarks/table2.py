@@ -63,6 +63,7 @@ def main(args: argparse.Namespace) -> Result:
     rows.append(_absent("mrcnn50", "a teacher, see table1; the paper's reference, so without a score of its own"))
     title = f"Table 2: {clips.title}, {len(clips.clips)} clip(s), {args.threads} thread(s), pace {args.pace}"
     numbers = {
+        "set": clips.title,
         "teacher": args.teacher,
         "methods": {m.name: _numbers(clips.clips, scored[m.name], timed[m.name]) for m in methods},
     }

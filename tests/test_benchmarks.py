@@ -136,9 +136,12 @@ def test_the_manifest_of_a_folder_names_its_cuts(bench, tmp_path):
 
 def test_the_page_needs_nothing_but_itself(bench, stage, tmp_path):
     bench("fig4", *stage, "--peers", "same", "--timed", "4")
+    bench("table2", *stage, "--peers", "same", "--timed", "4")
     bench("report", str(tmp_path / "out"))
     page = (tmp_path / "out" / "report.html").read_text()
     assert "data:image/png;base64," in page
+    assert "data:image/jpeg;base64," in page
+    assert "paper .895; toy" in page
     assert "http://" not in page
     assert "https://" not in page
 
