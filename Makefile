@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 TORCH  := 2.13.0
 # the clip of `make demo`; empty: a sample is fetched
 CLIP   ?=
+# the clips of `make bench`; empty: what needs clips is left out. MASKS: folders with images/ and masks/
+CLIPS  ?=
+MASKS  ?=
 
 .PHONY: demo test check format bench clean
 .DEFAULT_GOAL := test
@@ -35,8 +38,9 @@ format: $(VENV)/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# the quick set, under 10 minutes; without --quick and on a quiet machine: docs/benchmarks.md
 bench: $(VENV)/ready
-	$(BIN)/jm-bench paint
+	$(BIN)/jm-bench all --quick --out bench $(if $(CLIPS),--clips $(CLIPS)) $(if $(MASKS),--masks $(MASKS))
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf $(VENV) build dist demo bench *.egg-info

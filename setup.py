@@ -40,7 +40,7 @@ setup(
         "training",
         "training.teachers",
     ],
-    package_data={"export": ["weights/*.safetensors", "weights/README.md"]},
+    package_data={"benchmarks": ["*.toml", "*.html"], "export": ["weights/*.safetensors", "weights/README.md"]},
     install_requires=[
         "numpy>=1.26",
         "numba>=0.60",
