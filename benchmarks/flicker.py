@@ -10,7 +10,7 @@ import argparse
 from . import manifest, painted, painters
 from .painted import Scorer
 from .result import Metric, Result, Table
-from .scores import EVERY, mean
+from .scores import EVERY, mean, median
 
 PEERS = ["selfie", "sinet"]
 QUICK_FRAMES = 30  # of each clip
@@ -32,10 +32,10 @@ def main(args: argparse.Namespace) -> Result:
     for clip in clips.clips:
         scores = scorer(clip, worth)
         teacher = next(iter(scores.values())).teacher_flicker
-        found[clip.name] = [mean(teacher), *(mean(scores[m.name].flicker) for m in worth)]
+        found[clip.name] = [median(teacher), *(median(scores[m.name].flicker) for m in worth)]
     whole = [mean([v for v in column if v is not None]) for column in zip(*found.values(), strict=True)]
     rows = [*((name, *cells) for name, cells in found.items()), ("mean", *whole)]
-    title = f"Flicker: mean change of alpha in grey levels where nothing moves, pace {args.pace}; {clips.title}"
+    title = f"Flicker: change of alpha in grey levels where nothing moves, median; pace {args.pace}; {clips.title}"
     return Result(
         "flicker",
         [Table(title, ("clip", f"{painted.REFERENCE}, each frame alone", *columns[1:]), rows)],

@@ -77,8 +77,8 @@ class Scores:
             "edges": mean(self.edges),
             "sad": mean(self.sad),
             "gradient": mean(self.gradient),
-            "flicker": mean(self.flicker),
-            "teacher flicker": mean(self.teacher_flicker),
+            "flicker": median(self.flicker),
+            "teacher flicker": median(self.teacher_flicker),
             "recovery": [recovery(scores) for scores in self.after_cuts],
             "ghosts": self.ghosts,
         }
@@ -87,6 +87,11 @@ class Scores:
 def mean(values: list[float]) -> float | None:
     """Of no values, None."""
     return float(np.mean(values)) if values else None
+
+
+def median(values: list[float]) -> float | None:
+    """Of no values, None. For flicker: a mask put right after a change of scene jumps once, and does not flicker."""
+    return float(np.median(values)) if values else None
 
 
 def average(summaries: list[dict[str, Any]]) -> dict[str, Any]:

@@ -36,7 +36,6 @@ log = logging.getLogger("jit_masker")
 
 LOST = 0.9  # IoU-Acc; a student that paints worse is compared with those before
 WORSE = 0.05  # IoU-Acc; a student that fits the newest label so much worse than what was painted is not published
-LONG = 1e6  # steps, after which Adam corrects its means no more
 SETTLED = 7  # steps after which a student is worth remembering: those of one label
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
@@ -146,11 +145,11 @@ class Distiller:
     def _start_from_best(self) -> None:
         """After a cut, or lost: go on from whichever student fits the newest label best.
 
-        Tried are the one that paints, the last good one, the one it all began with, and those of the rooms before: a
-        room that comes back is known.
+        Tried are the one that paints, the one it all began with, and those of the rooms before: a room that comes back
+        is known.
         """
         assert self._newest is not None
-        candidates = [self._snapshot(), self._good, self._base, *self._rooms]
+        candidates = [self._snapshot(), self._base, *self._rooms]
         losses = []
         with torch.inference_mode():
             for candidate in candidates:
@@ -173,8 +172,6 @@ class Distiller:
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self._recipe.optimizer == "adam" and not self._optimizer.state:
-            self._begin_gently()
         self._optimizer.step()
         if self._recipe.anchor:
             with torch.no_grad():
@@ -219,16 +216,15 @@ class Distiller:
             return
         self.publish_ms.add(time.perf_counter() - began)
         self.publishes += 1
-        if self.publishes % 16 == 0 and score > LOST:
-            self._good = self._snapshot()
+        self._good = self._snapshot()
 
     # -- what is kept --------------------------------------------------------------------------------------------
 
     def _relapse(self, why: str) -> None:
-        """A student that may not go live is not worth teaching on: back to the last good one."""
+        """A student that may not go live is not worth teaching on: back to the one that is."""
         self.rejected += 1
         if self.rejected == 1:
-            log.warning("%s; going back to an earlier student", why)
+            log.warning("%s; going back to the one before", why)
         self._student.load_state_dict(self._good)
         self._optimizer = self._new_optimizer()
 
@@ -239,19 +235,6 @@ class Distiller:
         if self._recipe.optimizer == "sgd":
             return torch.optim.SGD(self._student.parameters(), self._recipe.rate)
         return torch.optim.Adam(self._student.parameters(), self._recipe.rate, eps=self._recipe.eps, fused=True)
-
-    def _begin_gently(self) -> None:
-        """Give a new Adam the gradients at hand as its experience, one size for each tensor.
-
-        Without any, its first step moves every weight by the whole rate, be its gradient ever so small.
-        """
-        for parameter in self._student.parameters():
-            assert parameter.grad is not None
-            self._optimizer.state[parameter] = {
-                "step": torch.tensor(LONG),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.full_like(parameter, float(parameter.grad.square().mean())),
-            }
 
     def _freeze_or_follow(self) -> None:
         """Batch norm on the statistics that are exported: frozen, or following with the recipe's momentum."""
