@@ -17,6 +17,8 @@ $(VENV)/ready: setup.py constraints.txt pyproject.toml
 	  || $(BIN)/python -m pip install --quiet "torch==$(TORCH)+cpu" --extra-index-url https://download.pytorch.org/whl/cpu -c constraints.txt 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet "torch==$(TORCH)" -c constraints.txt
 	$(BIN)/python -m pip install --quiet -e ".[dev]" -c constraints.txt
+	# without its requirements, which are CUDA's; its tests are skipped where it is not to be had
+	-$(BIN)/python -m pip install --quiet --no-deps torchvision -c constraints.txt
 	touch $@
 
 demo: $(VENV)/ready

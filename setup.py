@@ -9,6 +9,7 @@ here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "engine/__init__.py").read_text(encoding="utf-8"))
 
 LEARN = ["torch>=2.6"]  # never a plain requirement: on Linux the index serves a build of several gigabytes with CUDA
+MRCNN = [*LEARN, "torchvision>=0.21"]  # the one made for the torch that is installed; detectron2: docs/teachers.md
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
 DEV = [
     "pytest>=8",
@@ -56,6 +57,7 @@ setup(
     ],
     extras_require={
         "learn": LEARN,
+        "mrcnn": MRCNN,
         "virtualcam": VIRTUALCAM,
         "dev": LEARN + DEV,
     },

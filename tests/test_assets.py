@@ -391,8 +391,8 @@ def table(server, monkeypatch):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(UsageError, match="unknown model 'u2net'; choose one of rvm, carphone"):
-        fetch("u2net")
+    with pytest.raises(UsageError, match="unknown model 'gpt'; choose one of rvm, carphone"):
+        fetch("gpt")
 
 
 @pytest.mark.parametrize("argv", [["pull", "toy"], ["pull", "--all"]])
@@ -416,7 +416,7 @@ def test_list_shows_size_licence_and_state_and_fetches_nothing(table, server, ho
     assert len(server.ranges) == 1
 
 
-@pytest.mark.parametrize("argv", [["pull"], ["pull", "u2net"]])
+@pytest.mark.parametrize("argv", [["pull"], ["pull", "gpt"]])
 def test_a_command_that_cannot_be_meant_ends_with_2_and_the_names(table, capsys, argv):
     assert main(argv) == 2
     assert "toy" in capsys.readouterr().err

@@ -17,6 +17,7 @@ import numpy as np
 from engine.contracts import Published
 from engine.errors import BackendUnavailable
 from engine.slot import Tap
+from engine.teaching import TeacherOptions, asked
 from engine.timing import Durations
 from export.store import StudentWeights
 
@@ -103,7 +104,7 @@ def start(
     weights: StudentWeights,
     size: tuple[int, int],
     *,
-    teacher: str,
+    teacher: str | TeacherOptions,
     recipe: str,
     publish: Callable[[Published], None],
     threads: int,
@@ -117,7 +118,7 @@ def start(
     UsageError
         Unknown teacher or recipe.
     BackendUnavailable
-        torch is not installed.
+        torch, or a package that the teacher needs, is not installed.
     ModelError
         The teacher's weights cannot be had.
     """
@@ -129,6 +130,7 @@ def start(
         raise BackendUnavailable(
             'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
         )
+    teacher = asked(teacher)
     guard = GuardedTeacher(load(teacher, threads), on_thread=lower_priority if threaded else None)
     import torch
 
@@ -143,4 +145,4 @@ def start(
     student = new_student(weights.student)
     student.load_weights(weights.tensors)
     distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed)
-    return Learner(distiller, teacher, guard, threads, threaded)
+    return Learner(distiller, teacher.name, guard, threads, threaded)

@@ -60,7 +60,7 @@ class GuardedTeacher:
         except queue.Empty:
             self._waiting = True
             raise TeacherError(f"the teacher did not answer within {self._deadline:g} s") from None
-        if isinstance(answer, TeacherClosed):
+        if isinstance(answer, (TeacherClosed, TeacherError)):
             raise answer
         if isinstance(answer, Exception):
             raise TeacherError(f"the teacher failed: {type(answer).__name__}: {answer}") from answer
