@@ -131,6 +131,9 @@ class Detectron2:
 
     def __init__(self, weights: str | None = None):
         """`weights`: a file, or "" for random ones; None: the published ones, by detectron2's own model zoo."""
+        from .torchvision_ops import prepare
+
+        prepare()  # detectron2 uses torchvision's operators
         from detectron2 import model_zoo
         from detectron2.config import get_cfg
         from detectron2.engine import DefaultPredictor
