@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +45,24 @@ class LearningStats:
     teacher_ms: Durations
     publish_ms: Durations
     died: str | None  # why learning stopped
+    wire: dict[str, Any] | None = None  # of a teacher on another machine; see docs/report.md
 
 
 class Learner:
     """Owns the Distiller and its thread. `close()` may be called twice."""
 
-    def __init__(self, distiller, teacher_name: str, guard, threads: int, threaded: bool):
+    def __init__(
+        self,
+        distiller,
+        teacher_name: str,
+        guard,
+        threads: int,
+        threaded: bool,
+        wire: Callable[[], dict[str, Any] | None] = lambda: None,
+    ):
+        """`wire` tells what a teacher on another machine sent and received; None for one on this machine."""
         self.tap = Tap()
+        self._wire = wire
         self._distiller, self._teacher_name, self._guard = distiller, teacher_name, guard
         self._threads = threads
         self._died: str | None = None
@@ -83,7 +95,7 @@ class Learner:
         d = self._distiller
         return LearningStats(
             self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.schedule.delta, list(d.curve),
-            d.teacher_ms, d.publish_ms, self._died,
+            d.teacher_ms, d.publish_ms, self._died, self._wire(),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -123,7 +135,7 @@ def start(
         The teacher's weights cannot be had.
     """
     from .recipe import recipe as recipe_named
-    from .teachers import load
+    from .teachers import load, wire_of
 
     chosen = recipe_named(recipe, weights.student)
     if importlib.util.find_spec("torch") is None:
@@ -131,7 +143,8 @@ def start(
             'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
         )
     teacher = asked(teacher)
-    guard = GuardedTeacher(load(teacher, threads), on_thread=lower_priority if threaded else None)
+    source = load(teacher, threads)
+    guard = GuardedTeacher(source, on_thread=lower_priority if threaded else None)
     import torch
 
     import kernels
@@ -145,4 +158,4 @@ def start(
     student = new_student(weights.student)
     student.load_weights(weights.tensors)
     distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed)
-    return Learner(distiller, teacher.name, guard, threads, threaded)
+    return Learner(distiller, teacher.name, guard, threads, threaded, lambda: wire_of(source))

@@ -8,7 +8,7 @@ and URLs (a teacher on another machine).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -44,6 +44,24 @@ class TellsPeopleApart(Protocol):
         ...
 
 
+@runtime_checkable
+class Closes(Protocol):
+    """A teacher that holds something open."""
+
+    def close(self) -> None:
+        """Let go of it; may be called twice. Called by the thread that asks."""
+        ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A teacher on another machine."""
+
+    def wire(self) -> dict[str, Any]:
+        """Bytes and failures so far; see docs/report.md."""
+        ...
+
+
 class Selective:
     """A teacher whose labels keep only some of the people; see who.py."""
 
@@ -55,6 +73,10 @@ class Selective:
         if isinstance(self.inner, TellsPeopleApart):
             return self._choose(self.inner.people(bgr))
         return self._choose(pieces(np.asarray(self.inner(bgr), np.float32)))
+
+    def close(self) -> None:
+        if isinstance(self.inner, Closes):
+            self.inner.close()
 
 
 def load(teacher: str | TeacherOptions, threads: int) -> Teacher:
@@ -92,6 +114,12 @@ def _load(options: TeacherOptions, threads: int) -> Teacher:
             f"the teacher {name} needs {error.name or error}, which is not installed; see docs/teachers.md"
         ) from error
     return factory(threads)
+
+
+def wire_of(teacher: Teacher) -> dict[str, Any] | None:
+    """What a teacher on another machine sent and received so far; None for one on this machine."""
+    inner = teacher.inner if isinstance(teacher, Selective) else teacher
+    return inner.wire() if isinstance(inner, Remote) else None
 
 
 def checked(label: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.errors import TeacherError
 
-from . import Teacher, checked
+from . import Closes, Teacher, checked
 
 DEADLINE = 5.0  # s; RVM needs 0.3 on one slow core
 PATIENCE = 1.0  # s, at the end, for the question in flight
@@ -74,6 +74,8 @@ class GuardedTeacher:
                 self._answers.put(self._teacher(bgr))
             except Exception as error:  # whatever a teacher raises, it becomes an answer
                 self._answers.put(error)
+        if isinstance(self._teacher, Closes):
+            self._teacher.close()
 
     def close(self) -> None:
         """Let the thread end after the question in flight; whoever waits for its answer hears of it at once."""
