@@ -11,6 +11,7 @@ version = re.search(r'__version__ = "(.+?)"', (here / "engine/__init__.py").read
 LEARN = ["torch>=2.6"]  # never a plain requirement: on Linux the index serves a build of several gigabytes with CUDA
 MRCNN = [*LEARN, "torchvision>=0.21"]  # the one made for the torch that is installed; detectron2: docs/teachers.md
 SERVE = [*LEARN, "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
+RAY = [*SERVE, "ray[serve]>=2.40"]
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
 DEV = [
     "pytest>=8",
@@ -62,6 +63,7 @@ setup(
         "learn": LEARN,
         "mrcnn": MRCNN,
         "serve": SERVE,
+        "ray": RAY,
         "virtualcam": VIRTUALCAM,
         "dev": SERVE + DEV,
     },

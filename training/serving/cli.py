@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -49,17 +49,14 @@ def run(options: argparse.Namespace) -> int:
     try:
         import uvicorn
 
-        from ..teachers import load
         from .app import Service, build
         from .metrics import Metrics
-        from .worker import Worker
     except ImportError as error:
-        raise BackendUnavailable(
-            f'jm-teacher needs {error.name}, which is not installed; pip install "jit-masker[serve]"'
-        ) from error
-    worker = Worker(load(teacher, options.threads), limits.waiting)
+        raise missing(error, "serve") from error
+    metrics = Metrics(lambda: worker.waiting)
+    worker = fleet(teacher, options, metrics.batch.observe) if options.ray else alone(teacher, options)
     name = options.name or model_name(options.teacher)
-    service = Service(name, worker.label, limits, token, Metrics(lambda: worker.waiting))
+    service = Service(name, worker.label, limits, token, metrics)
     config = uvicorn.Config(
         build(service, worker.close), log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=STOP_WITHIN, limit_concurrency=MOST_CONNECTIONS,
@@ -69,6 +66,36 @@ def run(options: argparse.Namespace) -> int:
         announce(listener, name, options.certificate is not None)
         uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def alone(teacher: TeacherOptions, options: argparse.Namespace) -> Any:
+    """One teacher in this process."""
+    from ..teachers import load
+    from .worker import Worker
+
+    return Worker(load(teacher, options.threads or os.cpu_count() or 1), options.waiting)
+
+
+def fleet(teacher: TeacherOptions, options: argparse.Namespace, on_batch: Callable[[int], None]) -> Any:
+    """Replicas on Ray Serve."""
+    from .fleet import Fleet, FleetOptions
+
+    most = options.replicas[1]
+    chosen = FleetOptions(
+        replicas=options.replicas, batch=options.batch, batch_wait=options.batch_wait / 1000, gpus=options.gpus,
+        threads=options.threads or max((os.cpu_count() or 1) // most, 1), waiting=options.waiting,
+        address=options.ray_address,
+    )  # fmt: skip
+    try:
+        return Fleet(teacher, chosen, on_batch)
+    except ImportError as error:
+        raise missing(error, "ray") from error
+
+
+def missing(error: ImportError, extra: str) -> BackendUnavailable:
+    return BackendUnavailable(
+        f'jm-teacher needs {error.name}, which is not installed; pip install "jit-masker[{extra}]"'
+    )
 
 
 def check_exposure(host: str, token: str | None, certificate: str | None) -> None:
@@ -131,16 +158,35 @@ def _parser() -> argparse.ArgumentParser:
     add("--certificate", metavar="FILE", help="PEM, with the chain: serve https")
     add("--key", metavar="FILE", help="PEM, the certificate's key")
     _add_limits(add)
+    _add_fleet(add)
     add("-v", "--verbose", action="store_true", help="say more on standard error")
     return parser
 
 
 def _add_limits(add: Any) -> None:
     limits = Limits()
-    add("--threads", type=positive, default=os.cpu_count() or 1, help="of the teacher (default: %(default)s)")
+    add("--threads", type=positive, help="of the teacher, of each replica with --ray (default: all cores, shared)")
     add("--waiting", type=positive, default=limits.waiting, help="requests in line, then 503 (default: %(default)s)")
     add("--max-bytes", type=positive, default=limits.body, help="of a request (default: %(default)s)")
     add("--max-pixels", type=positive, default=limits.pixels, help="of a picture (default: %(default)s)")
+
+
+def _add_fleet(add: Any) -> None:
+    add("--ray", action="store_true", help="replicas and batches on Ray Serve, for many callers")
+    add("--ray-address", metavar="ADDRESS", help="of a Ray cluster (default: one is started, for this machine)")
+    add("--replicas", type=bounds, default=(1, 1), metavar="N[:M]", help="at least N, at most M (default: 1)")
+    add("--batch", type=positive, default=8, help="frames labelled together, at most (default: %(default)s)")
+    add("--batch-wait", type=float, default=10.0, metavar="MS", help="for a batch to fill (default: %(default)s)")
+    add("--gpus", type=float, default=0.0, help="for each replica; a share is allowed (default: 0)")
+
+
+def bounds(text: str) -> tuple[int, int]:
+    """The least and the most, of "2" or "1:4"."""
+    least, _, most = text.partition(":")
+    pair = positive(least), positive(most or least)
+    if pair[0] > pair[1]:
+        raise ValueError
+    return pair
 
 
 def positive(text: str) -> int:

@@ -9,6 +9,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12)  # buckets
 
+BATCHES = (1, 2, 4, 8, 16, 32)  # buckets
+
 
 class Metrics:
     content_type = CONTENT_TYPE_LATEST
@@ -26,6 +28,9 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "jm_teacher_request_seconds", "A whole request.", buckets=SECONDS, registry=self._registry
+        )
+        self.batch = Histogram(
+            "jm_teacher_batch", "Frames labelled together, for each frame.", buckets=BATCHES, registry=self._registry
         )
         Gauge("jm_teacher_waiting", "Requests in line or in work.", registry=self._registry).set_function(waiting)
 

@@ -7,6 +7,7 @@ and URLs (a teacher on another machine).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -41,6 +42,15 @@ class TellsPeopleApart(Protocol):
 
     def people(self, bgr: np.ndarray) -> np.ndarray:
         """float32 (N, h, w) in [0, 1]: one mask for each person in a frame uint8 (H, W, 3)."""
+        ...
+
+
+@runtime_checkable
+class TakesMany(Protocol):
+    """A teacher that labels several frames faster together than one by one."""
+
+    def many(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One label for each frame uint8 (H, W, 3), whose sizes may differ; see Teacher."""
         ...
 
 

@@ -7,10 +7,10 @@ knows nothing about whom a label keeps (who.py).
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import torch
 
@@ -18,6 +18,8 @@ from engine.assets import fetch
 from engine.errors import BackendUnavailable, ModelError
 
 from .devices import best_device, use_threads
+from .privacy import shrink
+from .who import Chooser
 
 log = logging.getLogger("jit_masker")
 
@@ -29,8 +31,8 @@ CONFIG = "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"  # detectron2's,
 
 
 class Detector(Protocol):
-    def __call__(self, bgr: np.ndarray) -> np.ndarray:
-        """bool (N, H, W): the people in a frame uint8 (H, W, 3) of at most LONG_SIDE."""
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """For each frame uint8 (H, W, 3) of at most LONG_SIDE its people, bool (N, H, W)."""
         ...
 
 
@@ -52,15 +54,19 @@ class MaskRcnn50:
 
     def people(self, bgr: np.ndarray) -> np.ndarray:
         """float32 (N, h, w), 0 or 1: one mask for each person."""
-        shrink = LONG_SIDE / max(bgr.shape[:2])
-        if shrink < 1:
-            bgr = cv2.resize(bgr, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        use_threads(self._threads)
-        return self._detect(bgr).astype(np.float32)
+        return self._people([bgr])[0]
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
-        people = self.people(bgr)
-        return people.max(0) if len(people) else np.zeros(people.shape[1:], np.float32)
+        return self.many([bgr])[0]
+
+    def many(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """See `training.teachers.TakesMany`."""
+        everybody = Chooser("all")
+        return [everybody(people) for people in self._people(frames)]
+
+    def _people(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        use_threads(self._threads)
+        return [people.astype(np.float32) for people in self._detect([shrink(bgr, LONG_SIDE) for bgr in frames])]
 
 
 def _best_detector() -> Detector:
@@ -91,10 +97,15 @@ class Torchvision:
         self._device = best_device()
         self._network = network.eval().to(self._device)
 
-    def __call__(self, bgr: np.ndarray) -> np.ndarray:
-        rgb = torch.from_numpy(np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1))).to(self._device).float() / 255
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         with torch.inference_mode():
-            (found,) = self._network([rgb])
+            return [self._people(found) for found in self._network([self._prepare(bgr) for bgr in frames])]
+
+    def _prepare(self, bgr: np.ndarray) -> torch.Tensor:
+        rgb = np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1))
+        return torch.from_numpy(rgb).to(self._device).float() / 255
+
+    def _people(self, found: dict[str, torch.Tensor]) -> np.ndarray:
         people = (found["labels"] == self.PERSON) & (found["scores"] >= SCORE)
         return (found["masks"][people, 0] >= SOLID).cpu().numpy()
 
@@ -146,6 +157,8 @@ class Detectron2:
         options.INPUT.MIN_SIZE_TEST, options.INPUT.MAX_SIZE_TEST = SHORT_SIDE, LONG_SIDE
         self._predict = DefaultPredictor(options)
 
-    def __call__(self, bgr: np.ndarray) -> np.ndarray:
-        found = self._predict(bgr)["instances"]
+    def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [self._people(self._predict(bgr)["instances"]) for bgr in frames]
+
+    def _people(self, found: Any) -> np.ndarray:
         return found.pred_masks[found.pred_classes == self.PERSON].cpu().numpy()

@@ -7,7 +7,7 @@ publishes run on ONNX Runtime. Knows where these files lie on a machine; downloa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +202,13 @@ class _U2NetTeacher:
         alpha: Any = self._answer(prepare(bgr))
         # The authors stretch every map to [0, 1]; on a frame without anybody that paints noise. The sigmoid stays.
         return np.clip(alpha[0, 0], 0, 1)
+
+    def many(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """See `training.teachers.TakesMany`."""
+        if not isinstance(self._answer, Torch):  # rembg's graph is made for one picture
+            return [self(bgr) for bgr in frames]
+        alphas = self._answer(np.concatenate([prepare(bgr) for bgr in frames]))
+        return list(np.clip(alphas[:, 0], 0, 1))
 
 
 class U2NetFull(_U2NetTeacher):
