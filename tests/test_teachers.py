@@ -47,10 +47,14 @@ def tiny_segmenter(folder, activation="Sigmoid", layout="NCHW", channels=1):
     return toml
 
 
-def random_mask_rcnn():
-    """Mask R-CNN with random weights, at a size a test can wait for."""
+def need_torchvision():
     if importlib.util.find_spec("torchvision") is None:
         pytest.skip("torchvision is not installed: pip install --no-deps torchvision -c constraints.txt")
+
+
+def random_mask_rcnn():
+    """Mask R-CNN with random weights, at a size a test can wait for."""
+    need_torchvision()
     torch.manual_seed(0)
     network = mrcnn50.new_torchvision_network()
     network.transform.min_size = (64,)
@@ -264,6 +268,7 @@ def test_torchvision_instead_of_detectron2_is_said_aloud(monkeypatch, caplog):
     monkeypatch.setattr(mrcnn50, "load_torchvision_weights", lambda path: ScriptedNetwork([1], [0.9], [half(0)]))
     if importlib.util.find_spec("detectron2"):
         pytest.skip("detectron2 is installed")
+    need_torchvision()
     load("mrcnn50", 1)
     assert [r.getMessage() for r in caplog.records] == [
         "mrcnn50: detectron2 is not installed; torchvision's Mask R-CNN R50-FPN teaches instead"
@@ -275,8 +280,7 @@ def test_without_either_the_message_says_what_to_install(monkeypatch):
         raise ImportError("no module", name="torchvision")
 
     monkeypatch.setattr(mrcnn50, "Detectron2", absent)
-    monkeypatch.setattr(mrcnn50, "fetch", lambda name: name)
-    monkeypatch.setattr(mrcnn50, "load_torchvision_weights", absent)
+    monkeypatch.setattr(mrcnn50, "prepare", absent)
     with pytest.raises(BackendUnavailable, match=r'pip install "jit-masker\[mrcnn\]"'):
         load("mrcnn50", 1)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -111,14 +112,18 @@ class Fleet:
 
     def __init__(self, teacher: TeacherOptions, options: FleetOptions, on_batch: Callable[[int], None]):
         """`on_batch` is told how many frames were labelled together, once for each frame."""
-        import ray
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if options.address is None:
+            # Ray's own ports listen on every interface, and whoever reaches them can run code: only ours may
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        import ray  # reads the environment
         from ray import exceptions, serve
         from ray.serve.exceptions import BackPressureError
 
         self._ray, self._serve, self._on_batch = ray, serve, on_batch
         self._lost, self._full = (exceptions.RayActorError, exceptions.WorkerCrashedError), BackPressureError
         self.waiting = 0  # questions that wait or are in work
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             self._start(options)
             serve.start(proxy_location="Disabled")

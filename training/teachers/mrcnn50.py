@@ -19,6 +19,7 @@ from engine.errors import BackendUnavailable, ModelError
 
 from .devices import best_device, use_threads
 from .privacy import shrink
+from .torchvision_ops import prepare
 from .who import Chooser
 
 log = logging.getLogger("jit_masker")
@@ -75,14 +76,14 @@ def _best_detector() -> Detector:
     except ImportError as error:
         missing = error.name or str(error)
     try:
-        detector = Torchvision(load_torchvision_weights(fetch("mrcnn50")))
+        prepare()
     except ImportError as error:
         raise BackendUnavailable(
             "the teacher mrcnn50 needs detectron2 (the paper's) or torchvision, and neither is installed; "
             'pip install "jit-masker[mrcnn]", or see docs/teachers.md'
         ) from error
     log.warning("mrcnn50: %s is not installed; torchvision's Mask R-CNN R50-FPN teaches instead", missing)
-    return detector
+    return Torchvision(load_torchvision_weights(fetch("mrcnn50")))
 
 
 # -- torchvision -----------------------------------------------------------------------------------------------------
@@ -112,8 +113,6 @@ class Torchvision:
 
 def new_torchvision_network() -> torch.nn.Module:
     """Mask R-CNN R50-FPN with random weights. ImportError where torchvision is not installed."""
-    from .torchvision_ops import prepare
-
     prepare()
     from torchvision.models.detection import maskrcnn_resnet50_fpn
 
@@ -136,14 +135,20 @@ def load_torchvision_weights(path: Path) -> torch.nn.Module:
 
 
 class Detectron2:
-    """detectron2's Mask R-CNN R50-FPN 3x as a Detector; ImportError where detectron2 is not installed."""
+    """detectron2's Mask R-CNN R50-FPN 3x as a Detector."""
 
-    PERSON = 0
+    PERSON = 0  # COCO's category, without a background
 
     def __init__(self, weights: str | None = None):
-        """`weights`: a file, or "" for random ones; None: the published ones, by detectron2's own model zoo."""
-        from .torchvision_ops import prepare
+        """`weights`: a file, or "" for random ones; None: the published ones, by detectron2's own model zoo.
 
+        Raises
+        ------
+        ImportError
+            detectron2 is not installed.
+        ModelError
+            The weights cannot be had.
+        """
         prepare()  # detectron2 uses torchvision's operators
         from detectron2 import model_zoo
         from detectron2.config import get_cfg
@@ -155,7 +160,13 @@ class Detectron2:
         options.MODEL.DEVICE = best_device().type
         options.MODEL.ROI_HEADS.SCORE_THRESH_TEST = SCORE
         options.INPUT.MIN_SIZE_TEST, options.INPUT.MAX_SIZE_TEST = SHORT_SIDE, LONG_SIDE
-        self._predict = DefaultPredictor(options)
+        try:
+            self._predict = DefaultPredictor(options)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"detectron2 cannot load {options.MODEL.WEIGHTS}: {error}. Put the file where the model zoo keeps it "
+                "(docs/teachers.md)"
+            ) from error
 
     def __call__(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [self._people(self._predict(bgr)["instances"]) for bgr in frames]
