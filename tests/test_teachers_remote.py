@@ -219,8 +219,10 @@ def test_whatever_a_server_does_wrong_is_counted_by_kind_and_the_next_label_is_g
 
 
 def test_a_late_answer_is_dropped_and_never_taken_for_the_next_frames(server, ask):
+    teacher = ask(real_clock=True)
+    teacher(FRAME)
     server.script = [server.hang]
-    teacher = ask(real_clock=True, deadline=0.2)
+    teacher._options = TeacherOptions(server.url, deadline=0.5)
     with pytest.raises(TeacherError, match="no answer in time"):
         teacher(FRAME)
     teacher._options = TeacherOptions(server.url, deadline=30)

@@ -1,5 +1,6 @@
 """jm-teacher as it is run: real processes on 127.0.0.1, asked by our client, by a foreign one, and by vandals."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -15,6 +16,7 @@ from engine import Masker
 from engine.errors import TeacherError, UsageError
 from engine.figure import MovingFigure
 from engine.teaching import TeacherOptions
+from tests.fakes import HangingTeacher
 from tests.teacher_servers import TeacherProcess
 from tests.test_teachers import tiny_segmenter
 from training.serving.cli import check_exposure, main, model_name
@@ -267,9 +269,20 @@ def test_told_to_stop_it_stops_with_its_callers_still_connected(toml):
         client.close()
 
 
-def test_who_waited_longer_than_anybody_listens_is_not_answered(toml):
-    import asyncio
+def test_a_teacher_that_hangs_makes_the_server_unwell_until_it_comes_back():
+    teacher = HangingTeacher()
+    worker = Worker(teacher, waiting=1, deadline=0.05)
+    assert worker.well()
+    with pytest.raises(TeacherError, match="did not answer within"):
+        asyncio.run(worker.label(FRAME))
+    assert not worker.well()
+    teacher.release.set()
+    worker._guard._answers.put(worker._guard._answers.get(timeout=60))  # it has come back
+    assert worker.well()
+    worker.close()
 
+
+def test_who_waited_longer_than_anybody_listens_is_not_answered(toml):
     worker = Worker(load(str(toml), 1), waiting=1, patience=-1)
     with pytest.raises(Busy, match="nobody waits that long"):
         asyncio.run(worker.label(FRAME))
@@ -277,8 +290,6 @@ def test_who_waited_longer_than_anybody_listens_is_not_answered(toml):
 
 
 def test_a_full_line_is_busy(toml):
-    import asyncio
-
     worker = Worker(load(str(toml), 1), waiting=1)
 
     async def two():

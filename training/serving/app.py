@@ -36,7 +36,17 @@ SMALLEST_PACKED = 1024  # bytes; smaller answers are not worth packing
 class Service:
     """One model behind the protocol's paths."""
 
-    def __init__(self, name: str, label: Label, limits: Limits, token: str | None, metrics: Metrics):
+    def __init__(
+        self,
+        name: str,
+        label: Label,
+        limits: Limits,
+        token: str | None,
+        metrics: Metrics,
+        well: Callable[[], bool] = lambda: True,
+    ):
+        """`well` says whether the teacher still comes back; if not, this process wants to be restarted."""
+        self._well = well
         self.name, self._label, self._limits = name, label, limits
         self._expected = f"Bearer {token}".encode() if token else None
         self.metrics = metrics
@@ -55,7 +65,8 @@ class Service:
     # -- what can be asked ---------------------------------------------------------------------------------------
 
     async def live(self, _: Request) -> Response:
-        return JSONResponse({"live": True})
+        well = self._well()
+        return JSONResponse({"live": well}, 200 if well else 503)
 
     async def ready_(self, _: Request) -> Response:
         return JSONResponse({"ready": self.ready}, 200 if self.ready else 503)

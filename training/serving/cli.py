@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     metrics = Metrics(lambda: worker.waiting)
     worker = fleet(teacher, options, metrics.batch.observe) if options.ray else alone(teacher, options)
     name = options.name or model_name(options.teacher)
-    service = Service(name, worker.label, limits, token, metrics)
+    service = Service(name, worker.label, limits, token, metrics, worker.well)
     config = uvicorn.Config(
         build(service, worker.close), log_config=None, access_log=False, server_header=False,
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=STOP_WITHIN, limit_concurrency=MOST_CONNECTIONS,

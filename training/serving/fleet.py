@@ -143,6 +143,10 @@ class Fleet:
             _node_ip_address="127.0.0.1",
         )  # fmt: skip
 
+    def well(self) -> bool:
+        """Always: who hangs is replaced."""
+        return True
+
     async def label(self, bgr: np.ndarray) -> np.ndarray:
         """The label of a picture uint8 (H, W, 3).
 

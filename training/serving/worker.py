@@ -37,6 +37,10 @@ class Worker:
         self._most = waiting
         self.waiting = 0  # questions that wait or are in work
 
+    def well(self) -> bool:
+        """Whether the teacher still comes back."""
+        return not self._guard.stuck
+
     async def label(self, bgr: np.ndarray) -> np.ndarray:
         """The label of a picture uint8 (H, W, 3).
 
