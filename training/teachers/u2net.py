@@ -186,8 +186,9 @@ class _U2NetTeacher:
     name: str
     small: bool
 
-    def __init__(self, threads: int = 1, network: U2Net | None = None):
-        """`network` instead of the weights on file."""
+    def __init__(self, threads: int = 1, network: U2Net | None = None, side: int = SIDE):
+        """`network` instead of the weights on file; it takes any `side`, pixels, the ONNX files only theirs."""
+        self._side = side
         self._answer = self._load(threads) if network is None else Torch(network, threads)
 
     def _load(self, threads: int) -> Network:
@@ -199,7 +200,7 @@ class _U2NetTeacher:
         return lambda tensor: session.run([first], {image: tensor})[0]
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
-        alpha: Any = self._answer(prepare(bgr))
+        alpha: Any = self._answer(prepare(bgr, self._side))
         # The authors stretch every map to [0, 1]; on a frame without anybody that paints noise. The sigmoid stays.
         return np.clip(alpha[0, 0], 0, 1)
 
@@ -207,7 +208,7 @@ class _U2NetTeacher:
         """See `training.teachers.TakesMany`."""
         if not isinstance(self._answer, Torch):  # rembg's graph is made for one picture
             return [self(bgr) for bgr in frames]
-        alphas = self._answer(np.concatenate([prepare(bgr) for bgr in frames]))
+        alphas = self._answer(np.concatenate([prepare(bgr, self._side) for bgr in frames]))
         return list(np.clip(alphas[:, 0], 0, 1))
 
 
@@ -219,8 +220,8 @@ class U2NetSmall(_U2NetTeacher):
     name, small = "u2netp", True
 
 
-def prepare(bgr: np.ndarray) -> np.ndarray:
-    """uint8 (H, W, 3) -> float32 (1, 3, SIDE, SIDE): RGB, divided by the frame's own maximum as the authors do."""
-    rgb = cv2.resize(bgr, (SIDE, SIDE), interpolation=cv2.INTER_AREA)[..., ::-1].astype(np.float32)
+def prepare(bgr: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """uint8 (H, W, 3) -> float32 (1, 3, side, side): RGB, divided by the frame's own maximum as the authors do."""
+    rgb = cv2.resize(bgr, (side, side), interpolation=cv2.INTER_AREA)[..., ::-1].astype(np.float32)
     rgb /= max(float(rgb.max()), 1.0)  # theirs divides a black frame by zero
     return np.ascontiguousarray(((rgb - MEAN) / STD).transpose(2, 0, 1)[None])
