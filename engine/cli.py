@@ -76,6 +76,7 @@ def list_backends() -> int:
 def run(options: Options, status: bool) -> int:
     """Build the parts, run them, write the report. Every part is closed whatever happens."""
     from . import report
+    from .look import Look
     from .masker import Masker
     from .sinks import AlphaFile, open_sink
     from .sources import Paced, open_source
@@ -92,7 +93,8 @@ def run(options: Options, status: bool) -> int:
         masker = Masker(
             options.backend, options.teaching, options.background, student=options.student, size=options.size,
             weights=options.weights, threads=options.threads, recipe=options.recipe, lockstep=pace == "lockstep",
-            min_area=options.min_area, seed=options.seed,
+            min_area=options.min_area, look=Look(options.threshold, options.feather, options.light_wrap),
+            seed=options.seed,
         )  # fmt: skip
         stored = masker.background.transparent and output not in ("window", "null") and not output.startswith("camera")
         fps = source.fps or 25.0

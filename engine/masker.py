@@ -24,6 +24,7 @@ from .backgrounds import open_background
 from .contracts import Frame, Mask, Published
 from .errors import UsageError
 from .gate import MIN_AREA, EmptyGate
+from .look import Feather, LightWrap, Look
 from .pixels import as_bgr
 from .registry import resolve
 from .students import LiveStudent, to_alpha
@@ -68,6 +69,7 @@ class Masker:
     lockstep : True: each call also runs the learner's one operation, so that a run is repeatable; False: the learner
         has its own thread and no frame waits for it.
     min_area : share of the frame below which nobody is painted.
+    look : how the edge of the person looks; None: as the student and the picture say.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class Masker:
         recipe: str = "default",
         lockstep: bool = False,
         min_area: float = MIN_AREA,
+        look: Look | None = None,
         seed: int = 0,
     ):
         teacher = None if teacher == "none" else teacher
@@ -109,6 +112,10 @@ class Masker:
         self.paint_path, self.swap_stall = Durations(), Durations()
         self._lockstep = lockstep
         self._gate = EmptyGate(min_area)
+        look = look or Look()
+        self._threshold = float(np.log(look.threshold / (1 - look.threshold)))  # as a logit
+        self._feather = Feather(look.feather) if look.feather else None
+        self._light_wrap = LightWrap(look.light_wrap) if look.light_wrap else None
         self._frame_lock = threading.Lock()  # held by whoever paints; never by the learner
         self._swap_lock = threading.Lock()  # held by whoever builds; never by the paint path
         self._inbox: deque[LiveStudent] = deque(maxlen=1)  # built, not yet adopted; its operations are atomic
@@ -119,6 +126,7 @@ class Masker:
         first = resolve("export.publish:first")(self.student, self.size)
         self._live = LiveStudent(first, self.backend, self.threads.paint)
         self._matte = np.empty((0, 0), np.uint8)  # of the frame that is painted, at its size
+        self.foreground = np.empty((0, 0, 3), np.uint8)  # that frame, without the room's colour at the person's edge
         self._forget()
         self._learner: Any | None = None
         if teacher is not None:
@@ -185,7 +193,7 @@ class Masker:
             began = time.perf_counter()
             self.kernels.preprocess(frame.bgr, student.mean, student.std, student.backend.image)
             prepared = time.perf_counter()
-            area = to_alpha(student.backend.run()[0, 0], student.alpha)
+            area = to_alpha(student.backend.run()[0, 0], student.alpha, self._threshold)
             if area is not None:
                 self.kernels.steady(
                     student.backend.image, student.mean, student.std, student.alpha, self._seen, self._shown
@@ -209,29 +217,43 @@ class Masker:
         """The matte of `bgr` at its size, its edges where the picture has them; borrowed, uint8 (H, W)."""
         if self._matte.shape != bgr.shape[:2]:
             self._matte = np.empty(bgr.shape[:2], np.uint8)
+            self.foreground = np.empty(bgr.shape, np.uint8)
         if mask is None or mask.alpha is self._empty:
             self._matte.fill(0)
         else:
             self.kernels.refine(self._seen, mask.alpha, self._edges)
             self.kernels.matte(bgr, self._edges, self._matte)
+            if self._feather is not None:
+                self._feather(self._matte)
         return self._matte
+
+    def _without_room(self, bgr: np.ndarray, mask: Mask) -> None:
+        """Fill `foreground`: what is blended over the background."""
+        student = self._live
+        self.kernels.colours(student.backend.image, student.mean, student.std, mask.alpha, self._colours)
+        self.kernels.foreground(bgr, self._matte, self._colours, self.foreground)
 
     def _forget(self) -> None:
         """Start anew what is remembered from frame to frame, in the size of the live student's alpha."""
-        self._empty = np.zeros_like(self._live.alpha)
+        self._empty: np.ndarray = np.zeros_like(self._live.alpha)
         self._seen, self._shown = np.full_like(self._empty, UNSEEN), np.zeros_like(self._empty)
         self._edges = np.zeros((2, *self._empty.shape), np.float32)
+        self._colours = np.zeros((2, *kernels.colour_grid(self._empty.shape), 3), np.float32)
 
     def _composite(self, frame: Frame, mask: Mask | None, out: np.ndarray) -> None:
         began = drawn = time.perf_counter()
         try:
             matte = self._drawn(frame.bgr, mask)
+            if mask is not None:
+                self._without_room(frame.bgr, mask)
             drawn = time.perf_counter()
+            background = self.background.picture(frame.bgr, mask.alpha if mask else None, frame.position)
             if mask is None:
-                np.copyto(out, self.background.picture(frame.bgr, None, frame.position))
+                np.copyto(out, background)
             else:
-                background = self.background.picture(frame.bgr, mask.alpha, frame.position)
-                self.kernels.composite(frame.bgr, matte, background, out)
+                if self._light_wrap is not None:
+                    self._light_wrap(self.foreground, matte, background)
+                self.kernels.composite(self.foreground, matte, background, out)
         except Exception as error:
             out.fill(0)
             self._matte.fill(0)

@@ -60,6 +60,9 @@ class Options(BaseModel):
     fps: float | None = Field(None, gt=0, description="frame rate of raw frames, images and test://")
     loop: bool = Field(False, description="start a file again at its end")
     min_area: float = Field(MIN_AREA, ge=0, lt=1, description="share of the frame below which nobody is painted")
+    threshold: float = Field(0.5, description="how sure the student must be of a person, in (0, 1); lower keeps more")
+    feather: float = Field(0.0, description="pixels over which the edge fades: > 0 outwards, < 0 into the person")
+    light_wrap: float = Field(0.0, description="how much of the background's light falls on the edge, from 0 to 1")
     seed: int = Field(0, description="of what is drawn while learning")
 
     @property

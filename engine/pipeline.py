@@ -59,7 +59,7 @@ class Pipeline:
         max_frames: int | None = None,
         on_picture: Callable[[Pipeline], None] | None = None,
     ):
-        """`straight`: pictures are the frames themselves, for sinks that store alpha beside them.
+        """`straight`: pictures are the person not yet blended, for sinks that store alpha beside them.
         `on_picture` is called after each picture is written, on the calling thread."""
         self.masker = masker
         self.frames = 0  # written
@@ -207,7 +207,7 @@ class Pipeline:
         canvas.fit(frame, self._needs_alpha)
         self.masker.paint(frame, canvas.bgr, canvas.alpha if self._needs_alpha else None)
         if self._straight:
-            np.copyto(canvas.bgr, frame.bgr)  # the sink blackens what alpha hides
+            np.copyto(canvas.bgr, self.masker.foreground)  # the sink blackens what alpha hides
 
     def _write(self, canvas: Canvas) -> None:
         frame = canvas.frame

@@ -63,8 +63,8 @@ class LiveStudent:
             )
 
 
-def to_alpha(logits: np.ndarray, out: np.ndarray) -> float | None:
-    """Sigmoid of `logits`, stretched so that LEVELS become 0 and 1, into `out`; both float32 (h, w).
+def to_alpha(logits: np.ndarray, out: np.ndarray, threshold: float = 0.0) -> float | None:
+    """Sigmoid of `logits` - `threshold`, stretched so that LEVELS become 0 and 1, into `out`; both float32 (h, w).
 
     A student that is a little unsure must neither let the room shine through nor make the person translucent.
     Allocates nothing.
@@ -76,8 +76,8 @@ def to_alpha(logits: np.ndarray, out: np.ndarray) -> float | None:
     low, high = logits.min(), logits.max()  # NaN comes through both
     if not (low >= -MAX_LOGIT and high <= MAX_LOGIT):
         return None
-    np.clip(logits, -30, 30, out=out)  # exp stays finite; alpha is 0 or 1 to float32 there
-    np.negative(out, out=out)
+    np.subtract(threshold, logits, out=out)
+    np.clip(out, -30, 30, out=out)  # exp stays finite; alpha is 0 or 1 to float32 there
     np.exp(out, out=out)
     out += 1
     np.reciprocal(out, out=out)

@@ -83,7 +83,7 @@ IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # as t
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 STUDENTS = {
-    "lite": Architecture(_lite, (256, 256), 16, **PLAIN),
+    "lite": Architecture(_lite, (240, 320), 16, **PLAIN),
     "jitnet": Architecture(_jitnet, (240, 240), 1, **IMAGENET),
     "jitnet-fig2": Architecture(_jitnet, (240, 240), 1, **IMAGENET),
 }

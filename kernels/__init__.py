@@ -1,7 +1,8 @@
 """Pixels: arrays in, arrays out, written into `out`. Imports none of ours.
 
-A frame goes through five of them: `preprocess` makes the student's input of it, `steady` and `refine` work on the
-student's alpha, `matte` brings that to the frame's resolution, `composite` blends. Three implementations:
+A frame goes through them in this order: `preprocess` makes the student's input of it, `steady` and `refine` work on
+the student's alpha, `matte` brings that to the frame's resolution, `colours` and `foreground` take the room out of the
+pixels at the edge, `composite` blends. Three implementations:
 
     reference.py   the specification: plain NumPy in floating point, slow, the oracle of every test
     fused.py       Numba: one pass over the pixels, allocates nothing, releases the GIL
@@ -19,7 +20,9 @@ from typing import Protocol
 
 import numpy as np
 
-__all__ = ["UNSEEN", "Kernels", "load"]
+from .reference import colour_grid
+
+__all__ = ["UNSEEN", "Kernels", "colour_grid", "load"]
 
 UNSEEN = -1e6  # a brightness that no picture has: what `steady` is to remember before the first frame
 
@@ -53,6 +56,20 @@ class Matte(Protocol):
     def __call__(self, bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray: ...
 
 
+class Colours(Protocol):
+    """See `kernels.reference.colours`."""
+
+    def __call__(
+        self, image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, out: np.ndarray
+    ) -> np.ndarray: ...
+
+
+class Foreground(Protocol):
+    """See `kernels.reference.foreground`."""
+
+    def __call__(self, bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray: ...
+
+
 class Composite(Protocol):
     """See `kernels.reference.composite`."""
 
@@ -69,6 +86,8 @@ class Kernels:
     steady: Steady
     refine: Refine
     matte: Matte
+    colours: Colours
+    foreground: Foreground
     composite: Composite
 
 
@@ -84,4 +103,4 @@ def load() -> Kernels:
 
 
 def _kernels(name: str, reason: str, m: ModuleType) -> Kernels:
-    return Kernels(name, reason, m.preprocess, m.steady, m.refine, m.matte, m.composite)
+    return Kernels(name, reason, m.preprocess, m.steady, m.refine, m.matte, m.colours, m.foreground, m.composite)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from . import reference
 from .reference import (
     CALM,
     FAINT,
     FLAT,
+    LARGE,
     LOUD,
     NEAR,
     QUIET,
     RADIUS,
+    SMALL,
     check_blend,
+    check_foreground,
     check_frame,
     check_image,
     check_matte,
@@ -56,6 +60,25 @@ def matte(bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
+def colours(
+    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, out: np.ndarray
+) -> np.ndarray:
+    """See `kernels.reference.colours`."""
+    return reference.colours(image, mean, std, alpha, out)
+
+
+def foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.foreground`."""
+    check_foreground(bgr, alpha, colours, out)
+    np.copyto(out, bgr)
+    y, x = np.nonzero((alpha > 0) & (alpha < 255))
+    (h, w), (gh, gw) = alpha.shape, colours.shape[1:3]
+    person, room = colours[:, y * gh // h, x * gw // w]
+    share = alpha[y, x, None].astype(np.float32) / 255
+    out[y, x] = np.rint(np.clip(person + share * (bgr[y, x] - share * person - (1 - share) * room), 0, 255))
+    return out
+
+
 def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.reference.composite`."""
     check_blend(bgr, alpha, background, out)
@@ -77,7 +100,8 @@ def steady(
     border = cv2.BORDER_REPLICATE
     change = np.abs(cv2.blur(brightness - seen, (3, 3), borderType=border))
     motion = cv2.dilate(change, np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8), borderType=border)
-    weight = np.clip((motion - QUIET) / (LOUD - QUIET), CALM, 1)
+    moves, jumps = (motion - QUIET) / (LOUD - QUIET), (np.abs(alpha - shown) - SMALL) / (LARGE - SMALL)
+    weight = np.clip(np.maximum(moves, jumps), CALM, 1)
     alpha[...] = shown + weight * (alpha - shown)
     seen[...], shown[...] = brightness, alpha
     return alpha

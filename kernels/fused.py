@@ -3,7 +3,8 @@ to two grey levels.
 
 Speed comes from three things. Rows are byte slices and arithmetic stays in small unsigned types, so that LLVM
 vectorises it. What repeats from frame to frame (sampling tables, scratch rows) is planned once per pair of sizes and
-thread. Most of a mask is pure: spans where alpha is 0 or 255 are filled or copied, only the rest is computed.
+thread. Most of a mask is pure: `matte` fills spans where alpha is 0 or 255, and computes the rest; `composite` blends
+every pixel, which is faster than to look which ones need it.
 
 Serial on purpose: `parallel=True` from two Python threads kills the process on Numba's default threading layer.
 """
@@ -18,23 +19,33 @@ from numba import njit, uint8, uint16, uint32
 
 from .reference import (
     CALM,
+    CELL,
     FAINT,
     FLAT,
+    LARGE,
     LOUD,
     NEAR,
     QUIET,
     RADIUS,
+    REACH,
+    SKIP,
+    SMALL,
+    TRACE,
     check_blend,
+    check_foreground,
     check_frame,
     check_image,
     check_matte,
+    colour_grid,
     sample_positions,
 )  # fmt: skip
 
 WEIGHT_BITS = 8  # a weighted sum of two bytes is at most 255 * 256, and fits 16 bits with rounding
 ONE = 1 << WEIGHT_BITS
+SIDE = np.float32(2 * RADIUS + 1)  # pixels of the mask, of the window of `refine`
 BACKGROUND, MIXED, PERSON = 0, 1, 2  # what a cell of the mask is
-BLOCK = 32  # pixels that are copied or blended together
+ALL = np.uint64(0xFFFFFFFFFFFFFFFF)  # eight pixels of alpha 255
+CHUNK = 1024  # pixels that are blended together: their weights stay in the first cache
 
 kernel: Any = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy", fastmath=True)
 
@@ -43,6 +54,11 @@ def _axis(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """`sample_positions` with weights in 1/256: left, right int32; weight uint16 in [0, 256]."""
     left, right, weight = sample_positions(source, target)
     return left.astype(np.int32), right.astype(np.int32), np.rint(weight * ONE).astype(np.uint16)
+
+
+def nearest(source: int, target: int) -> np.ndarray:
+    """uint32 (target,): the sample of `source` that lies under the centre of each."""
+    return ((2 * np.arange(target) + 1) * source // (2 * target)).astype(np.uint32)
 
 
 class _PreprocessPlan:
@@ -79,7 +95,7 @@ class _CompositePlan:
 
     def __init__(self, frame: tuple[int, int]):
         self.contiguous = np.empty((2, *frame, 3), np.uint8)
-        self.weight = np.zeros(3 * BLOCK, np.uint8)
+        self.weight = np.zeros(3 * CHUNK, np.uint8)
 
 
 class _RefinePlan:
@@ -95,13 +111,33 @@ class _SteadyPlan:
     """Tables and scratch for one student size and one mask size."""
 
     def __init__(self, image: tuple[int, int], mask: tuple[int, int]):
-        (height, width), (h, w) = image, mask
-        self.row = ((2 * np.arange(h) + 1) * height // (2 * h)).astype(np.int32)
-        self.column = ((2 * np.arange(w) + 1) * width // (2 * w)).astype(np.uint32)
+        h, w = mask
+        self.row, self.column = nearest(image[0], h), nearest(image[1], w)
         # a border of replicated pixels, so that no window looks outside
         self.change = np.zeros((h + 2, w + 2), np.float32)
         self.motion = np.zeros((h + 2 * NEAR, w + 2 * NEAR), np.float32)
         self.line, self.nearby = np.zeros((2, w + 2 * NEAR), np.float32)
+
+
+class _ColoursPlan:
+    """Tables and scratch for one student size and one mask size."""
+
+    def __init__(self, image: tuple[int, int], mask: tuple[int, int]):
+        self.row, self.column = (nearest(*sides)[::SKIP] for sides in zip(image, mask, strict=True))
+        rows, columns = colour_grid(mask)
+        # sums over each cell: the person's weight and colours, the room's, and all: number and colours
+        self.cells = np.zeros((rows, 12, columns), np.float32)
+        self.near = np.zeros((8, columns + 2 * REACH), np.float32)
+
+
+class _ForegroundPlan:
+    """Tables and scratch for one grid of colours and one frame size."""
+
+    def __init__(self, grid: tuple[int, int], frame: tuple[int, int]):
+        self.row = (np.arange(frame[0]) * grid[0] // frame[0] * 3 * grid[1]).astype(np.uint32)
+        self.column = (np.arange(frame[1]) * grid[1] // frame[1] * 3).astype(np.uint32)
+        self.alpha = np.zeros(frame[0] * frame[1], np.uint8)
+        self.words = self.alpha[: self.alpha.size // 8 * 8].view(np.uint64)
 
 
 class _Plans(threading.local):
@@ -112,6 +148,8 @@ class _Plans(threading.local):
     matte: tuple[tuple, _MattePlan] | None = None
     refine: tuple[tuple, _RefinePlan] | None = None
     steady: tuple[tuple, _SteadyPlan] | None = None
+    colours: tuple[tuple, _ColoursPlan] | None = None
+    foreground: tuple[tuple, _ForegroundPlan] | None = None
 
 
 _plans = _Plans()
@@ -157,6 +195,37 @@ def matte(bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray:
     return out
 
 
+def colours(
+    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, out: np.ndarray
+) -> np.ndarray:
+    """See `kernels.reference.colours`."""
+    key = (image.shape, alpha.shape)
+    if _plans.colours is None or _plans.colours[0] != key:
+        _plans.colours = (key, _ColoursPlan(image.shape[2:], alpha.shape))
+    plan = _plans.colours[1]
+    scale, shift = (tuple(np.float32(255 * x) for x in reversed(rgb)) for rgb in (std, mean))
+    _gather_colours(image[0], scale, shift, alpha, out, plan.row, plan.column, plan.cells, plan.near)
+    return out
+
+
+def foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.foreground`."""
+    check_foreground(bgr, alpha, colours, out)
+    key = (colours.shape, bgr.shape)
+    if _plans.foreground is None or _plans.foreground[0] != key:
+        _plans.foreground = (key, _ForegroundPlan(colours.shape[1:3], bgr.shape[:2]))
+    plan = _plans.foreground[1]
+    np.copyto(out, bgr)
+    flat = alpha.reshape(-1)
+    words = flat[: flat.size // 8 * 8].view(np.uint64)
+    if not _plain(alpha) or not words.flags.aligned:
+        np.copyto(plan.alpha, flat)
+        flat, words = plan.alpha, plan.words
+    grid = colours if _plain(colours) else np.array(colours)
+    _unmix(out.reshape(-1), flat, words, grid.reshape(2, -1), plan.row, plan.column)
+    return out
+
+
 def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.reference.composite`."""
     check_blend(bgr, alpha, background, out)
@@ -164,10 +233,10 @@ def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: n
     if _plans.composite is None or _plans.composite[0] != key:
         _plans.composite = (key, _CompositePlan(bgr.shape[:2]))
     plan = _plans.composite[1]
-    target = out.reshape(out.shape[0], -1)
-    person = target if out is bgr else _rows(bgr, plan.contiguous[0])
+    target = out.reshape(-1)
+    person = target if out is bgr else _rows(bgr, plan.contiguous[0]).reshape(-1)
     alpha = alpha if _plain(alpha) else np.array(alpha)
-    _blend_blocks(person, _rows(background, plan.contiguous[1]), target, alpha, plan.weight)
+    _blend(person, _rows(background, plan.contiguous[1]).reshape(-1), target, alpha.reshape(-1), plan.weight)
     return out
 
 
@@ -195,7 +264,9 @@ def warm() -> None:
     preprocess(frame, (0.0,) * 3, (1.0,) * 3, np.empty((1, 3, 2, 2), np.float32))
     image, grey = np.zeros((1, 3, 4, 6), np.float32), np.zeros_like(alpha)
     steady(image, (0.0,) * 3, (1.0,) * 3, alpha, grey, np.zeros_like(alpha))
-    composite(frame, matte(frame, refine(grey, alpha, edges), whole), frame, np.empty_like(frame))
+    matte(frame, refine(grey, alpha, edges), whole)
+    grid = colours(image, (0.0,) * 3, (1.0,) * 3, alpha, np.zeros((2, 1, 1, 3), np.float32))
+    composite(foreground(frame, whole, grid, np.empty_like(frame)), whole, frame, np.empty_like(frame))
 
 
 def _plain(array: np.ndarray) -> bool:
@@ -261,19 +332,37 @@ def _fill(out, value):
 
 
 @kernel
-def _add_moments(sum_grey, sum_alpha, sum_both, sum_square, grey, alpha):
+def _begin_moments(sums, grey, alpha):
+    """The window above the first row: rows outside are the nearest one inside."""
     for i in range(grey.shape[0]):
         g, a = grey[i], alpha[i]
-        sum_grey[i] += g
-        sum_alpha[i] += a
-        sum_both[i] += g * a
-        sum_square[i] += g * g
+        sums[0, i + RADIUS] = SIDE * g
+        sums[1, i + RADIUS] = SIDE * a
+        sums[2, i + RADIUS] = SIDE * (g * a)
+        sums[3, i + RADIUS] = SIDE * (g * g)
 
 
 @kernel
-def _add(total, row):
+def _slide_moments(sums, grey_in, alpha_in, grey_out, alpha_out):
+    """The window one row lower: a row enters, another leaves."""
+    for i in range(grey_in.shape[0]):
+        g, a, h, b = grey_in[i], alpha_in[i], grey_out[i], alpha_out[i]
+        sums[0, i + RADIUS] += g - h
+        sums[1, i + RADIUS] += a - b
+        sums[2, i + RADIUS] += g * a - h * b
+        sums[3, i + RADIUS] += g * g - h * h
+
+
+@kernel
+def _begin(total, row):
     for i in range(total.shape[0]):
-        total[i] += row[i]
+        total[i] = SIDE * row[i]
+
+
+@kernel
+def _slide(total, row_in, row_out):
+    for i in range(total.shape[0]):
+        total[i] += row_in[i] - row_out[i]
 
 
 @kernel
@@ -308,25 +397,24 @@ def _stretch(gain, offset, sum_gain, sum_offset):
 def _fit(grey, alpha, edges, sums, fit):
     height, width = alpha.shape
     inner = slice(RADIUS, RADIUS + width)
-    for j in range(height):
-        for k in range(4):
-            _fill(sums[k], np.float32(0))
-        for d in range(-RADIUS, RADIUS + 1):
-            row = min(max(j + d, 0), height - 1)
-            _add_moments(sums[0, inner], sums[1, inner], sums[2, inner], sums[3, inner], grey[row], alpha[row])
-        for k in range(4):
-            _replicate(sums[k], RADIUS)
-        _solve(fit[0, j, inner], fit[1, j, inner], sums[0], sums[1], sums[2], sums[3])
-        _replicate(fit[0, j], RADIUS)
-        _replicate(fit[1, j], RADIUS)
-    for j in range(height):
-        _fill(sums[0], np.float32(0))
-        _fill(sums[1], np.float32(0))
-        for d in range(-RADIUS, RADIUS + 1):
-            row = min(max(j + d, 0), height - 1)
-            _add(sums[0], fit[0, row])
-            _add(sums[1], fit[1, row])
-        _stretch(edges[0, j], edges[1, j], sums[0], sums[1])
+    _begin_moments(sums, grey[0], alpha[0])
+    for j in range(-RADIUS, height):
+        enters, leaves = min(j + RADIUS, height - 1), max(j - RADIUS - 1, 0)
+        _slide_moments(sums, grey[enters], alpha[enters], grey[leaves], alpha[leaves])
+        if j >= 0:
+            for k in range(4):
+                _replicate(sums[k], RADIUS)
+            _solve(fit[0, j, inner], fit[1, j, inner], sums[0], sums[1], sums[2], sums[3])
+            _replicate(fit[0, j], RADIUS)
+            _replicate(fit[1, j], RADIUS)
+    for k in range(2):
+        _begin(sums[k], fit[k, 0])
+    for j in range(-RADIUS, height):
+        enters, leaves = min(j + RADIUS, height - 1), max(j - RADIUS - 1, 0)
+        for k in range(2):
+            _slide(sums[k], fit[k, enters], fit[k, leaves])
+        if j >= 0:
+            _stretch(edges[0, j], edges[1, j], sums[0], sums[1])
 
 
 # -- matte -----------------------------------------------------------------------------------------------------------
@@ -412,15 +500,88 @@ def _draw(bgr, out, edges, kind, cell, top, bottom, row_weight, left, column_wei
         first = last
 
 
-# -- composite -------------------------------------------------------------------------------------------------------
+# -- colours, foreground -----------------------------------------------------------------------------------------------
 
 
 @kernel
-def _range(alpha):
-    least, most = uint8(255), uint8(0)
-    for i in range(alpha.shape[0]):
-        least, most = min(least, alpha[i]), max(most, alpha[i])
-    return least, most
+def _sum_cell(cells, image, alpha, row, column, j, i, last_row, last_column):
+    """Sums over one cell: weight and colours of the person, of the room, and of all pixels. Colours as in the image."""
+    wp = rp = gp = bp = wr = rr = gr = br = r = g = b = np.float32(0)
+    for y in range(CELL * j, last_row):
+        for x in range(CELL * i, last_column):
+            a, at, below = alpha[SKIP * y, SKIP * x], column[x], row[y]
+            red, green, blue = image[0, below, at], image[1, below, at], image[2, below, at]
+            person, room = a * a, (np.float32(1) - a) * (np.float32(1) - a)
+            wp, rp, gp, bp = wp + person, rp + person * red, gp + person * green, bp + person * blue
+            wr, rr, gr, br = wr + room, rr + room * red, gr + room * green, br + room * blue
+            r, g, b = r + red, g + green, b + blue
+    pixels = np.float32((last_row - CELL * j) * (last_column - CELL * i))
+    sums = (wp, bp, gp, rp, wr, br, gr, rr, pixels, b, g, r)
+    for q in range(12):
+        cells[q, i] = sums[q]
+
+
+@kernel
+def _mean_colour(out, c, near, weight, own, pixels, scale, shift):
+    """The mean within REACH, the cell's own colour where there is none; `near` and `weight` have a border."""
+    for i in range(own.shape[0]):
+        colour_sum, weight_sum = np.float32(TRACE) * own[i], np.float32(TRACE) * pixels[i]
+        for d in range(2 * REACH + 1):
+            colour_sum += near[i + d]
+            weight_sum += weight[i + d]
+        out[i, c] = colour_sum / weight_sum * scale + shift
+
+
+@kernel
+def _gather_colours(image, scale, shift, alpha, out, row, column, cells, near):
+    height, width, rows, columns = row.shape[0], column.shape[0], cells.shape[0], cells.shape[2]
+    for j in range(rows):
+        last_row = min(CELL * (j + 1), height)
+        for i in range(columns):
+            _sum_cell(cells[j], image, alpha, row, column, j, i, last_row, min(CELL * (i + 1), width))
+    for j in range(rows):
+        for q in range(8):
+            inner = near[q, REACH : REACH + columns]
+            _fill(inner, np.float32(0))
+            for k in range(max(j - REACH, 0), min(j + REACH, rows - 1) + 1):
+                _add(inner, cells[k, q])
+        for kind in range(2):
+            weight, colours, own = near[4 * kind], near[4 * kind + 1 : 4 * kind + 4], cells[j, 8:]
+            for c in range(3):
+                _mean_colour(out[kind, j], c, colours[c], weight, own[c + 1], own[0], scale[c], shift[c])
+
+
+@kernel
+def _add(total, row):
+    for i in range(total.shape[0]):
+        total[i] += row[i]
+
+
+@kernel
+def _unmix_pixel(out, alpha, grid, at, pixel):
+    share = np.float32(alpha) * np.float32(1 / 255)
+    rest = np.float32(1) - share
+    for c in range(3):
+        person, room = grid[0, at + uint32(c)], grid[1, at + uint32(c)]
+        byte = uint32(3) * uint32(pixel) + uint32(c)
+        estimate = person + share * (np.float32(out[byte]) - share * person - rest * room)
+        out[byte] = uint8(np.int32(min(max(estimate, np.float32(0)), np.float32(255)) + np.float32(0.5)))
+
+
+@kernel
+def _unmix(out, alpha, words, grid, row, column):
+    """Most pixels are pure, eight of them at a look."""
+    width, pixels = column.shape[0], alpha.shape[0]
+    for k in range(words.shape[0] + 1):
+        if k < words.shape[0] and (words[k] == 0 or words[k] == ALL):
+            continue
+        for pixel in range(8 * k, min(8 * k + 8, pixels)):
+            if 0 < alpha[pixel] < 255:
+                y = pixel // width
+                _unmix_pixel(out, alpha[pixel], grid, row[y] + column[pixel - y * width], pixel)
+
+
+# -- composite -------------------------------------------------------------------------------------------------------
 
 
 @kernel
@@ -433,7 +594,7 @@ def _thrice(out, alpha):
 
 
 @kernel
-def _blend(out, person, background, weight):
+def _mix(out, person, background, weight):
     for i in range(out.shape[0]):
         alpha = uint16(weight[i])
         rest = uint16(uint16(255) - alpha)
@@ -443,20 +604,13 @@ def _blend(out, person, background, weight):
 
 
 @kernel
-def _blend_blocks(person, background, out, alpha, weight):
-    height, width = alpha.shape
-    for j in range(height):
-        for first in range(0, width, BLOCK):
-            last = min(first + BLOCK, width)
-            least, most = _range(alpha[j, first:last])
-            p, q = 3 * first, 3 * last
-            if most == 0:
-                _copy(out[j, p:q], background[j, p:q])
-            elif least < 255:
-                _thrice(weight, alpha[j, first:last])
-                _blend(out[j, p:q], person[j, p:q], background[j, p:q], weight)
-            else:
-                _copy(out[j, p:q], person[j, p:q])
+def _blend(person, background, out, alpha, weight):
+    pixels = alpha.shape[0]
+    for first in range(0, pixels, CHUNK):
+        last = min(first + CHUNK, pixels)
+        p, q = 3 * first, 3 * last
+        _thrice(weight, alpha[first:last])
+        _mix(out[p:q], person[p:q], background[p:q], weight)
 
 
 # -- steady ----------------------------------------------------------------------------------------------------------
@@ -487,9 +641,11 @@ def _larger(out, other):
 @kernel
 def _follow(alpha, shown, motion):
     for i in range(alpha.shape[0]):
-        weight = (motion[i] - np.float32(QUIET)) * np.float32(1 / (LOUD - QUIET))
-        weight = min(max(weight, np.float32(CALM)), np.float32(1))
-        alpha[i] = shown[i] + weight * (alpha[i] - shown[i])
+        change = alpha[i] - shown[i]
+        moves = (motion[i] - np.float32(QUIET)) * np.float32(1 / (LOUD - QUIET))
+        jumps = (abs(change) - np.float32(SMALL)) * np.float32(1 / (LARGE - SMALL))
+        weight = min(max(max(moves, jumps), np.float32(CALM)), np.float32(1))
+        alpha[i] = shown[i] + weight * change
         shown[i] = alpha[i]
 
 

@@ -135,12 +135,82 @@ def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: n
     return out
 
 
+def colours(
+    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, out: np.ndarray
+) -> np.ndarray:
+    """The colour of the person, and of the room, around every cell of the mask: CELL x CELL of each SKIP-th pixel.
+
+    Parameters
+    ----------
+    image : float32 (1, 3, H, W), what the student was shown.
+    mean, std : three floats, RGB, what the image was normalised with.
+    alpha : float32 (h, w) in [0, 1].
+    out : float32 (2, *colour_grid((h, w)), 3), C-contiguous, BGR in [0, 255]: the person's, the room's. Means over the
+        cells within REACH, weighted by alpha^2 and (1 - alpha)^2; where there is nothing of one, the cell's own mean.
+
+    Returns
+    -------
+    `out`.
+    """
+    (height, width), (h, w) = image.shape[2:], alpha.shape
+    rows, columns = (2 * np.arange(h) + 1) * height // (2 * h), (2 * np.arange(w) + 1) * width // (2 * w)
+    rgb = image[0][:, rows][:, :, columns].transpose(1, 2, 0) * np.asarray(std) + np.asarray(mean)
+    bgr, alpha = 255 * rgb[::SKIP, ::SKIP, ::-1], alpha[::SKIP, ::SKIP].astype(np.float64)
+    own, pixels = _cells(bgr), _cells(np.ones_like(alpha))[..., None]
+    for kind, weight in enumerate((alpha**2, (1 - alpha) ** 2)):
+        near, share = _around(_cells(bgr * weight[..., None])), _around(_cells(weight))[..., None]
+        out[kind] = (near + TRACE * own) / (share + TRACE * pixels)
+    return out
+
+
+def colour_grid(mask: tuple[int, ...]) -> tuple[int, int]:
+    """(gh, gw): the cells of `colours` for a mask of (h, w) pixels."""
+    return -(-mask[0] // (SKIP * CELL)), -(-mask[1] // (SKIP * CELL))
+
+
+def foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """The frame, with the room taken out of the pixels in which both are mixed: no halo over another background.
+
+    A mixed pixel is I = alpha F + (1 - alpha) B. With the colours P and R that person and room have nearby, F is
+    estimated as P + alpha (I - alpha P - (1 - alpha) R): Forte, Approximate Fast Foreground Colour Estimation, 2021.
+
+    Parameters
+    ----------
+    bgr : uint8 (H, W, 3), BGR, any strides.
+    alpha : uint8 (H, W), C-contiguous, 255 = person.
+    colours : float32 (2, gh, gw, 3), C-contiguous, what `colours` gives; the cell that a pixel lies in counts.
+    out : uint8 (H, W, 3), C-contiguous, another array than `bgr`.
+
+    Returns
+    -------
+    `out`.
+
+    Raises
+    ------
+    ValueError
+        An array is of another kind or size.
+    """
+    check_foreground(bgr, alpha, colours, out)
+    (h, w), (gh, gw) = alpha.shape, colours.shape[1:3]
+    person, room = colours[:, np.arange(h) * gh // h][:, :, np.arange(w) * gw // w].astype(np.float64)
+    share = alpha[..., None] / 255
+    estimate = person + share * (bgr - share * person - (1 - share) * room)
+    out[...] = np.where((share > 0) & (share < 1), np.rint(np.clip(estimate, 0, 255)), bgr)
+    return out
+
+
 RADIUS = 2  # pixels of the mask, of the window in which alpha follows brightness
 FLAT = 3e-4  # variance of brightness in [0, 1] below which a window has no edge to follow
 FAINT = 0.2  # alpha that a fit leaves on what is plainly background
 
-QUIET, LOUD = 0.02, 0.08  # change of brightness in [0, 1] from frame to frame: below, nothing moves; above, all follows
-CALM = 0.3  # share of the new alpha where nothing moves
+SKIP = 2  # pixels of the mask; every second is enough for a mean colour
+CELL = 2  # of those pixels, side of a cell in which colours are summed
+REACH = 2  # cells; how far around the colours of person and room are looked for
+TRACE = 0.02  # weight of a pixel's own colour among theirs: what is left where there is neither
+
+QUIET, LOUD = 0.01, 0.03  # change of brightness in [0, 1] from frame to frame: below, nothing moves; above, all follows
+SMALL, LARGE = 0.1, 0.4  # change of alpha: below, it may be flutter; above, it is meant
+CALM = 0.1  # share of the new alpha where nothing moves and the change is small
 NEAR = 2  # pixels of the mask; movement counts this far around, so that an edge that moves is followed on both sides
 
 
@@ -148,7 +218,7 @@ def steady(
     image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, seen: np.ndarray,
     shown: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Hold `alpha` back where the picture stands still; let it go where something moves.
+    """Hold small changes of `alpha` back where the picture stands still; follow large ones, and all where it moves.
 
     Parameters
     ----------
@@ -161,14 +231,15 @@ def steady(
     Returns
     -------
     `alpha`: shown + weight * (alpha - shown), the weight rising from CALM to 1 as the mean change of brightness over
-    3x3 pixels, the largest within NEAR, rises from QUIET to LOUD.
+    3x3 pixels, the largest within NEAR, rises from QUIET to LOUD, or the change of alpha from SMALL to LARGE.
     """
     (height, width), (h, w) = image.shape[2:], alpha.shape
     rows, columns = (2 * np.arange(h) + 1) * height // (2 * h), (2 * np.arange(w) + 1) * width // (2 * w)
     brightness = np.tensordot(np.asarray(std) / 3, image[0], 1)[rows][:, columns] + np.mean(mean)
     change = np.abs(_windows(brightness - seen, 1).mean((2, 3)))
     motion = _windows(change, NEAR).max((2, 3))
-    weight = np.clip((motion - QUIET) / (LOUD - QUIET), CALM, 1)
+    moves, jumps = (motion - QUIET) / (LOUD - QUIET), (np.abs(alpha - shown) - SMALL) / (LARGE - SMALL)
+    weight = np.clip(np.maximum(moves, jumps), CALM, 1)
     alpha[...] = shown + weight * (alpha - shown)
     seen[...], shown[...] = brightness, alpha
     return alpha
@@ -178,6 +249,19 @@ def _windows(array: np.ndarray, radius: int) -> np.ndarray:
     """The neighbourhood of every pixel, edges replicated: (h, w, 2 radius + 1, 2 radius + 1)."""
     side = 2 * radius + 1
     return np.lib.stride_tricks.sliding_window_view(np.pad(array, radius, mode="edge"), (side, side))
+
+
+def _cells(array: np.ndarray) -> np.ndarray:
+    """Sums over cells of CELL x CELL pixels; the last ones may be smaller."""
+    rows, columns = (np.arange(0, side, CELL) for side in array.shape[:2])
+    return np.add.reduceat(np.add.reduceat(array, rows, 0), columns, 1)
+
+
+def _around(array: np.ndarray) -> np.ndarray:
+    """Sums over the cells within REACH; there is nothing outside."""
+    side = 2 * REACH + 1
+    padded = np.pad(array, [(REACH, REACH), (REACH, REACH)] + [(0, 0)] * (array.ndim - 2))
+    return np.lib.stride_tricks.sliding_window_view(padded, (side, side), (0, 1)).sum((-2, -1))
 
 
 def check_frame(bgr: np.ndarray, name: str = "bgr") -> None:
@@ -212,6 +296,19 @@ def check_blend(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out:
             raise ValueError(f"{name} is {array.shape} and bgr is {bgr.shape}; they must be of one size")
     if not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError("out must be C-contiguous and writeable; give a buffer of np.empty_like(bgr)")
+
+
+def check_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> None:
+    """ValueError unless the four fit `foreground`."""
+    check_frame(bgr)
+    check_frame(out, "out")
+    _check_alpha(alpha, bgr, "alpha")
+    if colours.dtype != np.float32 or colours.ndim != 4 or colours.shape[::3] != (2, 3) or 0 in colours.shape:
+        raise ValueError(f"colours is {colours.dtype} {colours.shape}; expected float32 (2, gh, gw, 3)")
+    if out.shape != bgr.shape or out is bgr or not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError(
+            f"out is {out.shape} and bgr is {bgr.shape}; give another buffer, np.empty(bgr.shape, np.uint8)"
+        )
 
 
 def _check_alpha(alpha: np.ndarray, bgr: np.ndarray, name: str) -> None:

@@ -6,6 +6,9 @@ import numpy as np
 
 from engine.contracts import Published
 from engine.errors import CandidateRejected
+from export.students import STUDENTS
+
+SIZE = STUDENTS["lite"].size
 
 
 class FaultyBackend:
@@ -14,14 +17,14 @@ class FaultyBackend:
     name, provider = "faulty", "none"
 
     def __init__(self, *answers):
-        self.image = np.zeros((1, 3, 256, 256), np.float32)
+        self.image = np.zeros((1, 3, *SIZE), np.float32)
         self._answers = iter(answers)
 
     def run(self):
         answer = next(self._answers)
         if isinstance(answer, Exception):
             raise answer
-        return np.full((1, 1, 256, 256), answer, np.float32)
+        return np.full((1, 1, *SIZE), answer, np.float32)
 
 
 class FigureTeacher:

@@ -97,6 +97,59 @@ def test_a_blurred_alpha_is_drawn_as_sharp_as_the_picture(implementation):
     assert row[322:].min() > 200
 
 
+# -- colours and foreground ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(12, 12), (37, 53), (240, 240)])
+@pytest.mark.parametrize("mask", MASKS)
+def test_colours_are_the_reference(implementation, rng, size, mask):
+    image, alpha = rng.normal(0, 1, (1, 3, *size)).astype(np.float32), rng.random(mask, np.float32)
+    grid = (2, *kernels.colour_grid(mask), 3)
+    expected = reference.colours(image, MEAN, STD, alpha, np.empty(grid, np.float32))
+    actual = implementation.colours(image, MEAN, STD, alpha, np.empty(grid, np.float32))
+    assert np.abs(actual - expected).max() < 0.01
+
+
+def test_colours_know_person_and_room_apart():
+    """A red person on the left, a blue room on the right: each is found a few pixels beyond the border, too."""
+    image, alpha = np.zeros((1, 3, 64, 64), np.float32), np.zeros((64, 64), np.float32)
+    image[0, 0, :, :32], image[0, 2, :, 32:], alpha[:, :32] = 1, 1, 1
+    person, room = reference.colours(image, (0,) * 3, (1,) * 3, alpha, np.empty((2, 16, 16, 3), np.float32))
+    assert np.allclose(person[:, 8], (0, 0, 255), atol=16)
+    assert np.allclose(room[:, 7], (255, 0, 0), atol=16)
+    assert np.allclose(room[:, 0], (0, 0, 255))  # no room is near: the picture as it is
+
+
+@pytest.mark.parametrize("size", FRAMES)
+def test_foreground_is_the_reference_to_one_grey_level(implementation, rng, size):
+    bgr, alpha = frame_of(rng, size), alpha_of(rng, size)
+    colours = (255 * rng.random((2, 5, 7, 3))).astype(np.float32)
+    expected = reference.foreground(bgr, alpha, colours, np.empty_like(bgr))
+    actual = implementation.foreground(bgr, alpha, colours, np.empty_like(bgr))
+    assert np.abs(actual.astype(int) - expected).max() <= 1
+
+
+def test_the_room_is_taken_out_of_the_pixels_it_is_mixed_into(implementation):
+    """A dark person before a white wall, an edge of many mixed pixels: over black there is no light rim."""
+    alpha = np.clip(np.arange(64) * 8 - 128, 0, 255).astype(np.uint8) * np.ones((48, 1), np.uint8)
+    share = alpha[..., None] / 255
+    bgr = np.rint(share * 40 + (1 - share) * 255).astype(np.uint8) * np.ones(3, np.uint8)
+    colours = np.empty((2, 12, 16, 3), np.float32)
+    colours[0], colours[1] = 40, 255
+    out = implementation.foreground(bgr, alpha, colours, np.empty_like(bgr))
+    assert np.abs(out[alpha > 0].astype(int) - 40).max() <= 1
+    assert np.array_equal(out[alpha == 0], bgr[alpha == 0])
+
+
+def test_foreground_refuses_to_write_over_the_frame(implementation):
+    frame = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match="give another buffer"):
+        implementation.foreground(frame, frame[..., 0].copy(), np.zeros((2, 1, 1, 3), np.float32), frame)
+
+
+# -- composite -------------------------------------------------------------------------------------------------------
+
+
 def test_a_mask_of_zeros_paints_the_background_exactly(implementation, rng):
     bgr, background = frame_of(rng, (37, 53)), frame_of(rng, (37, 53))
     out = implementation.composite(bgr, np.zeros((37, 53), np.uint8), background, np.empty_like(bgr))
@@ -158,8 +211,10 @@ def test_no_live_frame_compiles_a_kernel(rng):
     """Every kind of input must reach the machine code that `warm` made."""
     fused = importlib.import_module("kernels.fused")
     fused.warm()
-    dispatchers = [fused._resample, fused._hold, fused._fit, fused._classify, fused._draw, fused._blend_blocks]
+    kinds = ("resample", "hold", "fit", "classify", "draw", "gather_colours", "unmix", "blend")
+    dispatchers = [getattr(fused, f"_{kind}") for kind in kinds]
     before = [len(d.signatures) for d in dispatchers]
+    grid = np.zeros((2, 3, 6, 3), np.float32)[:, :, ::2]
     big = frame_of(rng, (96, 128))
     frozen = big.copy()
     frozen.flags.writeable = False
@@ -168,9 +223,13 @@ def test_no_live_frame_compiles_a_kernel(rng):
         for edges in (edges_of(rng, (12, 12)), edges_of(rng, (12, 24))[:, :, ::2]):
             alpha = fused.matte(bgr, edges, np.empty(bgr.shape[:2], np.uint8))
             fused.composite(bgr, alpha, bgr, np.empty(bgr.shape, np.uint8))
+            fused.foreground(bgr, alpha, np.zeros((2, 3, 3, 3), np.float32), np.empty(bgr.shape, np.uint8))
+            fused.foreground(bgr[1:, 1:], alpha[1:, 1:].copy(), grid, np.empty((*alpha[1:, 1:].shape, 3), np.uint8))
     fused.composite(big, alpha_of(rng, (96, 128)), frozen, big)
     fused.refine(*rng.random((2, 12, 12), np.float32), np.empty((2, 12, 12), np.float32))
     list(remembered(fused.steady, film(rng, (24, 24), (12, 12))))
+    image = rng.random((1, 3, 24, 24)).astype(np.float32)
+    fused.colours(image, MEAN, STD, rng.random((12, 12), np.float32), np.empty((2, 3, 3, 3), np.float32))
     assert [len(d.signatures) for d in dispatchers] == before
 
 
@@ -227,11 +286,12 @@ def test_the_first_frame_is_shown_as_it_is(implementation, rng):
     assert np.allclose(*remembered(implementation.steady, [(image, alpha)]), alpha, atol=1e-6)
 
 
-def test_where_nothing_moves_flutter_is_damped(implementation, rng):
+def test_where_nothing_moves_flutter_is_damped_and_a_large_change_followed(implementation, rng):
     image = rng.random((1, 3, 64, 64)).astype(np.float32)
-    on, off = np.ones((64, 64), np.float32), np.zeros((64, 64), np.float32)
-    shown = list(remembered(implementation.steady, [(image, alpha) for alpha in (on, off)]))
-    assert np.allclose(shown[1], 1 - reference.CALM)
+    alphas = [np.full((64, 64), value, np.float32) for value in (0.5, 0.58, 0.0)]
+    shown = list(remembered(implementation.steady, [(image, alpha) for alpha in alphas]))
+    assert np.allclose(shown[1], 0.5 + reference.CALM * 0.08)
+    assert np.allclose(shown[2], 0)
 
 
 def test_what_moves_leaves_no_trail(implementation):

@@ -25,7 +25,7 @@ from training.teachers import load as load_teacher
 from training.teachers.guard import GuardedTeacher
 
 KERNELS = kernels.load()
-NOBODY = np.zeros((256, 256), np.float32)
+NOBODY = np.zeros(STUDENTS["lite"].size, np.float32)
 
 
 def make_distiller(teacher, publish, name="lite", recipe="default"):
@@ -34,7 +34,11 @@ def make_distiller(teacher, publish, name="lite", recipe="default"):
     weights = load_student(name, input_size(name, None))
     student = new_student(name)
     student.load_weights(weights.tensors)
-    return Distiller(student, Publisher(weights), teacher, named(recipe, name), publish, KERNELS), student, weights
+    return (
+        Distiller(student, Publisher(weights, input_size(name, None)), teacher, named(recipe, name), publish, KERNELS),
+        student,
+        weights,
+    )
 
 
 def teach(figure, frames, name="lite", recipe="default"):
@@ -43,7 +47,7 @@ def teach(figure, frames, name="lite", recipe="default"):
     distiller, student, weights = make_distiller(
         FigureTeacher(figure, frames), lambda p: live.append(LiveStudent(p, load("ort-cpu"), 1)), name, recipe
     )
-    live.append(LiveStudent(first(weights), load("ort-cpu"), 1))
+    live.append(LiveStudent(first(weights, input_size(name, None)), load("ort-cpu"), 1))
     scores = []
     for i in range(frames):
         bgr, painter = figure.picture(i), live[-1]
@@ -114,7 +118,7 @@ def test_a_refused_student_is_taught_back_from_the_last_good_one():
     for i in range(12):
         distiller.operate(figure.picture(i), NOBODY)
     assert distiller.rejected == 1
-    assert len(masker.published) > 3
+    assert len(masker.published) >= 3
     assert all(torch.isfinite(p).all() for p in student.parameters())
 
 
@@ -132,6 +136,37 @@ def test_weights_that_became_nan_recover_by_themselves():
         assert distiller.rejected >= 1
         assert masker.stats.version > poisoned
         assert masker.alpha(figure.picture(39)).any()
+
+
+def test_a_student_that_collapses_recovers_at_the_next_label():
+    """Its weights are finite and it paints nobody, as after a step too large: an earlier student takes over."""
+    figure = MovingFigure(width=480, height=480, seed=5)
+    with Masker(threads=1) as masker:
+        distiller, student, _ = make_distiller(FigureTeacher(figure, 48), masker.swap)
+        areas = []
+        for i in range(48):
+            if i == 20:
+                with torch.no_grad():
+                    student.logits.weight.zero_()
+                    student.logits.bias.fill_(-5)
+            masker(figure.picture(i))
+            areas.append(masker.live.alpha.mean())
+            distiller.operate(figure.picture(i), masker.live.alpha.copy())
+        assert min(areas[20:26]) < 0.3 * areas[19]  # it was published: nothing about it is invalid
+        assert distiller.returns >= 1
+        assert areas[-1] > 0.8 * areas[19]
+        assert distiller.curve[-1][1] > 0.95
+
+
+def test_what_the_student_knows_is_neither_stepped_on_nor_remembered():
+    """An empty room for minutes must not crowd out the person."""
+    figure = MovingFigure(width=480, height=480, seed=5)
+    distiller, *_ = make_distiller(lambda bgr: np.zeros(bgr.shape[:2], np.float32), CollectingMasker().swap)
+    for i in range(24):
+        distiller.operate(figure.picture(i), NOBODY)
+    assert distiller.calls == 3
+    assert distiller.steps == 0
+    assert not distiller._replay
 
 
 # -- cuts ------------------------------------------------------------------------------------------------------------
@@ -274,4 +309,5 @@ def test_learning_from_a_real_teacher_on_a_real_clip(rvm, shared):
         learning = masker.stats.learning
     scores = [score for _, score in learning.curve]
     assert learning.failures == learning.rejected == 0
-    assert scores[-1] > max(scores[0], 0.94)
+    assert scores[-1] > 0.94
+    assert scores[-1] > scores[0]

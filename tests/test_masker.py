@@ -226,7 +226,7 @@ def test_at_most_two_students_are_alive(masker, frame, weights, monkeypatch):
 
 
 def test_swaps_from_another_thread_do_not_disturb_frames(masker, frame, weights):
-    publisher = Publisher(weights)
+    publisher = Publisher(weights, masker.size)
     expected = masker.alpha(frame)
     swapper = threading.Thread(
         target=lambda: [masker.swap(publisher.publish(dict(weights.tensors))) for _ in range(20)]

@@ -28,6 +28,7 @@ from engine.sources import open_source
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 MAX_SIDE = 640  # pixels; larger pictures are shrunk when read: a student sees no more, and memory is short
+LOOK, ALIKE = "look ", 6  # what marks the 64 bits of `_look`; so many may differ in pictures that look alike
 EVERY = 6  # frames of a video between two that are labelled
 LAYOUTS = "images/ and masks/, DAVIS 2016 (JPEGImages/480p), Supervisely Person (dsN/img and dsN/ann), or videos"
 
@@ -80,9 +81,27 @@ def load_images(folder: str | Path) -> list[np.ndarray]:
 
 
 def split(samples: list[Sample], share: float) -> tuple[list[Sample], list[Sample]]:
-    """(train, held back): about `share` of the groups, chosen by their names alone, so the same on every machine."""
-    back = {group for group in {s.group for s in samples} if _fraction(group) < share}
+    """(train, held back): about `share` of the groups, chosen by their names alone, so the same on every machine.
+
+    Pictures that nearly look alike are one group.
+    """
+    same = _alike(sorted({s.group for s in samples}))
+    back = {group for group, first in same.items() if _fraction(first) < share}
     return [s for s in samples if s.group not in back], [s for s in samples if s.group in back]
+
+
+def _alike(groups: list[str]) -> dict[str, str]:
+    """Each group -> the first of those that it belongs together with, directly or by way of others."""
+    looks = [group for group in groups if group.startswith(LOOK)]
+    bits = np.array([list(bytes.fromhex(look.removeprefix(LOOK))) for look in looks], np.uint8).reshape(-1, 8)
+    near = [np.unpackbits(bits ^ own, axis=1).sum(1) <= ALIKE for own in bits]
+    first, settled = np.arange(len(looks)), False
+    while not settled:
+        before = first.copy()
+        for neighbours in near:
+            first[neighbours] = first[neighbours].min()  # each is its own neighbour
+        settled = np.array_equal(first, before)
+    return {group: group for group in groups} | {look: looks[k] for look, k in zip(looks, first, strict=True)}
 
 
 def _fraction(group: str) -> float:
@@ -186,4 +205,4 @@ def _shrunk(image: np.ndarray) -> np.ndarray:
 def _look(bgr: np.ndarray) -> str:
     """The same for pictures that differ only in size, compression or a little light: which neighbour is brighter."""
     grey = cv2.resize(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), (9, 8), interpolation=cv2.INTER_AREA)
-    return "look " + np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
+    return LOOK + np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()

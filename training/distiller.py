@@ -34,6 +34,7 @@ from .teachers import Teacher
 
 log = logging.getLogger("jit_masker")
 
+LOST = 0.9  # IoU-Acc; a student that paints worse is compared with those before
 SETTLED = 7  # steps after which a student is worth remembering: those of one label
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
@@ -62,7 +63,7 @@ class Distiller:
         """`publish` adopts a student, or raises CandidateRejected."""
         self.schedule = Schedule(recipe.schedule)
         self.teacher_ms, self.publish_ms = Durations(), Durations()
-        self.calls = self.failures = self.steps = self.publishes = self.rejected = self.relapses = 0
+        self.calls = self.failures = self.steps = self.publishes = self.rejected = self.returns = 0
         self.curve: deque[tuple[int, float]] = deque(maxlen=CURVE_LENGTH)  # (frame, IoU-Acc as painted)
         self._student = student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._publisher, self._teacher, self._recipe, self._publish = publisher, teacher, recipe, publish
@@ -73,8 +74,8 @@ class Distiller:
         self._newest: Example | None = None
         self._replay: deque[Example] = deque(maxlen=recipe.replay)
         self._frames = 0
-        # bfloat16 pays only where the CPU multiplies matrices in it; elsewhere it is slower than float32
-        self._bf16 = torch.cpu._is_amx_tile_supported()
+        # elsewhere it is emulated, and slower than float32
+        self._bf16 = recipe.bf16 and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
         self._freeze_or_follow()
         self._publisher.publish(tensors_of(self._student))  # version 0: what the paint path has loaded already
         self._good = self._snapshot()
@@ -126,24 +127,26 @@ class Distiller:
         score = iou_acc(label, painted)
         self.curve.append((self._frames, score))
         self.schedule.report(score)
+        if score >= self._recipe.schedule.target:  # nothing to learn here; an empty room would crowd out the person
+            self._elsewhere = False
+            return
         if not self._recipe.soft_labels:
             label = (label > 0.5).astype(np.float32)
         if self._newest is not None:
             self._replay.append(self._newest)
         image = torch.from_numpy(self._image.copy()).contiguous(memory_format=torch.channels_last)
         self._newest = Example(image, torch.from_numpy(label)[None, None])
-        if self._elsewhere:
-            self._elsewhere = False
+        if self._elsewhere or (score < LOST and self._recipe.rooms):
             self._start_from_best()
 
     def _start_from_best(self) -> None:
-        """After a cut: go on from whichever student fits the new scene's first label best.
+        """After a cut, or lost: go on from whichever student fits the newest label best.
 
-        Tried are the one that paints, the one it all began with, and those of the rooms before: a room that comes back
-        is known.
+        Tried are the one that paints, the last good one, the one it all began with, and those of the rooms before: a
+        room that comes back is known.
         """
         assert self._newest is not None
-        candidates = [self._snapshot(), self._base, *self._rooms]
+        candidates = [self._snapshot(), self._good, self._base, *self._rooms]
         losses = []
         with torch.inference_mode():
             for candidate in candidates:
@@ -152,9 +155,12 @@ class Distiller:
                 losses.append(float(F.binary_cross_entropy_with_logits(logits, self._newest.label)))
         best = min(range(len(losses)), key=losses.__getitem__)
         self._student.load_state_dict(candidates[best])
-        self._optimizer = self._new_optimizer()
+        if best or self._elsewhere:
+            self._optimizer = self._new_optimizer()
         if best:
+            self.returns += 1
             self._predict_and_publish()
+        self._elsewhere = False
 
     def _step(self) -> None:
         images, labels = self._choose()
@@ -204,7 +210,7 @@ class Distiller:
             return
         self.publish_ms.add(time.perf_counter() - began)
         self.publishes += 1
-        if self.publishes % 16 == 0:
+        if self.publishes % 16 == 0 and score > LOST:
             self._good = self._snapshot()
 
     # -- what is kept --------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class LearningStats:
     steps: int
     publishes: int  # students that went live
     rejected: int  # students that did not
+    returns: int  # times an earlier student fitted better, after a cut or when lost, and was gone back to
     delta: int  # frames between labels now
     curve: list[tuple[int, float]]  # (frame of the learner's count, IoU-Acc against the teacher, as painted)
     teacher_ms: Durations
@@ -94,8 +95,8 @@ class Learner:
     def stats(self) -> LearningStats:
         d = self._distiller
         return LearningStats(
-            self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.schedule.delta, list(d.curve),
-            d.teacher_ms, d.publish_ms, self._died, self._wire(),
+            self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.returns, d.schedule.delta,
+            list(d.curve), d.teacher_ms, d.publish_ms, self._died, self._wire(),
         )  # fmt: skip
 
     def close(self) -> None:

@@ -7,9 +7,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -29,7 +30,9 @@ from .score import iou
 from .selfie import calibrated, tensors_from_selfie
 from .student import Student, new_student, tensors_of
 
-LITE_SHAPES = ((256, 256), (192, 256), (144, 256))  # (h, w): a square, and a camera's 4:3 and 16:9
+T = TypeVar("T")
+
+LITE_SHAPES = ((240, 320), (256, 256), (192, 336))  # (h, w): cameras with 4:3 and 16:9, and a square
 LOWEST = 0.1  # of the rate: where half a cosine ends
 
 
@@ -127,9 +130,8 @@ class Training:
         """One pass over the data; returns the mean loss."""
         self.student.train()
         losses = []
-        bar = tqdm(
-            self._batches(), total=self.steps, desc=f"epoch {self.progress.epoch + 1}", leave=False, disable=None
-        )
+        name = f"epoch {self.progress.epoch + 1}"
+        bar = tqdm(one_ahead(self._batches()), total=self.steps, desc=name, leave=False, disable=None)
         for images, labels in bar:
             with torch.autocast("cpu", torch.bfloat16, enabled=self.args.bf16):
                 logits = self.student(images.contiguous(memory_format=torch.channels_last))
@@ -201,6 +203,15 @@ def start(path: str, student: str) -> dict[str, np.ndarray]:
     if weights.student != student:
         raise UsageError(f"{path} holds {weights.student}, and --student is {student}; make them equal")
     return dict(weights.tensors)
+
+
+def one_ahead(batches: Iterator[T]) -> Iterator[T]:
+    """The same items, each made on a thread of its own while the one before is used."""
+    with ThreadPoolExecutor(1, "augment") as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def falling(done: float) -> float:

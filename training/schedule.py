@@ -7,8 +7,8 @@ The paper's listing, one branch per frame t, with a the last score:
     else if a < a_thresh, u = 0    δ ← max(δ_min, δ / 2)
     else if a ≥ a_thresh, u > 0    δ ← min(δ_max, 2 δ); u ← 0
 
-Two additions, off in the paper's recipe: a cut starts the count again, so that the frame after it is labelled at once,
-and for a while labels come more often.
+Two additions, off in the paper's recipe: a cut starts the count again, so that its first frame is labelled at once, and
+for a while labels come more often.
 """
 
 from __future__ import annotations
