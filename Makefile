@@ -14,12 +14,14 @@ MASKS  ?=
 
 # torch first, and its CPU build: what an index serves for Linux by default brings gigabytes of CUDA. Tried in order:
 # the configured index or folder, PyTorch's own index, and (macOS, Windows: that is the CPU build) the plain version.
+# torchvision last and without its requirements, which are CUDA's; where it cannot be had, its tests are skipped.
 $(VENV)/ready: setup.py constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==$(TORCH)+cpu" -c constraints.txt 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet "torch==$(TORCH)+cpu" --extra-index-url https://download.pytorch.org/whl/cpu -c constraints.txt 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet "torch==$(TORCH)" -c constraints.txt
 	$(BIN)/python -m pip install --quiet -e ".[dev]" -c constraints.txt
+	-$(BIN)/python -m pip install --quiet --no-deps torchvision -c constraints.txt
 	touch $@
 
 demo: $(VENV)/ready

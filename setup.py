@@ -9,6 +9,9 @@ here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+?)"', (here / "engine/__init__.py").read_text(encoding="utf-8"))
 
 LEARN = ["torch>=2.6"]  # never a plain requirement: on Linux the index serves a build of several gigabytes with CUDA
+MRCNN = [*LEARN, "torchvision>=0.21"]  # the one made for the torch that is installed; detectron2: docs/teachers.md
+SERVE = [*LEARN, "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
+RAY = [*SERVE, "ray[serve]>=2.40"]
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
 DEV = [
     "pytest>=8",
@@ -19,6 +22,7 @@ DEV = [
     "matplotlib>=3.8",
     "pillow>=10",
     "setuptools>=70",
+    "tritonclient[http]>=2.50",
 ]
 
 setup(
@@ -38,6 +42,7 @@ setup(
         "export",
         "kernels",
         "training",
+        "training.serving",
         "training.teachers",
     ],
     package_data={"benchmarks": ["*.toml", "*.html"], "export": ["weights/*.safetensors", "weights/README.md"]},
@@ -56,12 +61,16 @@ setup(
     ],
     extras_require={
         "learn": LEARN,
+        "mrcnn": MRCNN,
+        "serve": SERVE,
+        "ray": RAY,
         "virtualcam": VIRTUALCAM,
-        "dev": LEARN + DEV,
+        "dev": SERVE + DEV,
     },
     entry_points={
         "console_scripts": [
             "jm-engine = engine.cli:program",
+            "jm-teacher = training.serving.cli:main",
             "jm-train = training.pretrain:main",
             "jm-bench = benchmarks.cli:main",
         ]

@@ -11,12 +11,14 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from engine.contracts import Published
 from engine.errors import BackendUnavailable
 from engine.slot import Tap
+from engine.teaching import TeacherOptions, asked
 from engine.timing import Durations
 from export.store import StudentWeights
 
@@ -44,13 +46,24 @@ class LearningStats:
     teacher_ms: Durations
     publish_ms: Durations
     died: str | None  # why learning stopped
+    wire: dict[str, Any] | None = None  # of a teacher on another machine; see docs/report.md
 
 
 class Learner:
     """Owns the Distiller and its thread. `close()` may be called twice."""
 
-    def __init__(self, distiller, teacher_name: str, guard, threads: int, threaded: bool):
+    def __init__(
+        self,
+        distiller,
+        teacher_name: str,
+        guard,
+        threads: int,
+        threaded: bool,
+        wire: Callable[[], dict[str, Any] | None] = lambda: None,
+    ):
+        """`wire` tells what a teacher on another machine sent and received; None for one on this machine."""
         self.tap = Tap()
+        self._wire = wire
         self._distiller, self._teacher_name, self._guard = distiller, teacher_name, guard
         self._threads = threads
         self._died: str | None = None
@@ -83,7 +96,7 @@ class Learner:
         d = self._distiller
         return LearningStats(
             self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.returns, d.schedule.delta,
-            list(d.curve), d.teacher_ms, d.publish_ms, self._died,
+            list(d.curve), d.teacher_ms, d.publish_ms, self._died, self._wire(),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -104,7 +117,7 @@ def start(
     weights: StudentWeights,
     size: tuple[int, int],
     *,
-    teacher: str,
+    teacher: str | TeacherOptions,
     recipe: str,
     publish: Callable[[Published], None],
     threads: int,
@@ -118,19 +131,21 @@ def start(
     UsageError
         Unknown teacher or recipe.
     BackendUnavailable
-        torch is not installed.
+        torch, or a package that the teacher needs, is not installed.
     ModelError
         The teacher's weights cannot be had.
     """
     from .recipe import recipe as recipe_named
-    from .teachers import load
+    from .teachers import load, wire_of
 
     chosen = recipe_named(recipe, weights.student)
     if importlib.util.find_spec("torch") is None:
         raise BackendUnavailable(
             'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
         )
-    guard = GuardedTeacher(load(teacher, threads), on_thread=lower_priority if threaded else None)
+    teacher = asked(teacher)
+    source = load(teacher, threads)
+    guard = GuardedTeacher(source, on_thread=lower_priority if threaded else None)
     import torch
 
     import kernels
@@ -144,4 +159,4 @@ def start(
     student = new_student(weights.student)
     student.load_weights(weights.tensors)
     distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed)
-    return Learner(distiller, teacher, guard, threads, threaded)
+    return Learner(distiller, teacher.name, guard, threads, threaded, lambda: wire_of(source))

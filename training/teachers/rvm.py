@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 
 from engine.assets import fetch
-from engine.backends.ort_cpu import PROVIDER, session_options
+
+from .segmenter import open_session
 
 MAX_SIDE = 640  # pixels; the label is used at a quarter of that
 WORKING_SIDE = 512  # pixels; downsample_ratio = min(512 / longer side, 1), as RVM's authors recommend
@@ -17,7 +17,7 @@ class RobustVideoMatting:
     """A teacher (see `training.teachers.Teacher`). Its memory is cleared on every call: labels come seconds apart."""
 
     def __init__(self, threads: int = 1):
-        self._session = ort.InferenceSession(str(fetch("rvm")), session_options(threads), providers=[PROVIDER])
+        self._session = open_session(fetch("rvm"), threads)
         self._state = {f"r{i}i": np.zeros((1, 1, 1, 1), np.float32) for i in range(1, 5)}
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
