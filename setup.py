@@ -11,6 +11,9 @@ version = re.search(r'__version__ = "(.+?)"', (here / "engine/__init__.py").read
 LEARN = ["torch>=2.6"]  # never a plain requirement: on Linux the index serves a build of several gigabytes with CUDA
 GPU = ["numba-cuda[cu13]>=0.20", "cuda-python>=13"]  # kernels, memory and streams; CUDA 13 drivers: 580 and newer
 TRT = ["tensorrt-rtx-cu13>=1.7"]  # for desktop cards; server cards take `tensorrt`, which has builds of its own
+MRCNN = [*LEARN, "torchvision>=0.21"]  # the one made for the torch that is installed; detectron2: docs/teachers.md
+SERVE = [*LEARN, "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
+RAY = [*SERVE, "ray[serve]>=2.40"]
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
 DEV = [
     "pytest>=8",
@@ -21,6 +24,7 @@ DEV = [
     "matplotlib>=3.8",
     "pillow>=10",
     "setuptools>=70",
+    "tritonclient[http]>=2.50",
 ]
 
 setup(
@@ -40,9 +44,10 @@ setup(
         "export",
         "kernels",
         "training",
+        "training.serving",
         "training.teachers",
     ],
-    package_data={"export": ["weights/*.safetensors", "weights/README.md"]},
+    package_data={"benchmarks": ["*.toml", "*.html"], "export": ["weights/*.safetensors", "weights/README.md"]},
     install_requires=[
         "numpy>=1.26",
         "numba>=0.60",
@@ -60,12 +65,16 @@ setup(
         "learn": LEARN,
         "gpu": GPU,
         "trt": TRT,
+        "mrcnn": MRCNN,
+        "serve": SERVE,
+        "ray": RAY,
         "virtualcam": VIRTUALCAM,
-        "dev": LEARN + DEV,
+        "dev": SERVE + DEV,
     },
     entry_points={
         "console_scripts": [
             "jm-engine = engine.cli:program",
+            "jm-teacher = training.serving.cli:main",
             "jm-train = training.pretrain:main",
             "jm-bench = benchmarks.cli:main",
         ]

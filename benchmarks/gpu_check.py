@@ -81,7 +81,7 @@ def run(name: str, rehearse: bool) -> dict[str, Any]:
 
     card = gpu.find()
     facts = {"capability": card.capability, "driver": card.driver} if isinstance(card, gpu.Gpu) else {"none": card}
-    machine = {**describe(), "card": name, **facts, "gpu_versions": installed_versions(LIBRARIES)}
+    machine = {**describe(threads=1), "card": name, **facts, "gpu_versions": installed_versions(LIBRARIES)}
     return {"machine": machine, "aims": AIMS, "seconds": time.perf_counter() - began, "sections": sections}
 
 

@@ -75,8 +75,8 @@ def _verdict(name: str, difference: float, allowed: float) -> Row:
 def backends_against_oracle(backends: list[str]) -> list[Row]:
     """Each backend, for each student, against ONNX Runtime on the CPU: largest difference of alpha."""
     rows = []
-    for name, side in STUDENTS:
-        model = first(student_weights(name, side)).model
+    for name, size in STUDENTS:
+        model = first(student_weights(name, size)).model
         oracle = load("ort-cpu")(model, 1)
         oracle.image[:] = np.random.default_rng(0).random(oracle.image.shape)
         expected = oracle.run()
@@ -84,10 +84,12 @@ def backends_against_oracle(backends: list[str]) -> list[Row]:
             try:
                 made = load(backend)(model, 1)
                 made.image[:] = oracle.image
-                row = _verdict(f"{backend}, {name} {side}", disagreement(made.run(), expected), PROBE_TOLERANCE)
+                row = _verdict(
+                    f"{backend}, {name} {size[1]}x{size[0]}", disagreement(made.run(), expected), PROBE_TOLERANCE
+                )
                 rows.append({**row, "provider": made.provider})
             except JitMaskerError as error:
-                rows.append({"what": f"{backend}, {name} {side}", "verdict": f"not run: {error}"})
+                rows.append({"what": f"{backend}, {name} {size[1]}x{size[0]}", "verdict": f"not run: {error}"})
     return rows
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 
 from engine import Masker, assets
@@ -23,22 +24,25 @@ from engine.errors import JitMaskerError, UsageError
 from engine.figure import MovingFigure
 from export.publish import Publisher, first
 from export.store import StudentWeights
+from export.students import STUDENTS as STUDENT_TABLE
 from training.student import new_student, tensors_of
 from training.teachers.rvm import RobustVideoMatting
+from training.teachers.torchvision_ops import prepare
 
-from .machine import side_by_side
+from .rounds import WARM, percentiles, side_by_side
 
 Row = dict[str, Any]
-STUDENTS = (("jitnet", 240), ("jitnet", 320), ("lite", 256))  # Table 2's sizes, and the default
+LITE = ("lite", STUDENT_TABLE["lite"].size)
+STUDENTS = (("jitnet", (240, 240)), ("jitnet", (320, 320)), LITE)  # Table 2's sizes (h, w), and the default
 HEIGHTS = (480, 720, 1080)  # lines of a frame, 4:3 and then 16:9
 # how often a frame's bytes cross: up and down once; on the device, kernels read a picture four times and write three
 TRIPS = {"upload_bytes_per_s": 1, "download_bytes_per_s": 1, "device_bytes_per_s": 7}
 
 
-def student_weights(name: str, side: int) -> StudentWeights:
+def student_weights(name: str, size: tuple[int, int]) -> StudentWeights:
     """Random weights: none are shipped for every student, and time does not depend on them."""
     torch.manual_seed(0)
-    return StudentWeights(name, (side, side), tensors_of(new_student(name)))
+    return StudentWeights(name, size, tensors_of(new_student(name)))
 
 
 def frame_of(height: int) -> np.ndarray:
@@ -88,6 +92,11 @@ def rates(device: str, repeats: int = 20) -> dict[str, float]:
     return found
 
 
+def timed(function: Callable[[], object], repeats: int, warm: int = WARM) -> dict[str, float]:
+    """ms of a call, p50 and p95."""
+    return percentiles(side_by_side({"it": function}, repeats, warm)["it"], 50, 95)
+
+
 def synchronize(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
@@ -96,8 +105,8 @@ def synchronize(device: str) -> None:
 def student_latency(backends: list[str], device: str, rate: dict[str, float], repeats: int) -> list[Row]:
     """ms of one run with upload and download, each backend and torch eager, beside the floor of its arithmetic."""
     rows = []
-    for name, side in STUDENTS:
-        weights = student_weights(name, side)
+    for name, size in STUDENTS:
+        weights = student_weights(name, size)
         model = first(weights).model
         floors = {
             f"floor_{kind}_ms": 1e3 * operations(model) / rate[f"{kind}_operations_per_s"]
@@ -108,13 +117,13 @@ def student_latency(backends: list[str], device: str, rate: dict[str, float], re
         for way, function in ways.items():
             try:
                 made = None if function else load(way)(model, 1)
-                ms = side_by_side({way: function or made.run}, repeats)[way]  # type: ignore[union-attr]
+                ms = timed(function or made.run, repeats)  # type: ignore[union-attr]
                 provider = made.provider if made else f"torch {torch.__version__}"
-                rows.append({"what": f"{name} {side}, {way}", **ms, **floors, "provider": provider})
+                rows.append({"what": f"{name} {size[1]}x{size[0]}, {way}", **ms, **floors, "provider": provider})
                 if made is not None and hasattr(made, "engine"):
                     rows[-1]["on_device_ms"] = _on_device(made.engine, repeats)
             except JitMaskerError as error:
-                rows.append({"what": f"{name} {side}, {way}", "verdict": f"not run: {error}"})
+                rows.append({"what": f"{name} {size[1]}x{size[0]}, {way}", "verdict": f"not run: {error}"})
     return rows
 
 
@@ -148,7 +157,7 @@ def _eager(name: str, weights: StudentWeights, device: str) -> dict[str, Callabl
 
 def swaps(backend: str, count: int) -> list[Row]:
     """Publishing and adopting students of `lite`, each with a probe: ms on the learner's side and on the frame's."""
-    weights = student_weights("lite", 256)
+    weights = student_weights(*LITE)
     publisher, publish_ms, frame = Publisher(weights), [], frame_of(480)
     oracle = load("torch-cpu")
     out, rng = np.empty_like(frame), np.random.default_rng(0)
@@ -182,7 +191,7 @@ def paint_path(backend: str, rate: dict[str, float], repeats: int) -> list[Row]:
         bgr = frame_of(height)
         out, frame = np.empty_like(bgr), Frame(bgr, 0, 0.0, 0.0)
         with Masker(backend, None, "#204060", student="lite", threads=1, min_area=0) as masker:
-            ms = side_by_side({"paint": lambda: masker.paint(frame, out)}, repeats)["paint"]  # noqa: B023
+            ms = timed(lambda: masker.paint(frame, out), repeats)  # noqa: B023
             stages = {name: taken.summary("p50")["p50"] for name, taken in masker.stages.items()}
             faults, kernels = masker.stats.faults, masker.kernels_name
         floor = sum(times * bgr.nbytes / rate[kind] for kind, times in TRIPS.items()) if rate else None
@@ -196,10 +205,10 @@ def paint_path(backend: str, rate: dict[str, float], repeats: int) -> list[Row]:
 def training_step(device: str, repeats: int) -> list[Row]:
     """ms of one step of Adam on one example, fused, as the learner takes it."""
     rows = []
-    for name, side in STUDENTS:
+    for name, size in STUDENTS:
         student = new_student(name).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(student.parameters(), 5e-4, fused=True)
-        image = torch.rand(1, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
+        image = torch.rand(1, 3, *size, device=device).contiguous(memory_format=torch.channels_last)
         label = torch.rand_like(student(image))
         half = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
 
@@ -212,7 +221,7 @@ def training_step(device: str, repeats: int) -> list[Row]:
             optimizer.step()
             synchronize(device)
 
-        rows.append({"what": f"{name} {side}, {device}", **side_by_side({"step": step}, repeats)["step"]})
+        rows.append({"what": f"{name} {size[1]}x{size[0]}, {device}", **timed(step, repeats)})
     return rows
 
 
@@ -220,6 +229,7 @@ def teachers(device: str, repeats: int) -> list[Row]:
     """ms of a label at 480p: Mask R-CNN R50-FPN with random weights, and RVM where its file is on this machine."""
     rows, frame = [], frame_of(480)
     try:
+        prepare()
         from torchvision.models.detection import maskrcnn_resnet50_fpn
 
         torch.manual_seed(0)
@@ -231,13 +241,13 @@ def teachers(device: str, repeats: int) -> list[Row]:
                 network([image])
             synchronize(device)
 
-        rows.append({"what": "mrcnn50, random weights", **side_by_side({"t": detect}, repeats, warm=2)["t"]})
+        rows.append({"what": "mrcnn50, random weights", **timed(detect, repeats, warm=2)})
     except Exception as error:  # absent, or built for another torch, which fails in several ways
         rows.append({"what": "mrcnn50", "verdict": f"not run: torchvision: {error}"})
     try:
         teacher = _rvm()
-        rows.append({"what": "rvm", **side_by_side({"t": lambda: teacher(frame)}, repeats, warm=2)["t"]})
-        rows[-1]["provider"] = teacher.provider
+        rows.append({"what": "rvm", **timed(lambda: teacher(frame), repeats, warm=2)})
+        rows[-1]["provider"] = onnxruntime.get_available_providers()[0]
     except JitMaskerError as error:
         rows.append({"what": "rvm", "verdict": f"not run: {error}"})
     return rows

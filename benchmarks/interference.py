@@ -16,36 +16,53 @@ from engine.pipeline import Pipeline
 from engine.sinks import Null
 from engine.sources import Paced, open_source
 
-from .machine import finish, show
+from .painters import BACKGROUND
+from .result import Metric, Result, Table
+from .runs import name_of
 
 STALL = 2.0  # s
+MOVING = "test://?frames=10000000"  # a synthetic figure that never ends
 
 
-def main(args: argparse.Namespace) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("clip", nargs="?", default=MOVING, help="default: a synthetic one")
+    parser.add_argument("--teacher", default="rvm")
+    parser.add_argument("--frames", type=int, default=400, help="of each run")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.set_defaults(threads=2)
+
+
+def main(args: argparse.Namespace) -> Result:
+    frames, rounds = (100, 1) if args.quick else (args.frames, args.rounds)
     kinds = {"off": None, "on": args.teacher, "teacher stalls 2 s": args.teacher}
-    runs: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
-    for _ in range(args.rounds):
+    runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    for _ in range(rounds):
         for kind, teacher in kinds.items():
-            runs[kind].append(run(args, teacher, stall=STALL if "stalls" in kind else 0.0))
-    rows, result = [], {}
+            runs[kind].append(run(args, frames, teacher, stall=STALL if "stalls" in kind else 0.0))
+    rows, merged = [], {}
+    metrics: dict[str, Metric] = {}
     for kind, several in runs.items():
-        merged = {key: float(np.median([run_[key] for run_ in several])) for key in several[0]}
-        result[kind] = {key: round(value, 3) for key, value in merged.items()}
-        rows.append((kind, *(merged[key] for key in several[0])))
-    columns = ("learning", *next(iter(runs.values()))[0].keys())
-    show(f"{args.clip}, {args.frames} frames at their own speed, median of {args.rounds} rounds", columns, rows)
-    ratio = result["on"]["paint p95"] / result["off"]["paint p95"]
-    print(f"\np95 of the paint path with learning on: {ratio:.2f} times that without")
-    finish({"bench": "interference", "runs": result, "p95_ratio": round(ratio, 3)})
+        merged[kind] = {key: round(float(np.median([r[key] for r in several])), 3) for key in several[0]}
+        rows.append((kind, *merged[kind].values()))
+        for key in ("paint p50", "paint p95", "period p99"):
+            metrics[f"{kind}: {key}"] = Metric([r[key] for r in several], "lower")
+    ratio = merged["on"]["paint p95"] / merged["off"]["paint p95"]
+    table = Table(
+        f"{name_of(args.clip)}, {frames} frames at their own speed, median of {rounds} round(s), ms",
+        ("learning", *merged["off"]), rows,
+    )  # fmt: skip
+    numbers: dict[str, Any] = {"interference": merged, "p95_ratio": round(ratio, 3)}
+    note = f"p95 of the paint path with learning on: {ratio:.2f} times that without"
+    return Result("interference", [table], numbers, metrics, [note])
 
 
-def run(args: argparse.Namespace, teacher: str | None, stall: float) -> dict[str, float]:
+def run(args: argparse.Namespace, frames: int, teacher: str | None, stall: float) -> dict[str, float]:
     """One run; times in ms."""
     source = Paced(open_source(args.clip, loop=True))
-    with Masker("ort-cpu", teacher, "#204060", student=args.student, size=args.size, threads=args.threads) as masker:
+    with Masker("auto", teacher, BACKGROUND, student=args.student, size=args.size, threads=args.threads) as masker:
         if stall:
             stall_teacher(masker, stall)
-        pipeline = Pipeline(source, masker, [Null()], max_frames=args.frames)
+        pipeline = Pipeline(source, masker, [Null()], max_frames=frames)
         pipeline.run()
         learning = masker.stats.learning
         paint, period = masker.paint_path.summary("p50", "p95", "p99"), pipeline.period.summary("p50", "p99", "max")

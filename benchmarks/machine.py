@@ -1,65 +1,76 @@
-"""What a number needs beside it: the machine, the versions, the commit, and how busy it was."""
+"""What a number needs beside it: the machine, the versions, the commit, and how busy others were. Measures nothing."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import psutil
 
 from engine.report import VERSIONS, installed_versions, processor
 
+LOOK = 0.5  # s, looking at what other processes do before a bench begins
+BUSY = 0.15  # cores; others that use more are said to be busy: it moves a median
 
-def describe() -> dict[str, Any]:
-    """Machine, versions, commit and load average at this moment."""
+
+def describe(threads: int) -> dict[str, Any]:
+    """Machine, versions, commit and the bench's thread budget."""
     commit = subprocess.run(
         ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     )
     return {
         "cpu": processor(),
         "cores": os.cpu_count(),
+        "system": platform.system(),
         "python": platform.python_version(),
         "versions": installed_versions(VERSIONS),
         "commit": commit.stdout.strip() or "unknown",
+        "threads": threads,
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
 
 
-def side_by_side(
-    functions: dict[str, Callable[[], object]], repeats: int, warm: int = 5
-) -> dict[str, dict[str, float]]:
-    """Milliseconds of each function, taken in turn, so that a busy moment of the machine falls on all of them.
+class Others:
+    """How many cores processes other than this one and its children kept busy, from the constructor on."""
 
-    Returns name -> {"p50", "p95"}; the first `warm` rounds are not counted.
-    """
-    taken: dict[str, list[float]] = {name: [] for name in functions}
-    for round_ in range(warm + repeats):
-        for name, function in functions.items():
-            began = time.perf_counter()
-            function()
-            if round_ >= warm:
-                taken[name].append((time.perf_counter() - began) * 1e3)
-    return {
-        name: {"p50": round(float(np.median(ms)), 4), "p95": round(float(np.percentile(ms, 95)), 4)}
-        for name, ms in taken.items()
-    }
+    def __init__(self) -> None:
+        self._began, self._spent = time.perf_counter(), _others_cpu()
+
+    def cores(self) -> float:
+        """Cores that others used until now, on average; 0.0 or more."""
+        elapsed = time.perf_counter() - self._began
+        return round(max(0.0, (_others_cpu() - self._spent) / elapsed), 2) if elapsed > 0 else 0.0
 
 
-def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A Markdown table on standard output."""
-    print(f"\n### {title}\n")
-    print("| " + " | ".join(columns) + " |")
-    print("| " + " | ".join("---" for _ in columns) + " |")
-    for row in rows:
-        print("| " + " | ".join(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row) + " |")
+def others_now() -> float:
+    """Cores that others use in the next LOOK seconds."""
+    others = Others()
+    time.sleep(LOOK)
+    return others.cores()
 
 
-def finish(result: dict[str, Any]) -> None:
-    """The last line: everything as JSON, with the machine."""
-    print("\n" + json.dumps({**result, "machine": describe()}))
+def _others_cpu() -> float:
+    """CPU seconds spent on this machine since it began, less those of this process and its children that ended."""
+    whole, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    busy = whole.user + whole.system + getattr(whole, "nice", 0.0) + getattr(whole, "irq", 0.0)
+    return busy - own.user - own.system - getattr(own, "children_user", 0.0) - getattr(own, "children_system", 0.0)
+
+
+def header(machine: dict[str, Any]) -> str:
+    """`machine` (of `describe`, with "others" where it was looked at) in two lines for people."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    lines = [
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, "
+        f"{machine['threads']} thread(s), commit {machine['commit']}",
+        versions,
+    ]
+    others = machine.get("others")
+    if others:
+        busiest = max(others.values())
+        told = "BUSY: do not trust the times" if busiest > BUSY else "quiet"
+        lines.append("other processes used " + ", ".join(f"{v:g} cores {k}" for k, v in others.items()) + f" ({told})")
+    return "\n".join(lines)

@@ -1,81 +1,151 @@
-"""jm-bench paint: the paint path, stage by stage, against the same steps done the authors' way."""
+"""jm-bench kernels: the paint path, kernel by kernel, against OpenCV, the authors' way and the machine's copy floor.
+
+The functions of ours and of the authors' are made here, one for each step, and timed in turn; `table3` times the same.
+Learning is off.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from engine import Masker
 from engine.contracts import Frame
+from engine.errors import UsageError
 from engine.figure import MovingFigure
 from engine.sources import open_source
 from engine.students import to_alpha
 from export.publish import load_student
-from kernels import UNSEEN
+from kernels import UNSEEN, fallback
 from training.jitnet import JITNet
 
 from . import authors_way
-from .machine import finish, show, side_by_side
+from .painters import BACKGROUND
+from .result import Metric, Result, Table
+from .rounds import block_medians, percentiles, side_by_side
 
 AUTHORS_SIZE = (240, 240)  # the paper's smaller input
+HEIGHTS = (480, 720)  # lines of the synthetic frames
+MOMENT = 40  # frame that is taken of a clip
+Steps = dict[str, Callable[[], object]]
 
 
-def main(args: argparse.Namespace) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clip", help=f"take frame {MOMENT} of this clip; default: synthetic ones")
+    parser.add_argument("--height", type=int, nargs="+", default=list(HEIGHTS), help="lines of the synthetic frames")
+    parser.add_argument("--repeats", type=int, default=200, help="rounds that are counted")
+
+
+def main(args: argparse.Namespace) -> Result:
+    repeats = min(args.repeats, 20) if args.quick else args.repeats
+    frames = [frame_of(args.clip, None)] if args.clip else [frame_of(None, height) for height in args.height]
+    tables, notes = [], []
+    numbers: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, Metric] = {}
+    for bgr in frames:
+        ms = measure(bgr, args, repeats)
+        size = f"{bgr.shape[1]}x{bgr.shape[0]}"
+        tables.append(Table(f"Kernels, {size}, {args.student}, {args.threads} thread(s), learning off", *_rows(ms)))
+        numbers[size] = {name: percentiles(series, 50, 95) for name, series in ms.items()}
+        metrics |= {f"{size} {n}": Metric(block_medians(ms[n]), "lower") for n in ms if not n.startswith("authors")}
+        ratio = float(np.median(ms["authors: paint path"]) / np.median(ms["paint path"]))
+        numbers[size]["ratio"] = round(ratio, 2)
+        notes.append(f"{size}: the authors' way takes {ratio:.1f} times as long")
+    return Result("kernels", tables, {"student": args.student, "ms": numbers}, metrics, notes)
+
+
+def measure(bgr: np.ndarray, args: argparse.Namespace, repeats: int) -> dict[str, list[float]]:
+    """ms of every step of ours, of OpenCV's and of the authors' on `bgr`, uint8 (H, W, 3)."""
     torch.set_num_threads(args.threads)
-    bgr = frame_of(args.clip, args.height)
-    masker = Masker("ort-cpu", None, "#204060", student=args.student, size=args.size, threads=args.threads)
-    kernels, student = masker.kernels, masker.live
-    weights = load_student("jitnet", AUTHORS_SIZE)
-    jitnet = JITNet()
-    jitnet.load_weights(weights.tensors)
-    eager = authors_way.AuthorsStudent(jitnet)
-    background = np.full_like(bgr, 90)
-    out = np.empty_like(bgr)
-    frame = Frame(bgr, 0, 0.0, 0.0)
+    with Masker("auto", None, BACKGROUND, student=args.student, size=args.size, threads=args.threads) as masker:
+        ours = our_steps(masker, bgr)
+        return side_by_side({**ours, **opencv_steps(masker, bgr), **authors_steps(bgr)}, repeats)
+
+
+def _rows(ms: dict[str, list[float]]) -> tuple[Sequence[str], list[tuple]]:
+    """Columns and rows: ours, and beside each step the same done in other ways."""
+
+    def median(name: str) -> float | None:
+        return float(np.median(ms[name])) if name in ms else None
+
+    rows = [
+        (name, *percentiles(series, 50, 95).values(), median(f"opencv: {name}"), median(f"authors: {name}"))
+        for name, series in ms.items()
+        if ":" not in name
+    ]
+    return ("step", "p50 ms", "p95 ms", "OpenCV and NumPy", "authors' way"), rows
+
+
+def our_steps(masker: Masker, bgr: np.ndarray) -> Steps:
+    """The paint path of `masker` as a whole and step by step, on `bgr`; and the copy floor."""
+    k, student, background = masker.kernels, masker.live, np.full_like(bgr, 90)
+    out, frame = np.empty_like(bgr), Frame(bgr, 0, 0.0, 0.0)
     masker.paint(frame, out)
     alpha, seen, shown = student.alpha.copy(), np.full_like(student.alpha, UNSEEN), np.zeros_like(student.alpha)
     edges, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
-    kernels.steady(student.backend.image, student.mean, student.std, alpha, seen, shown)
-    kernels.matte(bgr, kernels.refine(seen, alpha, edges), matte)
+    k.steady(student.backend.image, student.mean, student.std, alpha, seen, shown)
+    k.matte(bgr, k.refine(seen, alpha, edges), matte)
     mixed = np.full_like(matte, 128)
+    return {
+        "paint path": lambda: masker.paint(frame, out),
+        "preprocess": lambda: k.preprocess(bgr, student.mean, student.std, student.backend.image),
+        "student": lambda: to_alpha(student.backend.run()[0, 0], student.alpha),
+        "steady": lambda: k.steady(student.backend.image, student.mean, student.std, alpha, seen, shown),
+        "refine": lambda: k.refine(seen, alpha, edges),
+        "matte": lambda: k.matte(bgr, edges, matte),
+        "composite": lambda: k.composite(bgr, matte, background, out),
+        "composite, all mixed": lambda: k.composite(bgr, mixed, background, out),
+        "copy floor": lambda: np.copyto(out, bgr),
+    }
+
+
+def opencv_steps(masker: Masker, bgr: np.ndarray) -> Steps:
+    """The kernels in OpenCV and NumPy, `kernels.fallback`: what a machine without Numba runs."""
+    student, out, background = masker.live, np.empty_like(bgr), np.full_like(bgr, 90)
+    image, alpha = student.backend.image.copy(), student.alpha.copy()
+    seen, shown = np.full_like(alpha, UNSEEN), np.zeros_like(alpha)
+    edges, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
+    mixed = np.full_like(matte, 128)
+    return {
+        "opencv: preprocess": lambda: fallback.preprocess(bgr, student.mean, student.std, image),
+        "opencv: steady": lambda: fallback.steady(image, student.mean, student.std, alpha, seen, shown),
+        "opencv: refine": lambda: fallback.refine(seen, alpha, edges),
+        "opencv: matte": lambda: fallback.matte(bgr, edges, matte),
+        "opencv: composite": lambda: fallback.composite(bgr, matte, background, out),
+        "opencv: composite, all mixed": lambda: fallback.composite(bgr, mixed, background, out),
+    }
+
+
+def authors_steps(bgr: np.ndarray) -> Steps:
+    """The same steps as the authors' published code does them; see `benchmarks.authors_way`."""
+    jitnet, background = JITNet(), np.full_like(bgr, 90)
+    jitnet.load_weights(load_student("jitnet", AUTHORS_SIZE).tensors)
+    eager = authors_way.AuthorsStudent(jitnet)
     image = authors_way.preprocess(bgr, AUTHORS_SIZE)
+    alpha = authors_way.predict(eager, image)
 
-    def authors() -> None:
-        matte = authors_way.predict(eager, authors_way.preprocess(bgr, AUTHORS_SIZE))
-        authors_way.composite(bgr, matte, background)
+    def whole() -> None:
+        fresh = authors_way.predict(eager, authors_way.preprocess(bgr, AUTHORS_SIZE))
+        authors_way.composite(bgr, fresh, background)
 
-    full = authors_way.predict(eager, image)
-    ms = side_by_side(
-        {
-            "paint path": lambda: masker.paint(frame, out),
-            "preprocess": lambda: kernels.preprocess(bgr, student.mean, student.std, student.backend.image),
-            "student": lambda: to_alpha(student.backend.run()[0, 0], student.alpha),
-            "steady": lambda: kernels.steady(student.backend.image, student.mean, student.std, alpha, seen, shown),
-            "refine": lambda: kernels.refine(seen, alpha, edges),
-            "matte": lambda: kernels.matte(bgr, edges, matte),
-            "composite": lambda: kernels.composite(bgr, matte, background, out),
-            "composite, all mixed": lambda: kernels.composite(bgr, mixed, background, out),
-            "copy floor": lambda: np.copyto(out, bgr),
-            "authors: paint path": authors,
-            "authors: preprocess": lambda: authors_way.preprocess(bgr, AUTHORS_SIZE),
-            "authors: student": lambda: authors_way.predict(eager, image),
-            "authors: composite": lambda: authors_way.composite(bgr, full, background),
-        },
-        args.repeats,
-    )
-    masker.close()
-    ratio = ms["authors: paint path"]["p50"] / ms["paint path"]["p50"]
-    sizes = f"{bgr.shape[1]}x{bgr.shape[0]}, {args.student} {masker.size[1]}x{masker.size[0]}"
-    title = f"Paint path, {sizes}, {args.threads} thread(s), learning off"
-    show(title, ("step", "p50 ms", "p95 ms"), [(name, m["p50"], m["p95"]) for name, m in ms.items()])
-    print(f"\nthe authors' way takes {ratio:.1f} times as long")
-    finish({"bench": "paint", "ms": ms, "ratio": round(ratio, 2)})
+    return {
+        "authors: paint path": whole,
+        "authors: preprocess": lambda: authors_way.preprocess(bgr, AUTHORS_SIZE),
+        "authors: student": lambda: authors_way.predict(eager, image),
+        "authors: composite": lambda: authors_way.composite(bgr, alpha, background),
+    }
 
 
-def frame_of(clip: str | None, height: int) -> np.ndarray:
-    """A frame in the middle of `clip`, or of the synthetic figure at `height`."""
+def frame_of(clip: str | None, height: int | None) -> np.ndarray:
+    """Frame MOMENT of `clip`, or of the synthetic figure at `height` lines. UsageError where the clip is too short."""
     if clip is None:
-        return MovingFigure(width=height * 4 // 3 // 2 * 2, height=height).picture(40)
-    return next(frame.bgr for frame in open_source(clip) if frame.index == 40)
+        lines = height or HEIGHTS[0]
+        return MovingFigure(width=lines * 4 // 3 // 2 * 2, height=lines).picture(MOMENT)
+    found = next((frame.bgr for frame in open_source(clip) if frame.index == MOMENT), None)
+    if found is None:
+        raise UsageError(f"{clip} has no frame {MOMENT}; expected a longer clip")
+    return found

@@ -13,46 +13,58 @@ from engine.contracts import Frame
 from engine.figure import MovingFigure
 from export.publish import Publisher
 
-from .machine import finish, show
+from .painters import BACKGROUND
+from .progress import bar
+from .result import Metric, Result, Table
+from .rounds import block_medians, percentiles
+
+FILLING = 20  # swaps that are not counted: they fill the allocator's pools
 
 
-def main(args: argparse.Namespace) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--swaps", type=int, default=500)
+
+
+def main(args: argparse.Namespace) -> Result:
+    swaps = min(args.swaps, 50) if args.quick else args.swaps
     bgr = MovingFigure().picture(0)
     out, process = np.empty_like(bgr), psutil.Process()
     publish_ms, resident = [], []
-    with Masker("ort-cpu", None, "#204060", student=args.student, size=args.size, threads=args.threads) as masker:
+    with Masker("auto", None, BACKGROUND, student=args.student, size=args.size, threads=args.threads) as masker:
         publisher = Publisher(masker.student, masker.size)
         tensors = dict(masker.student.tensors)
-        for i in range(args.swaps + 20):
+        for i in bar(range(swaps + FILLING), "swaps"):
             began = time.perf_counter()
             masker.swap(publisher.publish(tensors))
-            publish_ms.append((time.perf_counter() - began) * 1e3)
+            taken = (time.perf_counter() - began) * 1e3
             for _ in range(3):
                 masker.paint(Frame(bgr, i, 0.0, 0.0), out)
-            if i >= 20:  # the first ones fill the allocator's pools
+            if i >= FILLING:
+                publish_ms.append(taken)
                 resident.append(process.memory_info().rss / 2**20)
         stall = masker.swap_stall.summary("p50", "max")
-        swaps = masker.stats.swaps
+        done = masker.stats.swaps
     tenth = max(1, len(resident) // 10)
     first, last = float(np.mean(resident[:tenth])), float(np.mean(resident[-tenth:]))
-    p50, p95 = (round(float(np.percentile(publish_ms, q)), 3) for q in (50, 95))
-    result = {
-        "swaps": swaps,
-        "publish_ms": {"p50": p50, "p95": p95},
+    publish = percentiles(publish_ms, 50, 95)
+    rows = [
+        ("fold, patch, build, warm: p50 ms", publish["p50"]),
+        ("the same: p95 ms", publish["p95"]),
+        ("adopting, on the paint path: p50 ms", stall["p50"]),
+        ("adopting: longest ms", stall["max"]),
+        ("resident memory, first tenth: MB", first),
+        ("resident memory, last tenth: MB", last),
+    ]
+    numbers = {
+        "swaps": done,
+        "publish_ms": publish,
         "swap_stall_ms": stall,
         "resident_mb": {"first tenth": round(first, 1), "last tenth": round(last, 1)},
         "growth": round(last / first - 1, 4),
     }
-    show(
-        f"{swaps} swaps, {args.student}, {args.threads} thread(s)",
-        ("what", "value"),
-        [
-            ("fold, patch, build, warm: p50 ms", p50),
-            ("the same: p95 ms", p95),
-            ("adopting, on the paint path: p50 ms", stall["p50"]),
-            ("adopting: longest ms", stall["max"]),
-            ("resident memory, first tenth: MB", first),
-            ("resident memory, last tenth: MB", last),
-        ],
-    )
-    finish({"bench": "swap", **result})
+    metrics = {
+        "publish": Metric(block_medians(publish_ms), "lower"),
+        "resident memory": Metric([last], "lower", "MB"),
+    }
+    title = f"{done} swaps, {args.student}, {args.threads} thread(s)"
+    return Result("swap", [Table(title, ("what", "value"), rows)], numbers, metrics)

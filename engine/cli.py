@@ -91,7 +91,7 @@ def run(options: Options, status: bool) -> int:
     masker = None
     try:
         masker = Masker(
-            options.backend, options.teacher, options.background, student=options.student, size=options.size,
+            options.backend, options.teaching, options.background, student=options.student, size=options.size,
             weights=options.weights, threads=options.threads, recipe=options.recipe, lockstep=pace == "lockstep",
             min_area=options.min_area, look=Look(options.threshold, options.feather, options.light_wrap),
             seed=options.seed,

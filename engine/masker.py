@@ -29,6 +29,7 @@ from .look import Feather, LightWrap, Look
 from .pixels import as_bgr
 from .registry import resolve
 from .students import LiveStudent, to_alpha
+from .teaching import TeacherOptions
 from .timing import Durations
 
 log = logging.getLogger("jit_masker")
@@ -58,7 +59,7 @@ class Masker:
     Parameters
     ----------
     backend : "auto" or a name in BACKENDS.
-    teacher : None (no learning, no torch), or a name in TEACHERS.
+    teacher : None (no learning, no torch), a name in TEACHERS, a .toml, a URL, or TeacherOptions.
     background : a picture, a video, "#rrggbb", "blur", "none"; see `engine.backgrounds.open_background`.
     student : a name in STUDENTS.
     size : of the student's input, pixels: a side, "WxH", or (h, w). None: the student's own.
@@ -85,7 +86,7 @@ class Masker:
     def __init__(
         self,
         backend: str = "auto",
-        teacher: str | None = None,
+        teacher: str | TeacherOptions | None = None,
         background: str = "blur",
         *,
         student: str = STUDENT,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .errors import UsageError
 from .gate import MIN_AREA
 from .masker import STUDENT
+from .teaching import DEADLINE, MAX_DEADLINE, SIDE, Encoding, Privacy, TeacherOptions, Who
 
 PACES = ("live", "fast", "lockstep")
 
@@ -25,7 +26,19 @@ class Options(BaseModel):
     input: str = Field("0", description="camera number, file, folder of images, URL, - (raw BGR), or test://")
     output: str | None = Field(None, description="window, a file (.mp4 .mkv .webm), camera[:DEVICE], - (raw), or null")
     backend: str = Field("auto", description="what runs the student; see --list-backends")
-    teacher: str = Field("rvm", description="who teaches: rvm, or none")
+    teacher: str = Field(
+        "rvm",
+        description="who teaches: rvm, u2net, u2netp, mrcnn50, a .toml that describes an ONNX segmenter, the URL of "
+        "one elsewhere (https://host:8000/v2/models/NAME), or none; see docs/teachers.md",
+    )
+    who: Who = Field("all", description="whom to keep: all, largest, central, or same (who was there before)")
+    teacher_token: str | None = Field(None, description="sent to a teacher elsewhere; better as JM_TEACHER_TOKEN")
+    teacher_authority: str | None = Field(None, description="PEM file of who signed that teacher's certificate")
+    teacher_deadline: float = Field(DEADLINE, gt=0, le=MAX_DEADLINE, description="seconds a label may take from there")
+    teacher_bandwidth: float | None = Field(None, gt=0, description="bytes per second, there and back, on average")
+    teacher_side: int = Field(SIDE, ge=16, le=4096, description="longer side of the pictures that go there, pixels")
+    teacher_encoding: Encoding = Field("jpeg", description="how they travel: jpeg or raw")
+    teacher_privacy: Privacy = Field("none", description="grey: no colour leaves; region: only what is near the person")
     background: str = Field("blur", description="a picture, a video, #rrggbb, blur[:STRENGTH], or none (transparent)")
     student: str = Field(STUDENT, description="lite, or the paper's: jitnet (the authors' channels), jitnet-fig2")
     size: int | str | None = Field(
@@ -51,6 +64,17 @@ class Options(BaseModel):
     feather: float = Field(0.0, description="pixels over which the edge fades: > 0 outwards, < 0 into the person")
     light_wrap: float = Field(0.0, description="how much of the background's light falls on the edge, from 0 to 1")
     seed: int = Field(0, description="of what is drawn while learning")
+
+    @property
+    def teaching(self) -> TeacherOptions | None:
+        """Who teaches, with all that was said about it; None for nobody."""
+        if self.teacher == "none":
+            return None
+        return TeacherOptions(
+            name=self.teacher, who=self.who, side=self.teacher_side, encoding=self.teacher_encoding,
+            deadline=self.teacher_deadline, bandwidth=self.teacher_bandwidth, token=self.teacher_token,
+            authority=self.teacher_authority, privacy=self.teacher_privacy,
+        )  # fmt: skip
 
     @field_validator("input_size", mode="before")
     @classmethod

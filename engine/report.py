@@ -79,13 +79,15 @@ def write(path: str | Path, report: dict[str, Any]) -> None:
 
 def _teacher(learning: Any, threads: int) -> dict[str, Any]:
     if learning is None:
-        return {"name": "none", "calls": 0, "failures": 0, "threads": 0, "ms": Durations(1).summary("p50", "p95")}
+        nothing = Durations(1).summary("p50", "p95")
+        return {"name": "none", "calls": 0, "failures": 0, "threads": 0, "ms": nothing, "wire": None}
     return {
         "name": learning.teacher,
         "calls": learning.calls,
         "failures": learning.failures,
         "threads": threads,
         "ms": learning.teacher_ms.summary("p50", "p95"),
+        "wire": learning.wire,
     }
 
 

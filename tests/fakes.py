@@ -38,8 +38,13 @@ class FigureTeacher:
 
 
 class RaisingTeacher:
+    """Raises `error`."""
+
+    def __init__(self, error=None):
+        self._error = error or RuntimeError("no labels today")
+
     def __call__(self, bgr):
-        raise RuntimeError("no labels today")
+        raise self._error
 
 
 class HangingTeacher:

@@ -18,6 +18,7 @@ from engine.contracts import Probe
 from engine.errors import BackendUnavailable, CandidateRejected, ModelError
 from engine.figure import MovingFigure
 from export.publish import Publisher, load_student
+from export.students import STUDENTS
 from tests.fakes_gpu import FakeDevice, FakeTensorRT
 
 CARD = gpu.Gpu("a scripted card", (8, 9), 13000)
@@ -30,7 +31,7 @@ def no_gpu(monkeypatch):
 
 @pytest.fixture(scope="module")
 def weights():
-    return load_student("lite", (256, 256))
+    return load_student("lite", STUDENTS["lite"].size)
 
 
 # -- what is chosen, what is said --------------------------------------------------------------------------------------
@@ -117,7 +118,8 @@ def publish(weights, publisher, by):
     """With the probe that the learner would send."""
     published = publisher.publish(changed(weights, by))
     oracle = load("ort-cpu")(published.model, 1)
-    oracle.image[:] = MovingFigure(width=256, height=256).picture(5).transpose(2, 0, 1) / 255
+    height, width = oracle.image.shape[2:]
+    oracle.image[:] = MovingFigure(width=width, height=height).picture(5).transpose(2, 0, 1) / 255
     probe = Probe(oracle.image, oracle.run())
     return type(published)(published.version, published.model, published.mean, published.std, probe, None)
 
@@ -137,7 +139,7 @@ def test_a_masker_on_trt_paints_what_one_on_the_cpu_paints(masker, room):
 
 
 def test_new_students_are_refitted_into_the_idle_engine(masker, scripted, weights):
-    publisher, frame = Publisher(weights), MovingFigure(seed=3).picture(0)
+    publisher, frame = Publisher(weights, STUDENTS["lite"].size), MovingFigure(seed=3).picture(0)
     for i in range(5):
         masker.swap(publish(weights, publisher, 0.1 * i))
         masker(frame)
@@ -149,7 +151,7 @@ def test_new_students_are_refitted_into_the_idle_engine(masker, scripted, weight
 
 @pytest.mark.parametrize("how", ["refuse", "miss", "fail", "silent", "crash"])
 def test_however_a_refit_fails_the_student_goes_live_in_an_engine_built_for_it(masker, scripted, weights, how):
-    publisher, frame = Publisher(weights), MovingFigure(seed=3).picture(0)
+    publisher, frame = Publisher(weights, STUDENTS["lite"].size), MovingFigure(seed=3).picture(0)
     masker.swap(publish(weights, publisher, 0.1))
     masker(frame)
     builds, scripted.break_refit = len(scripted.builds), how
@@ -163,7 +165,7 @@ def test_however_a_refit_fails_the_student_goes_live_in_an_engine_built_for_it(m
 
 
 def test_a_student_that_no_engine_agrees_with_never_goes_live(masker, scripted, weights):
-    published = publish(weights, Publisher(weights), 0.0)
+    published = publish(weights, Publisher(weights, STUDENTS["lite"].size), 0.0)
     published.probe.logits[:] = 3.0
     frame = MovingFigure(seed=3).picture(0)
     before = masker.alpha(frame)
@@ -176,7 +178,7 @@ def test_weights_with_nan_are_refused_before_an_engine_is_touched(masker, script
     poisoned = changed(weights, np.nan)
     builds, refits = len(scripted.builds), scripted.refits
     with pytest.raises(CandidateRejected, match=r"logits.bias hold NaN"):
-        masker.swap(Publisher(weights).publish(poisoned))
+        masker.swap(Publisher(weights, STUDENTS["lite"].size).publish(poisoned))
     assert (len(scripted.builds), scripted.refits) == (builds, refits)
 
 
@@ -191,14 +193,14 @@ def test_half_precision_that_disagrees_gives_way_to_single(scripted, weights, mo
         return out
 
     monkeypatch.setattr(trt_module.structure, "half", coarse)
-    backend = load("trt")(Publisher(weights).publish(dict(weights.tensors)).model, 1)
+    backend = load("trt")(Publisher(weights, STUDENTS["lite"].size).publish(dict(weights.tensors)).model, 1)
     assert "float32" in backend.provider
     assert len(scripted.builds) == 2
 
 
 def test_without_a_capture_the_student_runs_and_says_so(scripted, weights, caplog):
     scripted.device.refuse_capture = True
-    backend = load("trt")(Publisher(weights).publish(dict(weights.tensors)).model, 1)
+    backend = load("trt")(Publisher(weights, STUDENTS["lite"].size).publish(dict(weights.tensors)).model, 1)
     backend.image.fill(0.5)
     assert np.isfinite(backend.run()).all()
     assert "no CUDA graph" in backend.provider
@@ -206,7 +208,7 @@ def test_without_a_capture_the_student_runs_and_says_so(scripted, weights, caplo
 
 
 def test_an_engine_of_an_earlier_run_is_read_and_refitted(scripted, weights, monkeypatch):
-    model = Publisher(weights).publish(dict(weights.tensors)).model
+    model = Publisher(weights, STUDENTS["lite"].size).publish(dict(weights.tensors)).model
     load("trt")(model, 1)
     monkeypatch.setattr(trt_module, "_all", {})  # the next start
     load("trt")(model, 1)
@@ -214,7 +216,7 @@ def test_an_engine_of_an_earlier_run_is_read_and_refitted(scripted, weights, mon
 
 
 def test_a_plan_that_this_version_cannot_load_is_made_anew(scripted, weights, monkeypatch, tmp_path):
-    model = Publisher(weights).publish(dict(weights.tensors)).model
+    model = Publisher(weights, STUDENTS["lite"].size).publish(dict(weights.tensors)).model
     load("trt")(model, 1)
     (path,) = tmp_path.rglob("*.plan")
     path.write_bytes(hashlib.sha256(b"of another version").digest() + b"of another version")
@@ -237,7 +239,7 @@ def test_engines_of_a_structure_that_nobody_uses_are_freed(scripted, weights):
     assert small.image.shape == (1, 3, 128, 128)
     del small
     gc.collect()
-    load("trt")(Publisher(weights).publish(dict(weights.tensors)).model, 1)
+    load("trt")(Publisher(weights, STUDENTS["lite"].size).publish(dict(weights.tensors)).model, 1)
     assert len(trt_module._all) == 1
 
 

@@ -20,7 +20,7 @@ def test_without_a_gpu_it_ends_with_4_and_one_sentence(monkeypatch, capsys, tmp_
 @pytest.mark.skipif(not isinstance(gpu.find(), str), reason="this machine has a GPU: run make gpu-check")
 def test_a_rehearsal_runs_every_section_and_writes_both_files(monkeypatch, capsys, tmp_path):
     for module in (gpu_times, gpu_correctness):
-        monkeypatch.setattr(module, "STUDENTS", (("lite", 64),))
+        monkeypatch.setattr(module, "STUDENTS", (("lite", (64, 64)),))
     monkeypatch.setattr(gpu_times, "HEIGHTS", (480,))
     assert gpu_check.main(["--rehearse", "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "rehearsal.json").read_text())
@@ -48,5 +48,5 @@ def test_what_would_begin_too_late_is_left_out(monkeypatch, capsys):
 def test_operations_are_those_of_the_convolutions():
     from export.publish import first
 
-    model = first(gpu_times.student_weights("jitnet", 240)).model
+    model = first(gpu_times.student_weights("jitnet", (240, 240))).model
     assert gpu_times.operations(model) / 2 == pytest.approx(438e6, rel=0.02)  # the multiplications that were counted

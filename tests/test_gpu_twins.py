@@ -5,7 +5,7 @@ import gc
 import pytest
 
 from engine.backends.twins import MAX_FAILED_REFITS, Step, TwinPolicy, Twins
-from engine.errors import CandidateRejected, ModelError
+from engine.errors import CandidateRejected, GpuFault, ModelError
 
 
 class ScriptedEngine:
@@ -128,6 +128,13 @@ def test_weights_that_no_engine_computes_are_refused_and_blame_nothing_else():
     assert (workshop.twins.policy.half, workshop.twins.policy.refits) == (True, True)
     workshop.wrong.clear()
     assert workshop.publish("d").run() == "d"
+
+
+def test_a_card_that_fails_refuses_the_student_and_learning_may_go_on():
+    workshop = Workshop()
+    workshop.twins._build = lambda *_: (_ for _ in ()).throw(GpuFault("CUDA error 2: out of memory"))
+    with pytest.raises(CandidateRejected, match="no engine could be made: CUDA error 2"):
+        workshop.publish("a")
 
 
 def test_a_failure_is_told_once(caplog):

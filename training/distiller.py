@@ -35,6 +35,7 @@ from .teachers import Teacher
 log = logging.getLogger("jit_masker")
 
 LOST = 0.9  # IoU-Acc; a student that paints worse is compared with those before
+WORSE = 0.05  # IoU-Acc; a student that fits the newest label so much worse than what was painted is not published
 SETTLED = 7  # steps after which a student is worth remembering: those of one label
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
@@ -74,6 +75,7 @@ class Distiller:
         self._cut = CutDetector(publisher.std)
         self._image = np.empty((1, 3, *publisher.size), np.float32)
         self._newest: Example | None = None
+        self._painted = 0.0  # IoU-Acc of what was painted, when the newest label came
         self._replay: deque[Example] = deque(maxlen=recipe.replay)
         self._frames = 0
         # elsewhere it is emulated, and slower than float32
@@ -133,6 +135,7 @@ class Distiller:
         score = iou_acc(label, painted)
         self.curve.append((self._frames, score))
         self.schedule.report(score)
+        self._painted = score
         if score >= self._recipe.schedule.target:  # nothing to learn here; an empty room would crowd out the person
             self._elsewhere = False
             return
@@ -148,11 +151,11 @@ class Distiller:
     def _start_from_best(self) -> None:
         """After a cut, or lost: go on from whichever student fits the newest label best.
 
-        Tried are the one that paints, the last good one, the one it all began with, and those of the rooms before: a
-        room that comes back is known.
+        Tried are the one that paints, the one it all began with, and those of the rooms before: a room that comes back
+        is known.
         """
         assert self._newest is not None
-        candidates = [self._snapshot(), self._good, self._base, *self._rooms]
+        candidates = [self._snapshot(), self._base, *self._rooms]
         losses = []
         with torch.inference_mode():
             for candidate in candidates:
@@ -206,26 +209,28 @@ class Distiller:
             alpha = torch.sigmoid(logits)
             self._freeze_or_follow()
         score = iou_acc(self._newest.label[0, 0].cpu().numpy(), alpha[0, 0].cpu().numpy())
+        if score < self._painted - WORSE:
+            self._relapse(f"a student fits its label by {score:.3f}, and {self._painted:.3f} was painted")
+            return
         self.schedule.report(score)
         probe = Probe(self._newest.image.contiguous().cpu().numpy(), logits.cpu().numpy())
         began = time.perf_counter()
         try:
             self._publish(self._publisher.publish(tensors_of(self._student), probe, score))
         except (CandidateRejected, ModelError) as error:
-            self._relapse(error)
+            self._relapse(str(error))
             return
         self.publish_ms.add(time.perf_counter() - began)
         self.publishes += 1
-        if self.publishes % 16 == 0 and score > LOST:
-            self._good = self._snapshot()
+        self._good = self._snapshot()
 
     # -- what is kept --------------------------------------------------------------------------------------------
 
-    def _relapse(self, error: Exception) -> None:
-        """A student that may not go live is not worth teaching on: back to the last good one."""
+    def _relapse(self, why: str) -> None:
+        """A student that may not go live is not worth teaching on: back to the one that is."""
         self.rejected += 1
         if self.rejected == 1:
-            log.warning("%s; going back to an earlier student", error)
+            log.warning("%s; going back to the one before", why)
         self._student.load_state_dict(self._good)
         self._optimizer = self._new_optimizer()
 

@@ -12,12 +12,14 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from engine.contracts import Published
 from engine.errors import BackendUnavailable
 from engine.slot import Tap
+from engine.teaching import TeacherOptions, asked
 from engine.timing import Durations
 from export.store import StudentWeights
 
@@ -45,13 +47,24 @@ class LearningStats:
     teacher_ms: Durations
     publish_ms: Durations
     died: str | None  # why learning stopped
+    wire: dict[str, Any] | None = None  # of a teacher on another machine; see docs/report.md
 
 
 class Learner:
     """Owns the Distiller and its thread. `close()` may be called twice."""
 
-    def __init__(self, distiller, teacher_name: str, guard, threads: int, threaded: bool):
+    def __init__(
+        self,
+        distiller,
+        teacher_name: str,
+        guard,
+        threads: int,
+        threaded: bool,
+        wire: Callable[[], dict[str, Any] | None] = lambda: None,
+    ):
+        """`wire` tells what a teacher on another machine sent and received; None for one on this machine."""
         self.tap = Tap()
+        self._wire = wire
         self._distiller, self._teacher_name, self._guard = distiller, teacher_name, guard
         self._threads = threads
         self._died: str | None = None
@@ -85,7 +98,7 @@ class Learner:
         d = self._distiller
         return LearningStats(
             self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.returns, d.schedule.delta,
-            list(d.curve), d.teacher_ms, d.publish_ms, self._died,
+            list(d.curve), d.teacher_ms, d.publish_ms, self._died, self._wire(),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -106,24 +119,19 @@ def own_stream() -> AbstractContextManager:
     """The calling thread's work on the GPU goes to a stream of its own, after the picture's; nothing without a GPU."""
     import torch
 
-    if device() == "cpu":
+    from .teachers.devices import best_device
+
+    if best_device().type == "cpu":
         return nullcontext()
     torch.cuda.synchronize()  # what was made before, on the default stream, is there
     return torch.cuda.stream(torch.cuda.Stream(priority=0))  # 0 is torch's lowest; what paints has a higher one
-
-
-def device() -> str:
-    """Where learning computes: "cuda" where torch finds a GPU, else "cpu"."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def start(
     weights: StudentWeights,
     size: tuple[int, int],
     *,
-    teacher: str,
+    teacher: str | TeacherOptions,
     recipe: str,
     publish: Callable[[Published], None],
     threads: int,
@@ -137,19 +145,21 @@ def start(
     UsageError
         Unknown teacher or recipe.
     BackendUnavailable
-        torch is not installed.
+        torch, or a package that the teacher needs, is not installed.
     ModelError
         The teacher's weights cannot be had.
     """
     from .recipe import recipe as recipe_named
-    from .teachers import load
+    from .teachers import load, wire_of
 
     chosen = recipe_named(recipe, weights.student)
     if importlib.util.find_spec("torch") is None:
         raise BackendUnavailable(
             'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
         )
-    guard = GuardedTeacher(load(teacher, threads), on_thread=lower_priority if threaded else None)
+    teacher = asked(teacher)
+    source = load(teacher, threads)
+    guard = GuardedTeacher(source, on_thread=lower_priority if threaded else None)
     import torch
 
     import kernels
@@ -157,10 +167,12 @@ def start(
 
     from .distiller import Distiller
     from .student import new_student
+    from .teachers.devices import best_device
 
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     student = new_student(weights.student)
     student.load_weights(weights.tensors)
-    distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed, device())
-    return Learner(distiller, teacher, guard, threads, threaded)
+    device = best_device().type
+    distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed, device)
+    return Learner(distiller, teacher.name, guard, threads, threaded, lambda: wire_of(source))

@@ -1,1 +1,67 @@
-"""What we are measured against, each run as its makers run it: `alpha = peer(bgr)`. One small file each."""
+"""PEERS: name -> "module:Class": what we are measured against, each run as its makers run it. One small file each.
+
+A peer is called with a frame and answers with an alpha. A newcomer: write `benchmarks/peers/foo.py`, add a line here;
+every bench that compares then has it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime as ort
+
+from engine.backends.ort_cpu import PROVIDER, session_options
+from engine.errors import ModelError, UsageError
+from engine.registry import resolve
+
+PEERS = {
+    "selfie": "benchmarks.peers.selfie:Selfie",
+    "sinet": "benchmarks.peers.sinet:SINet",
+    "rvm": "benchmarks.peers.rvm:RecurrentRVM",
+    "u2netp": "benchmarks.peers.u2netp:U2NetP",
+    "u2netp-240": "benchmarks.peers.u2netp:U2NetP240",
+}
+
+
+class Peer(Protocol):
+    """The constructor takes `(threads: int)` and raises ModelError where its weights cannot be had."""
+
+    settings: str  # how it is run, for the table
+    random: bool  # its weights are random: its time is true, its alpha means nothing
+
+    def __call__(self, bgr: np.ndarray) -> np.ndarray:
+        """Alpha float32 (H, W) in [0, 1] of a frame uint8 (H, W, 3)."""
+        ...
+
+
+def load(name: str, threads: int) -> Peer:
+    """The peer called `name`.
+
+    Raises
+    ------
+    UsageError
+        There is none of this name.
+    ModelError
+        Its weights or its code cannot be had; the message says how to get them.
+    """
+    if name not in PEERS:
+        raise UsageError(f"unknown peer {name!r}; choose of {', '.join(PEERS)}")
+    return resolve(PEERS[name])(threads)
+
+
+def session(model: str | Path | bytes, threads: int) -> Any:
+    """An ONNX Runtime session of a peer: our CPU provider, our thread budget, all optimisations."""
+    source = model if isinstance(model, bytes) else str(model)
+    return ort.InferenceSession(source, session_options(threads), providers=[PROVIDER])
+
+
+def weights(file: str, where: str) -> Path:
+    """The path of `file` in the folder JM_MODELS; ModelError, which says `where` it is had, if it is not there."""
+    folder = os.environ.get("JM_MODELS")
+    if folder is None or not (Path(folder) / file).is_file():
+        told = "JM_MODELS is not set" if folder is None else "the folder in JM_MODELS does not hold it"
+        raise ModelError(f"no {file}: {told}. Get it from {where} and set JM_MODELS to its folder")
+    return Path(folder) / file

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import cv2
 import numpy as np
-import onnxruntime as ort
 
-from engine.backends.ort_cpu import PROVIDER, session_options
-from engine.errors import ModelError
+from . import session, weights
 
 FILE, SIDE = "selfie_segmentation.onnx", 256
+WHERE = "github.com/google-ai-edge/mediapipe (selfie_segmentation.tflite, converted to ONNX)"
 
 
 class Selfie:
-    """bgr uint8 (H, W, 3) -> alpha float32 (H, W) in [0, 1]. Squashed to a square, RGB in [0, 1], as MediaPipe does."""
+    """A peer. Squashed to a square, RGB in [0, 1], as MediaPipe does."""
+
+    settings = "256x256, every frame"
+    random = False
 
     def __init__(self, threads: int = 1):
-        path = Path(os.environ.get("JM_MODELS", ".")) / FILE
-        if not path.is_file():
-            raise ModelError(f"no {path}; set JM_MODELS to a folder that holds {FILE}")
-        self._session = ort.InferenceSession(str(path), session_options(threads), providers=[PROVIDER])
+        self._session = session(weights(FILE, WHERE), threads)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:

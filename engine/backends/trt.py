@@ -61,7 +61,7 @@ class Trt:
 
         Raises
         ------
-        ModelError, CandidateRejected, GpuFault
+        ModelError, CandidateRejected
             Neither a refit nor a new engine, in half or in single precision, agrees.
         """
         graph = structure.read(model)

@@ -107,7 +107,7 @@ class Twins(Generic[E, W, H]):
 
         Raises
         ------
-        CandidateRejected, ModelError, GpuFault
+        CandidateRejected, ModelError
             No way led to an engine that agrees: the reason of the last one.
         """
         with self._lock:
@@ -122,6 +122,8 @@ class Twins(Generic[E, W, H]):
                     following = self.policy.failed(step)
                     self._tell(step, error, following)
                     if following is Step.GIVE_UP:
+                        if isinstance(error, GpuFault):  # whoever publishes knows what to do with a refused student
+                            raise CandidateRejected(f"no engine could be made: {error}") from error
                         raise
                     step = following
 

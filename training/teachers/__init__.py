@@ -1,21 +1,31 @@
 """TEACHERS: name -> "module:Class", one file per teacher, imported when chosen.
 
 A teacher is called with a frame and answers with a label. A newcomer: write `training/teachers/foo.py`, add a line here
-and an extra in setup.py; the tests run over this table.
+and an extra in setup.py; the tests run over this table. Besides the names there are files (.toml: any ONNX segmenter)
+and URLs (a teacher on another machine).
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from engine.errors import TeacherError, UsageError
+from engine.errors import BackendUnavailable, TeacherError, UsageError
 from engine.registry import resolve
+from engine.teaching import TeacherOptions, Who, asked
+
+from .who import Chooser, pieces
 
 TEACHERS = {
     "rvm": "training.teachers.rvm:RobustVideoMatting",
+    "u2net": "training.teachers.u2net:U2NetFull",
+    "u2netp": "training.teachers.u2net:U2NetSmall",
+    "mrcnn50": "training.teachers.mrcnn50:MaskRcnn50",
 }
+ELSEWHERE = ("http://", "https://")
 
 
 class Teacher(Protocol):
@@ -26,19 +36,100 @@ class Teacher(Protocol):
         ...
 
 
-def load(name: str, threads: int) -> Teacher:
-    """The teacher called `name`.
+@runtime_checkable
+class TellsPeopleApart(Protocol):
+    """A teacher that knows who is who."""
+
+    def people(self, bgr: np.ndarray) -> np.ndarray:
+        """float32 (N, h, w) in [0, 1]: one mask for each person in a frame uint8 (H, W, 3)."""
+        ...
+
+
+@runtime_checkable
+class TakesMany(Protocol):
+    """A teacher that labels several frames faster together than one by one."""
+
+    def many(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One label for each frame uint8 (H, W, 3), whose sizes may differ; see Teacher."""
+        ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """A teacher that holds something open."""
+
+    def close(self) -> None:
+        """Let go of it; may be called twice. Called by the thread that asks."""
+        ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A teacher on another machine."""
+
+    def wire(self) -> dict[str, Any]:
+        """Bytes and failures so far; see docs/report.md."""
+        ...
+
+
+class Selective:
+    """A teacher whose labels keep only some of the people; see who.py."""
+
+    def __init__(self, teacher: Teacher, who: Who):
+        self.inner = teacher
+        self._choose = Chooser(who)
+
+    def __call__(self, bgr: np.ndarray) -> np.ndarray:
+        if isinstance(self.inner, TellsPeopleApart):
+            return self._choose(self.inner.people(bgr))
+        return self._choose(pieces(np.asarray(self.inner(bgr), np.float32)))
+
+    def close(self) -> None:
+        if isinstance(self.inner, Closes):
+            self.inner.close()
+
+
+def load(teacher: str | TeacherOptions, threads: int) -> Teacher:
+    """The teacher asked for by name, file or URL.
 
     Raises
     ------
     UsageError
-        There is none of this name.
+        There is none of this name, or its description cannot be meant.
+    BackendUnavailable
+        It needs a package that is not installed.
     ModelError
         Its weights cannot be had.
     """
+    options = asked(teacher)
+    found = _load(options, threads)
+    return found if options.who == "all" else Selective(found, options.who)
+
+
+def _load(options: TeacherOptions, threads: int) -> Teacher:
+    name = options.name
+    if name.startswith(ELSEWHERE):
+        return resolve("training.teachers.remote:RemoteTeacher")(options)
+    if name.endswith(".toml"):
+        return resolve("training.teachers.segmenter:OnnxSegmenter")(Path(name), threads)
     if name not in TEACHERS:
-        raise UsageError(f"unknown teacher {name!r}; choose one of none, {', '.join(TEACHERS)}")
-    return resolve(TEACHERS[name])(threads)
+        raise UsageError(
+            f"unknown teacher {name!r}; choose one of none, {', '.join(TEACHERS)}, a .toml that describes an ONNX "
+            "segmenter, or the http(s) URL of a v2 model"
+        )
+    try:
+        factory = resolve(TEACHERS[name])
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"the teacher {name} needs {error.name or error}, which is not installed; see docs/teachers.md"
+        ) from error
+    return factory(threads)
+
+
+def wire_of(teacher: Teacher) -> dict[str, Any] | None:
+    """What a teacher on another machine sent and received so far; None for one on this machine."""
+    inner = teacher.inner if isinstance(teacher, Selective) else teacher
+    return inner.wire() if isinstance(inner, Remote) else None
 
 
 def checked(label: np.ndarray) -> np.ndarray:

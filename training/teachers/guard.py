@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.errors import TeacherError
 
-from . import Teacher, checked
+from . import Closes, Teacher, checked
 
 DEADLINE = 5.0  # s; RVM needs 0.3 on one slow core
 PATIENCE = 1.0  # s, at the end, for the question in flight
@@ -60,11 +60,16 @@ class GuardedTeacher:
         except queue.Empty:
             self._waiting = True
             raise TeacherError(f"the teacher did not answer within {self._deadline:g} s") from None
-        if isinstance(answer, TeacherClosed):
+        if isinstance(answer, (TeacherClosed, TeacherError)):
             raise answer
         if isinstance(answer, Exception):
             raise TeacherError(f"the teacher failed: {type(answer).__name__}: {answer}") from answer
         return checked(answer)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the teacher has not come back from a question that nobody waits for any more."""
+        return self._waiting and self._answers.empty()
 
     def _serve(self, on_thread: Callable[[], None] | None) -> None:
         if on_thread is not None:
@@ -74,6 +79,8 @@ class GuardedTeacher:
                 self._answers.put(self._teacher(bgr))
             except Exception as error:  # whatever a teacher raises, it becomes an answer
                 self._answers.put(error)
+        if isinstance(self._teacher, Closes):
+            self._teacher.close()
 
     def close(self) -> None:
         """Let the thread end after the question in flight; whoever waits for its answer hears of it at once."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 
 from engine.assets import fetch
-from engine.backends.ort_cpu import PROVIDER, session_options
 
-ON_GPU = "CUDAExecutionProvider"
+from .segmenter import open_session
+
 MAX_SIDE = 640  # pixels; the label is used at a quarter of that
 WORKING_SIDE = 512  # pixels; downsample_ratio = min(512 / longer side, 1), as RVM's authors recommend
 
@@ -18,10 +17,7 @@ class RobustVideoMatting:
     """A teacher (see `training.teachers.Teacher`). Its memory is cleared on every call: labels come seconds apart."""
 
     def __init__(self, threads: int = 1):
-        # on the GPU where this ONNX Runtime has it; it goes on with the CPU by itself where that fails
-        wanted = [name for name in (ON_GPU, PROVIDER) if name in ort.get_available_providers()]
-        self._session = ort.InferenceSession(str(fetch("rvm")), session_options(threads), providers=wanted)
-        self.provider = self._session.get_providers()[0]
+        self._session = open_session(fetch("rvm"), threads)
         self._state = {f"r{i}i": np.zeros((1, 1, 1, 1), np.float32) for i in range(1, 5)}
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:

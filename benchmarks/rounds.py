@@ -1,0 +1,39 @@
+"""Timing functions again and again, in turn. Knows nothing about what they do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .progress import bar
+
+WARM = 5  # rounds that are not counted
+BLOCKS = 7  # a series is cut into so many; the spread of their medians is its noise
+
+
+def side_by_side(functions: dict[str, Callable[[], object]], repeats: int, warm: int = WARM) -> dict[str, list[float]]:
+    """Milliseconds of each function in each round.
+
+    They are taken in turn, so that a busy moment of the machine falls on all of them. The first `warm` rounds are not
+    counted.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in functions}
+    for round_ in bar(range(warm + repeats), "rounds"):
+        for name, function in functions.items():
+            began = time.perf_counter()
+            function()
+            if round_ >= warm:
+                taken[name].append((time.perf_counter() - began) * 1e3)
+    return taken
+
+
+def percentiles(ms: Sequence[float], *keys: int) -> dict[str, float]:
+    """{"p50": …} of `ms` for each percentile in `keys`."""
+    return {f"p{key}": round(float(np.percentile(ms, key)), 4) for key in keys}
+
+
+def block_medians(ms: Sequence[float], blocks: int = BLOCKS) -> list[float]:
+    """Medians of `blocks` stretches of a series: its repeats, for `compare`. Fewer where it is shorter."""
+    return [float(np.median(block)) for block in np.array_split(np.asarray(ms), min(blocks, len(ms)))]

@@ -1,0 +1,80 @@
+"""jm-bench startup: from nothing to the first picture, in a process of its own each time.
+
+What a user waits for: the interpreter, the imports, the student, compiled kernels from their cache, and with a teacher
+torch and the teacher's weights. The first start after an installation also compiles the kernels: measured apart, with
+an empty cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from engine.errors import JitMaskerError
+
+from .progress import bar
+from .result import Metric, Result, Table
+
+STEPS = ("interpreter", "import engine", "Masker", "first picture", "second picture")
+PROGRAM = """
+import json, sys, time
+began = time.time()
+import numpy as np
+from engine import Masker
+imported = time.time()
+student, teacher, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+frame = np.full((480, 640, 3), 127, np.uint8)
+with Masker("auto", teacher, "#204060", student=student, threads=threads) as masker:
+    made = time.time()
+    masker(frame)
+    first = time.time()
+    masker(frame)
+    second = time.time()
+print(json.dumps([began, imported, made, first, second]))
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--teacher", default="rvm")
+    parser.add_argument("--starts", type=int, default=7, help="of each kind; the empty cache once")
+    parser.set_defaults(threads=2)
+
+
+def main(args: argparse.Namespace) -> Result:
+    starts = 2 if args.quick else args.starts
+    kinds = {"no teacher": "none", f"teacher {args.teacher}": args.teacher}
+    start(args, "none")  # not counted: files come from the disk, kernels are compiled
+    taken = {kind: [start(args, teacher) for _ in bar(range(starts), kind)] for kind, teacher in kinds.items()}
+    with tempfile.TemporaryDirectory() as cache:
+        taken["no teacher, kernels not compiled yet"] = [start(args, "none", cache)]
+    rows, numbers, metrics = [], {}, {}
+    for kind, several in taken.items():
+        whole = [sum(steps[:4]) for steps in several]
+        medians = [*(float(m) for m in np.median(several, axis=0)), float(np.median(whole))]
+        rows.append((kind, *medians))
+        numbers[kind] = dict(zip((*STEPS, "to the first picture"), [round(m, 3) for m in medians], strict=True))
+        metrics[kind] = Metric(whole, "lower", "s")
+    title = f"Start, seconds of each step, median of {starts}, {args.student}, {args.threads} thread(s)"
+    table = Table(title, ("start", *STEPS, "to the first picture"), rows)
+    return Result("startup", [table], {"s": numbers}, metrics)
+
+
+def start(args: argparse.Namespace, teacher: str, kernel_cache: str | None = None) -> list[float]:
+    """Seconds of each of STEPS in a new process.
+
+    JitMaskerError, with the last line that the process wrote, where it fails.
+    """
+    environment = dict(os.environ) | ({"NUMBA_CACHE_DIR": kernel_cache} if kernel_cache else {})
+    command = [sys.executable, "-c", PROGRAM, args.student, teacher, str(args.threads)]
+    began = time.time()  # the clock that two processes share
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise JitMaskerError(f"a start with teacher {teacher} failed: {done.stderr.strip().splitlines()[-1:]}")
+    return [float(step) for step in np.diff([began, *json.loads(done.stdout.splitlines()[-1])])]

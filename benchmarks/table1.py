@@ -1,0 +1,96 @@
+"""jm-bench table1: the paper's Table 1, IoU of the teachers against people's own masks.
+
+A teacher that is not there is a row that says how to get it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engine.errors import BackendUnavailable, ModelError
+from training.datasets import Sample
+from training.score import iou
+from training.teachers import TEACHERS, Teacher, load
+
+from .progress import bar
+from .result import Metric, Result, Table, reason
+from .sets import SETS, open_set
+
+PAPER = {  # IoU on DAVIS 2016 and on Supervisely Person; Table 1
+    "mrcnn50": {"davis": 0.698, "supervisely": 0.836},
+    "u2net": {"davis": 0.742, "supervisely": 0.721},
+    "u2netp": {"davis": 0.732, "supervisely": 0.680},
+}
+QUICK_SAMPLES = 8  # of each set
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--davis", metavar="DIR", help="DAVIS 2016 in its official layout")
+    parser.add_argument("--supervisely", metavar="DIR", help="Supervisely Person in its official layout")
+    parser.add_argument("--masks", nargs="*", default=[], metavar="DIR", help="folders with images/ and masks/")
+    parser.add_argument("--teachers", nargs="+", metavar="NAME", help="default: the paper's and every registered one")
+    parser.add_argument("--every", type=int, default=1, help="take every so many-th picture of a set")
+
+
+def main(args: argparse.Namespace) -> Result:
+    sets, notes = _sets(args)
+    names = args.teachers or list(dict.fromkeys([*PAPER, *TEACHERS]))
+    rows, metrics = [], {}
+    numbers: dict[str, dict[str, float]] = {}
+    for name in names:
+        teacher = _teacher(name, args.threads)
+        cells: list[object] = [name]
+        for title, (kind, samples) in sets.items():
+            scores = ious(teacher, samples, f"{name} on {title}") if not isinstance(teacher, str) else None
+            cells += [PAPER.get(name, {}).get(kind), float(np.mean(scores)) if scores else None]
+            if scores:
+                numbers.setdefault(name, {})[title] = round(float(np.mean(scores)), 4)
+                metrics[f"{name} on {title}"] = Metric([float(np.mean(scores))], "higher", "")
+        rows.append((*cells, teacher if isinstance(teacher, str) else ""))
+    columns = ["teacher"]
+    for title, (_, samples) in sets.items():
+        columns += [f"{title}: paper", f"ours, {len(samples)} pictures"]
+    table = Table("Table 1: IoU of the teachers against the sets' own masks", (*columns, "how to get it"), rows)
+    return Result("table1", [table], {"iou": numbers}, metrics, notes)
+
+
+def _sets(args: argparse.Namespace) -> tuple[dict[str, tuple[str, list[Sample]]], list[str]]:
+    """title -> (kind, samples) of every set that was given, and a sentence for each that was not."""
+    given = [(kind, getattr(args, kind)) for kind in ("davis", "supervisely")]
+    notes = [
+        f"{SETS[kind].title}: not given ({SETS[kind].option}; {SETS[kind].layout}). It is had at {SETS[kind].where}."
+        for kind, folder in given
+        if folder is None
+    ]
+    folders = [(kind, f) for kind, f in given if f is not None] + [("masks", folder) for folder in args.masks]
+    sets = {}
+    for kind, folder in folders:
+        samples = open_set(kind, folder, args.every)
+        if args.quick:
+            samples = samples[:: max(1, len(samples) // QUICK_SAMPLES)][:QUICK_SAMPLES]
+        sets[SETS[kind].title if kind != "masks" else Path(folder).name] = (kind, samples)
+    return sets, notes
+
+
+def _teacher(name: str, threads: int) -> Teacher | str:
+    """The teacher, or why it is not there and how to get it."""
+    if name not in TEACHERS:
+        return f"no teacher of this name in this version; it has {', '.join(TEACHERS)}"
+    try:
+        return load(name, threads)
+    except (ModelError, BackendUnavailable) as error:
+        return reason(error)
+
+
+def ious(teacher: Teacher, samples: Sequence[Sample], what: str) -> list[float]:
+    """IoU of the teacher's label, cut at 0.5 at the picture's own size, on each sample."""
+    scores = []
+    for sample in bar(samples, what):
+        label = cv2.resize(teacher(sample.bgr), sample.bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        scores.append(iou(sample.mask / 255, label))
+    return scores
