@@ -119,7 +119,7 @@ def _sections(rehearse: bool) -> list[Section]:
         ("refit and swap, ms", lambda: times.swaps(best, BRIEF + 3 if rehearse else SWAPS)),
         (f"paint path on {best}, ms", lambda: times.paint_path(best, rate, repeats)),
         ("training step, ms", lambda: times.training_step(device, repeats)),
-        ("teacher, ms", lambda: times.teachers(device, 2 if rehearse else 20)),
+        ("teacher, ms", lambda: times.teachers(device, 1 if rehearse else 20)),
         ("Tables 2 and 3", lambda: times.tables(best, 30 if rehearse else 600)),
     ]
 

@@ -26,6 +26,7 @@ from export.publish import Publisher, first
 from export.store import StudentWeights
 from export.students import STUDENTS as STUDENT_TABLE
 from training.student import new_student, tensors_of
+from training.teachers.mrcnn50 import LONG_SIDE, SHORT_SIDE
 from training.teachers.rvm import RobustVideoMatting
 from training.teachers.torchvision_ops import prepare
 
@@ -233,7 +234,11 @@ def teachers(device: str, repeats: int) -> list[Row]:
         from torchvision.models.detection import maskrcnn_resnet50_fpn
 
         torch.manual_seed(0)
-        network = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None).eval().to(device)
+        network = (
+            maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, min_size=SHORT_SIDE, max_size=LONG_SIDE)
+            .eval()
+            .to(device)
+        )
         image = torch.from_numpy(frame[..., ::-1].copy()).permute(2, 0, 1).to(device).float() / 255
 
         def detect() -> None:
@@ -241,12 +246,12 @@ def teachers(device: str, repeats: int) -> list[Row]:
                 network([image])
             synchronize(device)
 
-        rows.append({"what": "mrcnn50, random weights", **timed(detect, repeats, warm=2)})
+        rows.append({"what": "mrcnn50, random weights", **timed(detect, repeats, warm=1)})
     except Exception as error:  # absent, or built for another torch, which fails in several ways
         rows.append({"what": "mrcnn50", "verdict": f"not run: torchvision: {error}"})
     try:
         teacher = _rvm()
-        rows.append({"what": "rvm", **timed(lambda: teacher(frame), repeats, warm=2)})
+        rows.append({"what": "rvm", **timed(lambda: teacher(frame), repeats, warm=1)})
         rows[-1]["provider"] = onnxruntime.get_available_providers()[0]
     except JitMaskerError as error:
         rows.append({"what": "rvm", "verdict": f"not run: {error}"})

@@ -59,7 +59,9 @@ class DevicePath:
 
             kernels, view = DeviceKernels(cuda.external_stream(self._stream)), cuda.as_cuda_array
         self._kernels, self._view = kernels, view
-        self._prepare, self._judge, self._paint = (_Replayed(device, self._stream) for _ in range(3))
+        self._prepare: _Replayed
+        self._judge: _Replayed
+        self._paint: _Replayed
         self._sizes: tuple = ()
         self._b: _Buffers
         self._affine: tuple = ()  # mean and std of the student that saw the last frame
@@ -98,12 +100,12 @@ class DevicePath:
             device.download(b.alpha.host, b.alpha.array, stream)
 
         self._affine = affine
-        self._prepare((self._sizes, affine), prepare)
+        self._prepare(affine, prepare)
         # outside the graphs: the engine changes with every swap, and recording anew would stall a frame
         device.copy(engine.image, b.image.array, self._stream)
         engine.enqueue(self._stream)
         device.copy(b.logits.array, engine.logits, self._stream)
-        self._judge((self._sizes, affine, threshold), judge)
+        self._judge((affine, threshold), judge)
         device.synchronize(self._stream)
         np.copyto(student.alpha, b.alpha.host)
         total, faults = (int(number) for number in b.status.host)
@@ -154,7 +156,7 @@ class DevicePath:
             device.download(b.picture.host, b.picture.array, stream)
             device.download(b.matte.host, b.matte.array, stream)
 
-        self._paint((self._sizes, self._affine), paint)
+        self._paint(self._affine, paint)
         device.synchronize(self._stream)
         np.copyto(out, b.picture.host)
         np.copyto(matte, b.matte.host)
@@ -164,9 +166,11 @@ class DevicePath:
         self._kernels.matte(self._b.frame.view, self._b.edges.view, self._b.matte.view)
 
     def _fit(self, frame: tuple[int, ...], image: tuple[int, ...], mask: tuple[int, ...]) -> None:
-        """Buffers for these sizes; what was remembered goes with the old ones."""
+        """Buffers for these sizes; what was remembered, and the graphs, go with the old ones."""
         if self._sizes == (frame, image, mask):
             return
+        # all three: a graph of a size that comes back would write into memory that is no longer ours
+        self._prepare, self._judge, self._paint = (_Replayed(self._device, self._stream) for _ in range(3))
         self._b = _Buffers(self._device, self._view, frame, image, mask)
         self._sizes, self._uploaded = (frame, image, mask), None
         self.forget()

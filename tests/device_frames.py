@@ -179,6 +179,18 @@ def test_the_size_may_change_between_two_frames(path, student):
         assert matte.any()
 
 
+def test_no_graph_outlives_the_buffers_it_was_captured_with(path, student):
+    """A size that comes back, after another at which nobody was painted: the second half was not captured there."""
+    background, expected = np.full((*FRAME, 3), 90, np.uint8), ReferencePath()
+    first, second, third = frames(3)
+    paint(path, student, first, background)
+    paint(path, student, second, background)
+    path.mask(np.zeros((7, 5, 3), np.uint8), student, 0.0)
+    expected.mask(third)
+    _, out, _ = paint(path, student, third, background)
+    assert np.abs(out.astype(int) - expected.picture(background)[0]).max() <= 2
+
+
 def test_a_student_that_answers_nan_is_a_fault(path, student):
     student.backend.engine.answer = lambda image: np.nan * image[:, :1]
     assert path.mask(next(frames(1)), student, 0.0) is None
