@@ -51,7 +51,7 @@ class DevicePath:
         GpuFault
             The card refuses.
         """
-        self._device, self._stream = device, device.stream()
+        self._device, self._stream = device, device.stream(self)
         if kernels is None or view is None:
             from numba import cuda
 

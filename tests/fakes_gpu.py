@@ -30,7 +30,7 @@ class FakeDevice:
     def pinned(self, shape, dtype):
         return np.zeros(shape, dtype)
 
-    def stream(self, first=True):
+    def stream(self, owner):
         return 7
 
     def upload(self, target, source, stream):

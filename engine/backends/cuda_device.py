@@ -49,8 +49,8 @@ class Device(Protocol):
         """New memory on the host that the device copies from and to without a detour; zeros."""
         ...
 
-    def stream(self, first: bool = True) -> int:
-        """A stream that lives as long as the process; `first`: its work goes before that of others."""
+    def stream(self, owner: object) -> int:
+        """A stream that lives as long as `owner`; its work goes before that of streams without a priority."""
         ...
 
     def upload(self, target: DeviceArray, source: np.ndarray, stream: int) -> None: ...
@@ -104,10 +104,11 @@ class CudaPython:
         flat.fill(0)
         return flat[: math.prod(shape) * np.dtype(dtype).itemsize].view(dtype).reshape(shape)
 
-    def stream(self, first: bool = True) -> int:
-        least, greatest = self._call(self._cuda.cudaDeviceGetStreamPriorityRange())
-        flags = self._cuda.cudaStreamNonBlocking
-        return int(self._call(self._cuda.cudaStreamCreateWithPriority(flags, greatest if first else least)))
+    def stream(self, owner: object) -> int:
+        _, first = self._call(self._cuda.cudaDeviceGetStreamPriorityRange())
+        made = int(self._call(self._cuda.cudaStreamCreateWithPriority(self._cuda.cudaStreamNonBlocking, first)))
+        weakref.finalize(owner, self._cuda.cudaStreamDestroy, made)
+        return made
 
     def upload(self, target: DeviceArray, source: np.ndarray, stream: int) -> None:
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
@@ -187,9 +188,10 @@ class PyCuda:
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         return self._guard(lambda cuda: cuda.pagelocked_zeros(shape, dtype))
 
-    def stream(self, first: bool = True) -> int:
+    def stream(self, owner: object) -> int:
         stream = self._guard(lambda cuda: cuda.Stream())  # PyCUDA's streams have no priority
         self._streams[int(stream.handle)] = stream
+        weakref.finalize(owner, self._streams.pop, int(stream.handle))
         return int(stream.handle)
 
     def upload(self, target: DeviceArray, source: np.ndarray, stream: int) -> None:

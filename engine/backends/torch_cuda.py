@@ -35,7 +35,7 @@ class TorchCuda(TorchCpu):
     @torch.inference_mode()
     def _record(self) -> None:
         # exact: an oracle in TF32 would be off by as much as what it judges
-        with torch.cuda.stream(self._stream), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.cuda.stream(self._stream), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for _ in range(WARM_UPS):
                 self.logits_of(self._input_on_device)
             self._stream.synchronize()

@@ -41,7 +41,7 @@ class TrtEngine:
         self._context: Any = self._engine.create_execution_context() if self._engine is not None else None
         if self._context is None:
             raise ModelError(f"{kit.name} {kit.version} cannot load this plan: {kit.complaints()}")
-        self.stream = device.stream()
+        self.stream = device.stream(self)
         self.image, self.logits = (
             device.array(tuple(self._engine.get_tensor_shape(name)), np.float32) for name in ("image", "logits")
         )
