@@ -484,7 +484,7 @@ def test_a_run_can_be_interrupted_while_its_stream_does_not_open():
             connection, _ = server.accept()
             process.send_signal(signal.SIGINT)
             try:
-                assert process.wait(5) == 130
+                assert process.wait(60) == 130
             finally:
                 process.kill()
                 connection.close()

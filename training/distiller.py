@@ -36,6 +36,7 @@ log = logging.getLogger("jit_masker")
 
 LOST = 0.9  # IoU-Acc; a student that paints worse is compared with those before
 WORSE = 0.05  # IoU-Acc; a student that fits the newest label so much worse than what was painted is not published
+JUMP = 0.2  # share of the frame; nor is one that sees so much more of a person, or less, than was painted and labelled
 SETTLED = 7  # steps after which a student is worth remembering: those of one label
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
@@ -76,6 +77,7 @@ class Distiller:
         self._image = np.empty((1, 3, *publisher.size), np.float32)
         self._newest: Example | None = None
         self._painted = 0.0  # IoU-Acc of what was painted, when the newest label came
+        self._area = 0.0  # share of the frame that was painted as person, of the frame at hand
         self._replay: deque[Example] = deque(maxlen=recipe.replay)
         self._frames = 0
         # elsewhere it is emulated, and slower than float32
@@ -104,6 +106,7 @@ class Distiller:
         painted : float32 (h', w'), the alpha that this frame was painted with; what a label is scored against.
         """
         self._kernels.preprocess(bgr, self._publisher.mean, self._publisher.std, self._image)
+        self._area = float(painted.mean())
         cut = self._cut(self._image)
         if cut:  # what was seen elsewhere would hold back what has to be learnt here
             self._replay.clear()
@@ -164,10 +167,11 @@ class Distiller:
                 losses.append(float(F.binary_cross_entropy_with_logits(logits, self._newest.label)))
         best = min(range(len(losses)), key=losses.__getitem__)
         self._student.load_state_dict(candidates[best])
-        if best or self._elsewhere:
+        if self._elsewhere:
             self._optimizer = self._new_optimizer()
         if best:
             self.returns += 1
+            self._forget_direction()
             self._predict_and_publish()
         self._elsewhere = False
 
@@ -201,19 +205,21 @@ class Distiller:
         return torch.cat([e.image for e in chosen]), torch.cat([e.label for e in chosen])
 
     def _predict_and_publish(self) -> None:
-        """Score the student on the newest label, and hand it over with what it answered."""
+        """See what the student says of the newest label and of the frame at hand; hand it over if all is well."""
         assert self._newest is not None
         with torch.inference_mode():
             self._student.eval()
-            logits = self._student(self._newest.image)
-            alpha = torch.sigmoid(logits)
+            logits = self._student(torch.cat([self._newest.image, torch.from_numpy(self._image).to(self._device)]))
+            learnt, now = torch.sigmoid(logits)[:, 0].cpu().numpy()
             self._freeze_or_follow()
-        score = iou_acc(self._newest.label[0, 0].cpu().numpy(), alpha[0, 0].cpu().numpy())
-        if score < self._painted - WORSE:
-            self._relapse(f"a student fits its label by {score:.3f}, and {self._painted:.3f} was painted")
+        label = self._newest.label[0, 0].cpu().numpy()
+        score = iou_acc(label, learnt)
+        why = self._objection(score, float(now.mean()), float(label.mean()))
+        if why is not None:
+            self._relapse(why)
             return
         self.schedule.report(score)
-        probe = Probe(self._newest.image.contiguous().cpu().numpy(), logits.cpu().numpy())
+        probe = Probe(self._newest.image.contiguous().cpu().numpy(), logits[:1].cpu().numpy())
         began = time.perf_counter()
         try:
             self._publish(self._publisher.publish(tensors_of(self._student), probe, score))
@@ -224,6 +230,19 @@ class Distiller:
         self.publishes += 1
         self._good = self._snapshot()
 
+    def _objection(self, score: float, area: float, labelled: float) -> str | None:
+        """Why a student may not go live: it fits the newest label by `score`, and sees `area` of the frame at hand.
+
+        A step too far can fit the one frame it was made on, and paint half of the room on the next.
+        """
+        if not self._recipe.gated:
+            return None
+        if not score >= self._painted - WORSE:
+            return f"a student fits its label by {score:.3f}, and {self._painted:.3f} was painted"
+        if not min(self._area, labelled) - JUMP <= area <= max(self._area, labelled) + JUMP:
+            return f"a student sees a person on {area:.0%} of the frame, and {self._area:.0%} was painted"
+        return None
+
     # -- what is kept --------------------------------------------------------------------------------------------
 
     def _relapse(self, why: str) -> None:
@@ -232,7 +251,17 @@ class Distiller:
         if self.rejected == 1:
             log.warning("%s; going back to the one before", why)
         self._student.load_state_dict(self._good)
-        self._optimizer = self._new_optimizer()
+        self._forget_direction()
+
+    def _forget_direction(self) -> None:
+        """Let the optimiser keep its sense of scale: a new Adam's first steps are its largest."""
+        for state in self._optimizer.state.values():
+            if "exp_avg_sq" not in state:  # SGD has no sense of either
+                return
+            if not torch.isfinite(state["exp_avg_sq"]).all():
+                self._optimizer = self._new_optimizer()
+                return
+            state["exp_avg"].zero_()
 
     def _snapshot(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in self._student.state_dict().items()}
