@@ -102,7 +102,6 @@ class Masker:
         teacher = None if teacher == "none" else teacher
         self.threads = budget.divide(threads, teacher is not None, taking_turns=lockstep)
         budget.apply(self.threads)
-        self.backend = backends.load(backend)
         self.kernels = kernels.load()
         if self.kernels.name != "fused":
             log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
@@ -125,7 +124,7 @@ class Masker:
         self._closed = False
         self._began = time.perf_counter()
         first = resolve("export.publish:first")(self.student, self.size)
-        self._live = LiveStudent(first, self.backend, self.threads.paint)
+        self.backend, self._live = _first_student(backend, first, self.threads.paint)
         self._device_path = device_path(self._live.backend, look)
         self._matte = np.empty((0, 0), np.uint8)  # of the frame that is painted, at its size
         self.foreground = np.empty((0, 0, 3), np.uint8)  # that frame, without the room's colour at the person's edge
@@ -135,7 +134,7 @@ class Masker:
             start = resolve("training.learner:start")
             self._learner = start(
                 self.student, self.size, teacher=teacher, recipe=recipe, publish=self.swap, threads=self.threads.learn,
-                seed=seed, threaded=not lockstep,
+                seed=seed, threaded=not lockstep, on_gpu=self.backend.name in backends.ON_GPU,
             )  # fmt: skip
 
     # -- one frame -----------------------------------------------------------------------------------------------
@@ -366,3 +365,23 @@ class Masker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _first_student(name: str, published: Published, threads: int) -> tuple[backends.Choice, LiveStudent]:
+    """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so.
+
+    Raises
+    ------
+    UsageError, BackendUnavailable, ModelError, CandidateRejected
+        No such backend, its runtime is missing, or it cannot run the student.
+    """
+    failed: dict[str, str] = {}
+    while True:
+        choice = backends.load(name, failed)
+        try:
+            return choice, LiveStudent(published, choice, threads)
+        except Exception as error:  # a driver can fail in any way
+            if name != "auto" or choice.name not in backends.ON_GPU:
+                raise
+            failed[choice.name] = f"{type(error).__name__}: {error}"
+            log.warning("backend %s is passed over: %s", choice.name, failed[choice.name])

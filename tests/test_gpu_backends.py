@@ -57,6 +57,21 @@ def test_with_a_gpu_auto_prefers_trt_and_names_the_card(monkeypatch):
     assert (choice.name, choice.reason) == ("trt", "the fastest backend that is installed, on a scripted card")
 
 
+def test_auto_leaves_a_gpu_that_cannot_run_the_student_and_says_so(monkeypatch, caplog):
+    def fail(*_):
+        raise RuntimeError("CUDA error 719")
+
+    monkeypatch.setattr("engine.gpu.find", lambda: CARD)
+    monkeypatch.setattr(Trt, "require", staticmethod(lambda: None))
+    monkeypatch.setattr(Trt, "place", staticmethod(fail))
+    with Masker("auto", threads=1) as masker:
+        assert masker.backend.name == "ort-cpu"
+        assert "backend 'trt' cannot run the student: RuntimeError: CUDA error 719" in masker.backend.reason
+    assert [r.getMessage() for r in caplog.records] == ["backend trt is passed over: RuntimeError: CUDA error 719"]
+    with pytest.raises(RuntimeError, match="CUDA error 719"):
+        Masker("trt", threads=1)
+
+
 def test_with_a_gpu_and_nothing_for_it_auto_takes_the_cpu_and_says_what_is_missing(monkeypatch):
     monkeypatch.setattr("engine.gpu.find", lambda: CARD)
     monkeypatch.setattr("engine.backends.trt_plan.MODULES", {"no_such_tensorrt": "TensorRT"})

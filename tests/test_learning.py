@@ -261,7 +261,7 @@ def test_while_the_teacher_hangs_every_frame_is_painted(room):
     with Masker(background=room, threads=1) as masker:
         guard = GuardedTeacher(teacher)
         distiller, *_ = make_distiller(guard, masker.swap)
-        masker._learner = Learner(distiller, "hanging", guard, 1, threaded=True)
+        masker._learner = Learner(distiller, "hanging", guard, threaded=True)
         for i in range(30):
             masker(figure.picture(i))
         assert masker.stats.frames == 30
@@ -274,7 +274,7 @@ def test_a_learner_that_dies_is_reported_and_the_picture_goes_on(room, caplog):
     with Masker(background=room, threads=1) as masker:
         distiller, *_ = make_distiller(FigureTeacher(figure, 1), masker.swap)
         distiller.operate = lambda *_: 1 / 0
-        masker._learner = Learner(distiller, "none", GuardedTeacher(RaisingTeacher()), 1, threaded=False)
+        masker._learner = Learner(distiller, "none", GuardedTeacher(RaisingTeacher()), threaded=False)
         masker._lockstep = True
         for i in range(3):
             masker(figure.picture(i))

@@ -28,6 +28,7 @@ from .teachers.guard import GuardedTeacher, TeacherClosed
 log = logging.getLogger("jit_masker")
 
 PATIENCE = 2.0  # s, at the end, for the operation in flight
+STEP_THREADS = 1  # of torch; a step this small gains little from a second, and waits for it where cores are short
 NICENESS = 10  # of the learner's threads, where the system has it: the picture goes first
 
 
@@ -58,15 +59,15 @@ class Learner:
         distiller,
         teacher_name: str,
         guard,
-        threads: int,
         threaded: bool,
+        device: str = "cpu",
         wire: Callable[[], dict[str, Any] | None] = lambda: None,
     ):
         """`wire` tells what a teacher on another machine sent and received; None for one on this machine."""
         self.tap = Tap()
         self._wire = wire
         self._distiller, self._teacher_name, self._guard = distiller, teacher_name, guard
-        self._threads = threads
+        self._device = device
         self._died: str | None = None
         self._thread = threading.Thread(target=self._run, name="learner", daemon=True) if threaded else None
         if self._thread is not None:
@@ -88,8 +89,8 @@ class Learner:
         import torch
 
         lower_priority()
-        torch.set_num_threads(self._threads)
-        with own_stream():
+        torch.set_num_threads(STEP_THREADS)
+        with own_stream(self._device):
             while self._died is None and (taken := self.tap.take()) is not None:
                 self.operate(*taken)
 
@@ -115,13 +116,11 @@ def lower_priority() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-def own_stream() -> AbstractContextManager:
-    """The calling thread's work on the GPU goes to a stream of its own, after the picture's; nothing without a GPU."""
+def own_stream(device: str) -> AbstractContextManager:
+    """The calling thread's work on a GPU goes to a stream of its own, after the picture's; nothing for "cpu"."""
     import torch
 
-    from .teachers.devices import best_device
-
-    if best_device().type == "cpu":
+    if device == "cpu":
         return nullcontext()
     torch.cuda.synchronize()  # what was made before, on the default stream, is there
     return torch.cuda.stream(torch.cuda.Stream(priority=0))  # 0 is torch's lowest; what paints has a higher one
@@ -137,8 +136,11 @@ def start(
     threads: int,
     seed: int,
     threaded: bool,
+    on_gpu: bool = False,
 ) -> Learner:
     """A Learner for the student of `weights`, taught by `teacher`; running if `threaded`.
+
+    `threads` are the teacher's. `on_gpu`: the student paints on a GPU, and is taught there if torch has it.
 
     Raises
     ------
@@ -169,10 +171,10 @@ def start(
     from .student import new_student
     from .teachers.devices import best_device
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(STEP_THREADS)
     torch.manual_seed(seed)
     student = new_student(weights.student)
     student.load_weights(weights.tensors)
-    device = best_device().type
+    device = best_device().type if on_gpu else "cpu"
     distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed, device)
-    return Learner(distiller, teacher.name, guard, threads, threaded, lambda: wire_of(source))
+    return Learner(distiller, teacher.name, guard, threaded, device, lambda: wire_of(source))

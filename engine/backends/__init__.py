@@ -9,8 +9,9 @@ in setup.py; the tests run over this table. A class may have, besides:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from .. import gpu
@@ -55,8 +56,10 @@ class Choice:
         return made
 
 
-def load(name: str) -> Choice:
+def load(name: str, failed: Mapping[str, str] = MappingProxyType({})) -> Choice:
     """The backend called `name`, or for "auto" the first that can be used: ON_GPU if there is a GPU, then ON_CPU.
+
+    `failed`: those that "auto" passes over because they could not run the student, with the reason.
 
     Raises
     ------
@@ -71,6 +74,8 @@ def load(name: str) -> Choice:
     found = gpu.find()
     for candidate in ON_CPU if isinstance(found, str) else ON_GPU + ON_CPU:
         try:
+            if candidate in failed:
+                raise BackendUnavailable(f"backend {candidate!r} cannot run the student: {failed[candidate]}")
             backend = _import(candidate)
         except BackendUnavailable as error:
             missing.append(str(error))
