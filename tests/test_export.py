@@ -5,12 +5,15 @@ import onnx
 import pytest
 import torch
 
+from engine import Masker
 from engine.backends import load
 from engine.errors import ModelError, UsageError
+from engine.figure import MovingFigure
 from export.fold import fold
 from export.publish import Publisher, first, load_student
 from export.store import StudentWeights, load_weights, save_weights
 from export.students import STUDENTS, build
+from training.score import iou
 from training.student import STUDENTS as TRAINED
 from training.student import new_student, tensors_of
 
@@ -126,3 +129,12 @@ def test_sizes_that_no_student_can_have_are_refused():
         load_student("jitnet", (8, 8))
     with pytest.raises(UsageError, match="size is 250x256; lite takes sides from 64 to 1024, in multiples of 16"):
         load_student("lite", (250, 256))
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_weights_that_see_a_person_come_with_every_student(name):
+    figure = MovingFigure(width=480, height=480, seed=5)
+    with Masker(student=name, threads=1) as masker:
+        alpha = masker.alpha(figure.picture(10))
+    assert iou(figure.mask(10) > 127, alpha) > 0.6
+    assert {"data", "steps", "score", "licence"} <= masker.student.card.keys()
