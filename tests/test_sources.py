@@ -480,7 +480,10 @@ def test_close_ends_the_wait_for_a_stream_that_stalls():
 def test_a_run_can_be_interrupted_while_its_stream_does_not_open():
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with subprocess.Popen([sys.executable, "-m", "engine.cli", "-i", url, "--headless"]) as process:
+        command = [sys.executable, "-m", "engine.cli", "-i", url, "--headless"]
+        # where this suite runs in the background, a shell has told it, and its children, to ignore the interrupt
+        heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        with subprocess.Popen(command, preexec_fn=heed) as process:
             connection, _ = server.accept()
             process.send_signal(signal.SIGINT)
             try:
