@@ -20,7 +20,7 @@ from engine.figure import MovingFigure
 from engine.sources import open_source
 from engine.students import to_alpha
 from export.publish import load_student
-from kernels import UNSEEN, fallback
+from kernels import UNSEEN, colour_grid, fallback
 from training.jitnet import JITNet
 
 from . import authors_way
@@ -89,7 +89,7 @@ def our_steps(masker: Masker, bgr: np.ndarray) -> Steps:
     edges, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
     k.steady(student.backend.image, student.mean, student.std, alpha, seen, shown)
     k.matte(bgr, k.refine(seen, alpha, edges), matte)
-    mixed = np.full_like(matte, 128)
+    grid, person = np.zeros((2, *colour_grid(alpha.shape), 3), np.float32), np.empty_like(bgr)
     return {
         "paint path": lambda: masker.paint(frame, out),
         "preprocess": lambda: k.preprocess(bgr, student.mean, student.std, student.backend.image),
@@ -97,8 +97,9 @@ def our_steps(masker: Masker, bgr: np.ndarray) -> Steps:
         "steady": lambda: k.steady(student.backend.image, student.mean, student.std, alpha, seen, shown),
         "refine": lambda: k.refine(seen, alpha, edges),
         "matte": lambda: k.matte(bgr, edges, matte),
-        "composite": lambda: k.composite(bgr, matte, background, out),
-        "composite, all mixed": lambda: k.composite(bgr, mixed, background, out),
+        "colours": lambda: k.colours(student.backend.image, student.mean, student.std, alpha, grid),
+        "foreground": lambda: k.foreground(bgr, matte, grid, person),
+        "composite": lambda: k.composite(person, matte, background, out),
         "copy floor": lambda: np.copyto(out, bgr),
     }
 
@@ -109,14 +110,16 @@ def opencv_steps(masker: Masker, bgr: np.ndarray) -> Steps:
     image, alpha = student.backend.image.copy(), student.alpha.copy()
     seen, shown = np.full_like(alpha, UNSEEN), np.zeros_like(alpha)
     edges, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
-    mixed = np.full_like(matte, 128)
+    grid, person = np.zeros((2, *colour_grid(alpha.shape), 3), np.float32), np.empty_like(bgr)
+    fallback.matte(bgr, fallback.refine(seen, alpha, edges), matte)
     return {
         "opencv: preprocess": lambda: fallback.preprocess(bgr, student.mean, student.std, image),
         "opencv: steady": lambda: fallback.steady(image, student.mean, student.std, alpha, seen, shown),
         "opencv: refine": lambda: fallback.refine(seen, alpha, edges),
         "opencv: matte": lambda: fallback.matte(bgr, edges, matte),
-        "opencv: composite": lambda: fallback.composite(bgr, matte, background, out),
-        "opencv: composite, all mixed": lambda: fallback.composite(bgr, mixed, background, out),
+        "opencv: colours": lambda: fallback.colours(image, student.mean, student.std, alpha, grid),
+        "opencv: foreground": lambda: fallback.foreground(bgr, matte, grid, person),
+        "opencv: composite": lambda: fallback.composite(person, matte, background, out),
     }
 
 
