@@ -24,12 +24,18 @@ from .students import LEVELS, MAX_LOGIT, LiveStudent
 log = logging.getLogger("jit_masker")
 
 
-def device_path(backend: Backend, look: Look) -> DevicePath | None:
-    """The path for students on `backend`; None where the CPU's kernels paint, which is said where it is a loss."""
+def device_path(backend: Backend, look: Look, transparent: bool = False) -> DevicePath | None:
+    """The path for students on `backend`; None where the CPU's kernels paint, which is said where it is a loss.
+
+    `transparent`: the foreground alone is asked for, before it is blended, and the device does not send that down.
+    """
     if not hasattr(backend, "engine"):
         return None
     if look.feather or look.light_wrap:
         log.info("feather and light wrap are the CPU's work: frames are painted there, the student alone is on the GPU")
+        return None
+    if transparent:
+        log.info("a transparent picture is the CPU's work: frames are painted there, the student alone is on the GPU")
         return None
     try:
         return DevicePath(backend.engine.device)

@@ -125,7 +125,7 @@ class Masker:
         self._began = time.perf_counter()
         first = resolve("export.publish:first")(self.student, self.size)
         self.backend, self._live = _first_student(backend, first, self.threads.paint)
-        self._device_path = device_path(self._live.backend, look)
+        self._device_path = device_path(self._live.backend, look, self.background.transparent)
         self._matte = np.empty((0, 0), np.uint8)  # of the frame that is painted, at its size
         self.foreground = np.empty((0, 0, 3), np.uint8)  # that frame, without the room's colour at the person's edge
         self._forget()

@@ -208,4 +208,5 @@ def test_a_card_that_fails_raises_and_is_asked_nothing_more_when_the_masker_forg
 
 def test_feather_and_light_wrap_are_left_to_the_cpu(student):
     assert device_path(student.backend, Look(feather=2.0)) is None
+    assert device_path(student.backend, Look(), transparent=True) is None
     assert device_path(types.SimpleNamespace(), Look()) is None
