@@ -1,7 +1,7 @@
 """Many callers of one teacher, as Algorithm 1 calls it: python -m tests.teacher_load URL --callers 16 --seconds 60.
 
 Each caller is a thread with frames at 25 fps and a schedule of its own (δ from 8 to 64 frames); it learns nothing, its
-scores are drawn by lot. Prints one JSON line: labels per second, latency, failures by kind, and the server's batches.
+scores are drawn by lot: --good 0 keeps every δ at 8, --good 0.6 lets most come to 64. Prints one JSON line: labels per second, latency, failures by kind, and the server's batches.
 """
 
 import argparse
@@ -23,14 +23,13 @@ from training.schedule import Operation, Schedule
 from training.teachers.remote import RemoteTeacher
 
 FPS = 25.0
-GOOD = 0.6  # share of scores at the target: δ wanders over its whole range
 
 
-def call(options, number, end, results):
+def call(options, number, end, good, results):
     teacher, schedule, lot = RemoteTeacher(options), Schedule(), random.Random(number)
     figure, frame = MovingFigure(width=640, height=480, seed=number), 0
     began = time.perf_counter() + lot.random()  # callers do not start together
-    latencies, failures = [], 0
+    latencies, deltas = [], []
     while time.perf_counter() < end:
         frame = max(frame + 1, int((time.perf_counter() - began) * FPS))  # what came meanwhile is skipped, as live
         time.sleep(max(began + frame / FPS - time.perf_counter(), 0))
@@ -41,10 +40,12 @@ def call(options, number, end, results):
                 teacher(figure.picture(frame))
                 latencies.append(time.perf_counter() - asked)
             except TeacherError:
-                failures += 1
+                pass  # counted by kind
         if operation is not Operation.REST:
-            schedule.report(1.0 if lot.random() < GOOD else 0.5)
-    results.append((latencies, failures, teacher.wire()))
+            score = 1.0 if lot.random() < good else 0.5
+            (schedule.labelled if operation is Operation.TEACH else schedule.report)(score)
+            deltas.append(schedule.delta)
+    results.append((latencies, deltas, teacher.wire()))
     teacher.close()
 
 
@@ -68,11 +69,14 @@ def main():
     parser.add_argument("url")
     parser.add_argument("--callers", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--good", type=float, default=0.3, help="share of scores at the target (%(default)s)")
     parser.add_argument("--deadline", type=float, default=4.0)
     arguments = parser.parse_args()
     options = TeacherOptions(arguments.url, deadline=arguments.deadline, token=os.environ.get("JM_TEACHER_TOKEN"))
     results, end = [], time.perf_counter() + arguments.seconds
-    threads = [threading.Thread(target=call, args=(options, i, end, results)) for i in range(arguments.callers)]
+    threads = [
+        threading.Thread(target=call, args=(options, i, end, arguments.good, results)) for i in range(arguments.callers)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -81,6 +85,7 @@ def main():
     p50, p95 = np.percentile(latencies, (50, 95)) if len(latencies) else (None, None)
     summary = {
         "callers": arguments.callers,
+        "mean_delta": round(float(np.mean([delta for _, deltas, _ in results for delta in deltas])), 1),
         "labels_per_s": round(len(latencies) / arguments.seconds, 2),
         "latency_ms": {"p50": p50 and round(p50, 1), "p95": p95 and round(p95, 1)},
         "failures": dict(sum((Counter(wire["failures"]) for *_, wire in results), Counter())),

@@ -1,5 +1,8 @@
 """The teacher's side: labels, steps, publishing, and everything a teacher can do wrong."""
 
+import threading
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from training.cuts import CutDetector
 from training.distiller import Distiller
 from training.learner import Learner
 from training.recipe import recipe as named
+from training.schedule import Operation
 from training.score import iou, iou_acc
 from training.student import new_student, tensors_of
 from training.teachers import checked
@@ -28,17 +32,15 @@ KERNELS = kernels.load()
 NOBODY = np.zeros(STUDENTS["lite"].size, np.float32)
 
 
-def make_distiller(teacher, publish, name="lite", recipe="default"):
+def make_distiller(teacher, publish, name="lite", recipe="default", **options):
     torch.manual_seed(0)
     torch.set_num_threads(1)
     weights = load_student(name, input_size(name, None))
     student = new_student(name)
     student.load_weights(weights.tensors)
-    return (
-        Distiller(student, Publisher(weights, input_size(name, None)), teacher, named(recipe, name), publish, KERNELS),
-        student,
-        weights,
-    )
+    guard = teacher if isinstance(teacher, GuardedTeacher) else GuardedTeacher(teacher)
+    publisher = Publisher(weights, input_size(name, None))
+    return Distiller(student, publisher, guard, named(recipe, name), publish, KERNELS, **options), student, weights
 
 
 def teach(figure, frames, name="lite", recipe="default"):
@@ -252,6 +254,84 @@ def test_a_failing_teacher_costs_learning_only_and_is_told_once(teacher, caplog)
     assert distiller.failures == distiller.calls == 3
     assert distiller.steps == 0
     assert len(caplog.records) == 1
+
+
+class SlowTeacher(FigureTeacher):
+    """Answers when it is told to."""
+
+    def __init__(self, figure, frames):
+        super().__init__(figure, frames)
+        self.told = threading.Semaphore(0)
+
+    def __call__(self, bgr):
+        self.told.acquire(timeout=30)
+        return super().__call__(bgr)
+
+
+@pytest.fixture
+def apart():
+    """A distiller whose teacher is on another machine: (operate on the figure's frame i, answer, distiller)."""
+    figure = MovingFigure(width=480, height=480, seed=5, cut=30)
+    teacher = SlowTeacher(figure, 60)
+    guard = GuardedTeacher(teacher)
+    distiller, *_ = make_distiller(guard, CollectingMasker().swap, overlap=True)
+
+    def answer():
+        teacher.told.release()
+        while guard._answers.empty():
+            time.sleep(0.001)
+
+    yield lambda i: distiller.operate(figure.picture(i), NOBODY), answer, distiller
+    teacher.told.release(100)
+    guard.close()
+
+
+def test_while_a_label_is_on_its_way_learning_goes_on_and_no_other_is_asked_for(apart):
+    operate, answer, distiller = apart
+    assert operate(0) is Operation.TEACH
+    answer()
+    operations = [operate(i) for i in range(1, 20)]
+    assert operations[:7] == [Operation.STEP] * 7
+    assert operations[7] is Operation.TEACH
+    assert operations[8] is Operation.STEP  # the eighth update that the label before granted
+    assert set(operations[9:]) == {Operation.REST}
+    assert distiller.calls == 2
+
+
+def test_a_label_that_comes_late_is_scored_and_learnt_on_its_own_frame(apart):
+    operate, answer, distiller = apart
+    for i in range(12):
+        operate(i)
+    assert distiller.steps == 0
+    answer()
+    assert operate(12) is Operation.TEACH  # that of frame 8 is due since
+    assert list(distiller.curve) == [(0, 0.0)]
+    figure = MovingFigure(width=480, height=480, seed=5, cut=30)
+    truth = cv2.resize(figure.mask(0).astype(np.float32) / 255, NOBODY.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert np.array_equal(distiller._newest.label[0, 0].numpy(), truth)
+    assert operate(13) is Operation.STEP
+
+
+def test_a_label_of_a_scene_that_is_over_is_not_learnt(apart):
+    operate, answer, distiller = apart
+    for i in range(28, 31):
+        operate(i)
+    answer()
+    assert operate(31) is Operation.TEACH  # the cut's label is due since
+    assert not distiller.curve
+    answer()
+    operate(32)
+    assert [frame for frame, _ in distiller.curve] == [3]
+
+
+def test_while_the_teacher_is_away_nothing_is_stepped_on_beyond_what_the_last_label_granted():
+    figure = MovingFigure(width=480, height=480, seed=5)
+    truth = FigureTeacher(figure, 1)
+    distiller, *_ = make_distiller(truth, CollectingMasker().swap)  # it knows the first frame only
+    for i in range(40):
+        distiller.operate(figure.picture(i), NOBODY)
+    assert (distiller.calls, distiller.failures) == (5, 4)
+    assert distiller.steps == 8
 
 
 def test_while_the_teacher_hangs_every_frame_is_painted(room):

@@ -41,7 +41,9 @@ def test_the_schedule_is_the_papers_listing(scores):
     for _, (operation, delta) in zip(range(290), listing(scores), strict=False):
         assert schedule.next() is operation
         assert schedule.delta == delta
-        if operation is not REST:
+        if operation is TEACH:
+            schedule.labelled(next(answers))
+        elif operation is STEP:
             schedule.report(next(answers))
 
 
@@ -73,7 +75,7 @@ def test_a_target_above_one_never_rests():
     operations = []
     for _ in range(64):
         operations.append(schedule.next())
-        schedule.report(1.0)
+        (schedule.labelled if operations[-1] is TEACH else schedule.report)(1.0)
     assert REST not in operations
 
 
@@ -83,5 +85,32 @@ def test_a_recipes_schedule_labels_again_and_again(name):
     operations = []
     for _ in range(200):
         operations.append(schedule.next())
-        schedule.report(0.99)
+        (schedule.labelled if operations[-1] is TEACH else schedule.report)(0.99)
     assert operations.count(TEACH) >= 3
+
+
+@pytest.mark.parametrize(("round_trip", "apart"), [(1, 8), (5, 8), (8, 8), (11, 11), (30, 30)])
+def test_labels_are_asked_for_every_delta_frames_or_as_often_as_a_round_trip_allows(round_trip, apart):
+    schedule, asked = Schedule(ScheduleOptions(delta_max=8)), []
+    for t in range(200):
+        if asked and t == asked[-1] + round_trip:
+            schedule.labelled(0.5)
+        if schedule.next(waiting=bool(asked) and t < asked[-1] + round_trip) is TEACH:
+            asked.append(t)
+    assert {b - a for a, b in zip(asked[3:], asked[4:], strict=False)} == {apart}
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0, 1)), max_size=200))
+def test_updates_are_granted_by_labels_and_never_more_than_u_max_for_each(frames):
+    schedule, labels, steps, waiting = Schedule(), 0, 0, False
+    for arrives, cut, score in frames:
+        if waiting and arrives:
+            schedule.labelled(score)
+            labels, waiting = labels + 1, False
+        operation = schedule.next(cut, waiting)
+        assert not (waiting and operation is TEACH)
+        waiting = waiting or operation is TEACH
+        if operation is STEP:
+            schedule.report(score)
+            steps += 1
+        assert steps <= 8 * labels

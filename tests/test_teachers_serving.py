@@ -14,7 +14,6 @@ import pytest
 
 from engine import Masker
 from engine.errors import TeacherError, UsageError
-from engine.figure import MovingFigure
 from engine.teaching import TeacherOptions
 from tests.fakes import HangingTeacher
 from tests.teacher_servers import TeacherProcess
@@ -90,26 +89,36 @@ def test_what_is_too_large_is_refused_before_it_is_unpacked(teacher):
         ask(teacher.url, np.zeros((300, 400, 3), np.uint8), encoding="raw")
 
 
-def test_killed_and_restarted_it_costs_no_picture_and_labels_come_again(toml, room, monkeypatch):
+def red_square(i):
+    """A frame of something that the students here call nobody and the teacher a person."""
+    frame = np.full((240, 320, 3), 40, np.uint8)
+    frame[60:200, 100 + i % 16 : 220 + i % 16] = (0, 0, 160)
+    return frame
+
+
+@pytest.mark.parametrize("lockstep", [True, False])
+def test_killed_and_restarted_it_costs_no_picture_and_learning_resumes(toml, room, monkeypatch, lockstep):
     monkeypatch.setattr(remote, "Breaker", lambda: Breaker(BreakerOptions(first_delay=0.01, max_delay=0.05)))
-    figure = MovingFigure(seed=5)
     with (
         TeacherProcess(toml) as process,
-        Masker(background=room, threads=1, lockstep=True, teacher=TeacherOptions(process.url, deadline=4)) as masker,
+        Masker(background=room, threads=1, lockstep=lockstep, teacher=options(process.url, deadline=4)) as masker,
     ):
         frames = 0
 
         def paint_until(condition):
             nonlocal frames
             while not condition(masker.stats.learning):
-                masker(figure.picture(frames % 64))
+                masker(red_square(frames))
                 frames += 1
 
-        paint_until(lambda learning: learning.wire["labels"] >= 2)
+        paint_until(lambda learning: learning.wire["labels"] >= 2 and learning.steps)
         process.kill()
-        paint_until(lambda learning: learning.failures >= 3)
+        failed = masker.stats.learning.failures
+        paint_until(lambda learning: learning.failures >= failed + 3)
+        before = masker.stats.learning
         with TeacherProcess(toml, port=process.port):
-            paint_until(lambda learning: learning.wire["labels"] >= 4)
+            paint_until(lambda learning: learning.steps >= before.steps + 8)
+        assert masker.stats.learning.wire["labels"] > before.wire["labels"]
         assert masker.stats.frames == frames
         assert masker.stats.faults == 0
         assert masker.stats.learning.died is None

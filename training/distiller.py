@@ -30,7 +30,7 @@ from .recipe import Recipe
 from .schedule import Operation, Schedule
 from .score import iou_acc
 from .student import Student, tensors_of
-from .teachers import Teacher
+from .teachers.guard import GuardedTeacher
 
 log = logging.getLogger("jit_masker")
 
@@ -49,6 +49,16 @@ class Example:
     label: Tensor  # float32 (1, 1, h', w') in [0, 1], at the resolution of the logits
 
 
+@dataclass(frozen=True)
+class Question:
+    """A frame that the teacher is looking at."""
+
+    image: np.ndarray  # float32 (1, 3, h, w), normalised RGB
+    painted: np.ndarray  # float32 (h', w'), the alpha it was painted with
+    frame: int  # of the distiller's count
+    scene: int  # of the distiller's count
+
+
 class Distiller:
     """Teaches one student. Used by one thread at a time."""
 
@@ -56,14 +66,21 @@ class Distiller:
         self,
         student: Student,
         publisher: Publisher,
-        teacher: Teacher,
+        teacher: GuardedTeacher,
         recipe: Recipe,
         publish: Callable[[Published], None],
         kernels: Kernels,
         seed: int = 0,
         device: str = "cpu",
+        overlap: bool = False,
     ):
-        """`publish` adopts a student, or raises CandidateRejected. `device`: of torch, where the steps are taken."""
+        """
+        Parameters
+        ----------
+        publish : adopts a student, or raises CandidateRejected.
+        device : of torch, where the steps are taken.
+        overlap : go on while the teacher looks at its frame, as is right where it does so on another machine.
+        """
         self.schedule = Schedule(recipe.schedule)
         self.teacher_ms, self.publish_ms = Durations(), Durations()
         self.calls = self.failures = self.steps = self.publishes = self.rejected = self.returns = 0
@@ -79,7 +96,9 @@ class Distiller:
         self._painted = 0.0  # IoU-Acc of what was painted, when the newest label came
         self._area = 0.0  # share of the frame that was painted as person, of the frame at hand
         self._replay: deque[Example] = deque(maxlen=recipe.replay)
-        self._frames = 0
+        self._overlap = overlap
+        self._question: Question | None = None  # on its way
+        self._frames = self._scene = 0  # seen; cuts seen
         # elsewhere it is emulated, and slower than float32
         self._bf16 = recipe.bf16 and (
             torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
@@ -115,29 +134,55 @@ class Distiller:
                 if self._steps_here >= SETTLED:
                     self._rooms.append(self._snapshot())
                 self._steps_here, self._elsewhere = 0, True
-        operation = self.schedule.next(cut)
+            self._scene += 1
+        if self._question is not None:
+            self._hear(wait=False)
+        operation = self.schedule.next(cut, waiting=self._question is not None)
         if operation is Operation.TEACH:
-            self._teach(bgr, painted)
+            self._ask(bgr, painted)
         elif operation is Operation.STEP and self._newest is not None:
             self._step()
         self._frames += 1
         return operation
 
-    def _teach(self, bgr: np.ndarray, painted: np.ndarray) -> None:
-        began = time.perf_counter()
+    def _ask(self, bgr: np.ndarray, painted: np.ndarray) -> None:
         self.calls += 1
         try:
-            label = self._teacher(bgr)
+            self._teacher.ask(bgr)
         except TeacherError as error:
-            self.failures += 1
-            if self.failures == 1:
-                log.warning("%s; the picture goes on with the student as it is", error)
+            self._fail(error)
             return
-        self.teacher_ms.add(time.perf_counter() - began)
-        label = cv2.resize(label, painted.shape[::-1], interpolation=cv2.INTER_AREA)
-        score = iou_acc(label, painted)
-        self.curve.append((self._frames, score))
-        self.schedule.report(score)
+        self._question = Question(self._image.copy(), painted.copy(), self._frames, self._scene)
+        if not self._overlap:
+            self._hear(wait=True)
+
+    def _hear(self, wait: bool) -> None:
+        """Learn from the label of the question that is out, if it is there."""
+        assert self._question is not None
+        try:
+            label = self._teacher.answer(wait)
+        except TeacherError as error:
+            self._question = None
+            self._fail(error)
+            return
+        if label is None:
+            return
+        question, self._question = self._question, None
+        self.teacher_ms.add(self._teacher.took)
+        if question.scene == self._scene:
+            self._learn(question, label)
+
+    def _fail(self, error: TeacherError) -> None:
+        self.failures += 1
+        if self.failures == 1:
+            log.warning("%s; the picture goes on with the student as it is", error)
+
+    def _learn(self, question: Question, label: np.ndarray) -> None:
+        """Score what was painted on the question's frame; if there is something to learn, it is the newest example."""
+        label = cv2.resize(label, question.painted.shape[::-1], interpolation=cv2.INTER_AREA)
+        score = iou_acc(label, question.painted)
+        self.curve.append((question.frame, score))
+        self.schedule.labelled(score)
         self._painted = score
         if score >= self._recipe.schedule.target:  # nothing to learn here; an empty room would crowd out the person
             self._elsewhere = False
@@ -146,7 +191,7 @@ class Distiller:
             label = (label > 0.5).astype(np.float32)
         if self._newest is not None:
             self._replay.append(self._newest)
-        image = torch.from_numpy(self._image.copy()).to(self._device).contiguous(memory_format=torch.channels_last)
+        image = torch.from_numpy(question.image).to(self._device).contiguous(memory_format=torch.channels_last)
         self._newest = Example(image, torch.from_numpy(label)[None, None].to(self._device))
         if self._elsewhere or (score < LOST and self._recipe.rooms):
             self._start_from_best()

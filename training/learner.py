@@ -176,5 +176,9 @@ def start(
     student = new_student(weights.student)
     student.load_weights(weights.tensors)
     device = best_device().type if on_gpu else "cpu"
-    distiller = Distiller(student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed, device)
+    elsewhere = wire_of(source) is not None
+    distiller = Distiller(
+        student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed, device,
+        overlap=threaded and elsewhere,
+    )  # fmt: skip
     return Learner(distiller, teacher.name, guard, threaded, device, lambda: wire_of(source))

@@ -9,6 +9,9 @@ The paper's listing, one branch per frame t, with a the last score:
 
 Two additions, off in the paper's recipe: a cut starts the count again, so that its first frame is labelled at once, and
 for a while labels come more often.
+
+A label may also come frames after it was asked for. Until then no other is asked for: where a round trip is longer than
+δ, it is the round trip that says how often. Updates are granted by a label that came, not by one that was asked for.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class ScheduleOptions:
 
 
 class Schedule:
-    """Call `next` once per frame; after TEACH and STEP, `report` the score."""
+    """Call `next` once per frame; call `labelled` when a label came, and `report` after each STEP."""
 
     def __init__(self, options: ScheduleOptions = ScheduleOptions()):
         self.options = options
@@ -44,30 +47,45 @@ class Schedule:
         self.updates_left = 0  # u
         self.score = 0.0  # a
         self._t = -1
+        self._due = False  # a label is to be asked for
         self._hurried = 0  # labels still to come at cut_delta
 
-    def next(self, cut: bool = False) -> Operation:
-        """What to do on this frame. `cut`: it shows another scene than the frame before."""
+    def next(self, cut: bool = False, waiting: bool = False) -> Operation:
+        """What to do on this frame.
+
+        Parameters
+        ----------
+        cut : it shows another scene than the frame before.
+        waiting : a label is on its way; the next one is asked for when it is there.
+        """
         o = self.options
         self._t += 1
         if cut and o.cut_delta:
             self._t, self._hurried, self.delta = 0, o.cut_labels, o.cut_delta
-        if self._t % self.delta == 0:
+            self.updates_left = 0  # they were granted for the scene before
+        self._due = self._due or self._t % self.delta == 0
+        if self._due and not waiting:
+            self._due = False
             self._count_hurried()
-            self.updates_left = o.u_max
             return Operation.TEACH
         if self.score < o.target:
             if self.updates_left > 0:
                 self.updates_left -= 1
                 return Operation.STEP
-            self.delta = max(o.delta_min, self.delta // 2)
+            if not self._hurried:
+                self.delta = max(o.delta_min, self.delta // 2)
         elif self.updates_left > 0:
             self.delta = min(o.delta_max, 2 * self.delta)
             self.updates_left = 0
         return Operation.REST
 
+    def labelled(self, score: float) -> None:
+        """The label that was asked for is here; `score`: IoU-Acc in [0, 1] of what was painted on its frame."""
+        self.updates_left = self.options.u_max
+        self.score = score
+
     def report(self, score: float) -> None:
-        """IoU-Acc of the student on the labelled frame, in [0, 1]."""
+        """IoU-Acc in [0, 1] of the student on the labelled frame, after an update."""
         self.score = score
 
     def _count_hurried(self) -> None:

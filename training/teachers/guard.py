@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -33,32 +34,54 @@ class GuardedTeacher:
         self._teacher = teacher
         self._deadline = deadline
         self._questions: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._waiting = False  # a question is out that nobody waits for any more
+        self._answers: queue.SimpleQueue[tuple[Any, float]] = queue.SimpleQueue()
+        self._asked_at = 0.0  # s, monotonic
+        self._late = False  # a question is out that nobody waits for any more
+        self.took = 0.0  # s that the teacher needed for its last answer
         self._thread = threading.Thread(target=self._serve, args=(on_thread,), name="teacher", daemon=True)
         self._thread.start()
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
-        """The label; see `Teacher`.
+        """The label; see `Teacher`. Raises what `ask` and `answer` raise."""
+        self.ask(bgr)
+        label = self.answer()
+        assert label is not None
+        return label
+
+    def ask(self, bgr: np.ndarray) -> None:
+        """Show the teacher a frame uint8 (H, W, 3), copied; `answer` has to follow before the next.
 
         Raises
         ------
         TeacherError
-            The teacher raised, is late, is still busy with a question it was late for, or answered nonsense.
-        TeacherClosed
-            `close` was called meanwhile.
+            The teacher is still busy with a question it was late for.
         """
-        if self._waiting:
+        if self._late:
             try:
                 self._answers.get_nowait()  # it came back at last; its answer is about an old frame
             except queue.Empty:
                 raise TeacherError("the teacher has not come back from an earlier frame yet") from None
-            self._waiting = False
+            self._late = False
         self._questions.put(bgr.copy())  # a late teacher must not read a frame that has been overwritten
+        self._asked_at = time.monotonic()
+
+    def answer(self, wait: bool = True) -> np.ndarray | None:
+        """The label of the frame asked about. Without `wait`, None as long as it is not there.
+
+        Raises
+        ------
+        TeacherError
+            The teacher raised, is late, or answered nonsense.
+        TeacherClosed
+            `close` was called meanwhile.
+        """
+        left = max(self._asked_at + self._deadline - time.monotonic(), 0)
         try:
-            answer = self._answers.get(timeout=self._deadline)
+            answer, self.took = self._answers.get(block=wait, timeout=left)
         except queue.Empty:
-            self._waiting = True
+            if left and not wait:
+                return None
+            self._late = True
             raise TeacherError(f"the teacher did not answer within {self._deadline:g} s") from None
         if isinstance(answer, (TeacherClosed, TeacherError)):
             raise answer
@@ -69,21 +92,23 @@ class GuardedTeacher:
     @property
     def stuck(self) -> bool:
         """Whether the teacher has not come back from a question that nobody waits for any more."""
-        return self._waiting and self._answers.empty()
+        return self._late and self._answers.empty()
 
     def _serve(self, on_thread: Callable[[], None] | None) -> None:
         if on_thread is not None:
             on_thread()
         while (bgr := self._questions.get()) is not None:
+            began = time.perf_counter()
             try:
-                self._answers.put(self._teacher(bgr))
+                answer: Any = self._teacher(bgr)
             except Exception as error:  # whatever a teacher raises, it becomes an answer
-                self._answers.put(error)
+                answer = error
+            self._answers.put((answer, time.perf_counter() - began))
         if isinstance(self._teacher, Closes):
             self._teacher.close()
 
     def close(self) -> None:
         """Let the thread end after the question in flight; whoever waits for its answer hears of it at once."""
         self._questions.put(None)
-        self._answers.put(TeacherClosed())
+        self._answers.put((TeacherClosed(), 0.0))
         self._thread.join(timeout=PATIENCE)
