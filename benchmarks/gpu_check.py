@@ -1,7 +1,7 @@
 """make gpu-check: the GPU path in one run, under 8 minutes: is it right, how fast is it, against which floor.
 
 Writes one JSON and one Markdown table under benchmarks/results/gpu/, named after the card. What is missing (TensorRT,
-torch for CUDA, a teacher) is said in the report, and the rest is measured. Needs no nettimes. Without a GPU it says so
+torch for CUDA, a teacher) is said in the report, and the rest is measured. Needs no network. Without a GPU it says so
 and ends with 4; `--rehearse` runs every section on the CPU instead, briefly, to see that this script itself is sound.
 """
 
@@ -91,6 +91,7 @@ def _sections(rehearse: bool) -> list[Section]:
 
     from . import gpu_correctness as right
     from . import gpu_times as times
+    from .gpu_learning import learning
 
     on_gpu = not rehearse and torch.cuda.is_available()
     device, repeats = ("cuda" if on_gpu else "cpu"), (BRIEF if rehearse else REPEATS)
@@ -119,6 +120,7 @@ def _sections(rehearse: bool) -> list[Section]:
         ("refit and swap, ms", lambda: times.swaps(best, BRIEF + 3 if rehearse else SWAPS)),
         (f"paint path on {best}, ms", lambda: times.paint_path(best, rate, repeats)),
         ("training step, ms", lambda: times.training_step(device, repeats)),
+        ("a call that is learnt", lambda: learning(best, device, 40 if rehearse else 400)),
         ("teacher, ms", lambda: times.teachers(device, 1 if rehearse else 20)),
         ("Tables 2 and 3", lambda: times.tables(best, 30 if rehearse else 600)),
     ]

@@ -1,7 +1,8 @@
 """Many callers of one teacher, as Algorithm 1 calls it: python -m tests.teacher_load URL --callers 16 --seconds 60.
 
 Each caller is a thread with frames at 25 fps and a schedule of its own (δ from 8 to 64 frames); it learns nothing, its
-scores are drawn by lot: --good 0 keeps every δ at 8, --good 0.6 lets most come to 64. Prints one JSON line: labels per second, latency, failures by kind, and the server's batches.
+scores are drawn by lot: --good 0 keeps every δ at 8, --good 0.6 lets most come to 64. Prints one JSON line: labels per
+second, latency, failures by kind, and the server's batches.
 """
 
 import argparse

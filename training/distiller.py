@@ -252,7 +252,8 @@ class Distiller:
     def _predict_and_publish(self) -> None:
         """See what the student says of the newest label and of the frame at hand; hand it over if all is well."""
         assert self._newest is not None
-        with torch.inference_mode():
+        # exact on a GPU, too: TF32 would be off by as much as the half precision that is held against it
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             self._student.eval()
             logits = self._student(torch.cat([self._newest.image, torch.from_numpy(self._image).to(self._device)]))
             learnt, now = torch.sigmoid(logits)[:, 0].cpu().numpy()
