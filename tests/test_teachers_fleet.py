@@ -1,7 +1,6 @@
 """Many callers on one teacher: batches and replicas on a real, local Ray Serve; what needs no Ray runs without."""
 
 import asyncio
-import http.client
 import os
 import signal
 import threading
@@ -18,7 +17,7 @@ from tests.teacher_servers import TeacherProcess
 from tests.test_teachers import tiny_segmenter
 from training.serving import fleet
 from training.serving.cli import bounds
-from training.serving.fleet import Replica, answer_all
+from training.serving.fleet import FleetOptions, Replica, answer_all
 from training.teachers import load
 from training.teachers.remote import RemoteTeacher
 from training.teachers.u2net import U2Net, U2NetSmall
@@ -65,16 +64,75 @@ def test_together_or_alone_the_labels_are_the_same():
         assert np.abs(teacher(frame) - label).max() < 1e-5
 
 
-def test_a_replica_that_hangs_says_so_and_asks_to_be_replaced(monkeypatch):
+@pytest.fixture
+def replica(monkeypatch):
+    """Makes a Replica of any teacher, in this process."""
+
+    def make(teacher, deadline=30.0, **options):
+        monkeypatch.setattr(fleet, "load", lambda *_: teacher)
+        return Replica(TeacherOptions("any"), FleetOptions(**options), deadline)
+
+    return make
+
+
+def test_a_replica_that_hangs_says_so_and_asks_to_be_replaced(replica):
     teacher = HangingTeacher()
-    monkeypatch.setattr(fleet, "load", lambda *_: teacher)
-    replica = Replica(TeacherOptions("hanging"), 1, deadline=0.05)
-    replica.check_health()
-    (answer,) = asyncio.run(replica.label(FRAMES[:1]))
+    hanging = replica(teacher, deadline=0.05)
+    hanging.check_health()
+    answer = asyncio.run(hanging.label(FRAMES[0]))
     assert answer.error == "the teacher did not answer within 0.05 s"
     with pytest.raises(RuntimeError, match="the teacher hangs"):
-        replica.check_health()
+        hanging.check_health()
     teacher.release.set()
+
+
+class OneByOne(HangingTeacher):
+    """Labels with the frame's mean. Begins when it is told to."""
+
+    def __call__(self, bgr):
+        super().__call__(bgr)
+        return np.full((2, 2), bgr.mean() / 255, np.float32)
+
+
+class Together(OneByOne):
+    """So many at a time as it is given."""
+
+    def many(self, frames):
+        return [self(bgr) for bgr in frames]
+
+
+async def all_at_once(replica, teacher, gone=()):
+    """Every frame is asked about before the teacher begins; callers in `gone` do not wait. Answers or None."""
+    asked = [asyncio.create_task(replica.label(bgr)) for bgr in FRAMES]
+    await asyncio.sleep(0)
+    for number in gone:
+        asked[number].cancel()
+    await asyncio.sleep(0)
+    teacher.release.set()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    return [None if isinstance(answer, asyncio.CancelledError) else answer for answer in answers]
+
+
+@pytest.mark.parametrize(("kind", "batches"), [(Together, [3] * 6 + [2] * 2), (OneByOne, [1] * 8)])
+def test_what_comes_while_a_replica_is_busy_is_labelled_together_if_the_teacher_can(replica, kind, batches):
+    teacher = kind()
+    answers = asyncio.run(all_at_once(replica(teacher, batch=3), teacher))
+    assert [round(255 * answer.label[0, 0]) for answer in answers] == [30 * i for i in range(CALLERS)]
+    assert [answer.batch for answer in answers] == batches
+
+
+def test_a_caller_that_has_left_is_not_worked_for_and_costs_the_others_nothing(replica):
+    teacher = Together()
+    answers = asyncio.run(all_at_once(replica(teacher, batch=3), teacher, gone=(0, 2)))
+    assert [i for i, answer in enumerate(answers) if answer is None] == [0, 2]
+    assert all(answer.label is not None for answer in answers if answer)
+
+
+def test_a_free_replica_waits_for_others_only_if_it_is_told_to(replica):
+    teacher = Together()
+    teacher.release.set()
+    answers = asyncio.run(all_at_once(replica(teacher, batch=8, batch_wait=0.2), teacher))
+    assert {answer.batch for answer in answers} == {8}
 
 
 def test_replicas_are_a_number_or_two():
@@ -94,9 +152,9 @@ def toml(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(toml):
-    """Two replicas, and long enough a wait that callers meet in a batch."""
+    """Two replicas."""
     pytest.importorskip("ray", reason='Ray Serve is not installed: pip install "jit-masker[ray]"')
-    with TeacherProcess(toml, "--ray", "--replicas", 2, "--batch-wait", 200) as process:
+    with TeacherProcess(toml, "--ray", "--replicas", 2) as process:
         yield process
         process.stop()
 
@@ -122,18 +180,12 @@ def ask_all(url, times, after_first=lambda: None):
         return list(pool.map(call, range(CALLERS)))
 
 
-def test_every_caller_gets_its_own_label_and_batches_form(served, toml):
+def test_every_caller_gets_its_own_label(served, toml):
     here = load(str(toml), 1)
     for frame, (labels, failures) in zip(FRAMES, ask_all(served.url, 2), strict=True):
         assert not failures
         for label in labels:
             assert np.abs(label - here(frame)).max() <= 1 / 255
-    connection = http.client.HTTPConnection("127.0.0.1", served.port)
-    connection.request("GET", "/metrics")
-    page = connection.getresponse().read().decode()
-    connection.close()
-    alone = float(page.split('jm_teacher_batch_bucket{le="1.0"} ')[1].split()[0])
-    assert alone < 2 * CALLERS
 
 
 def replicas_of(process):

@@ -176,7 +176,10 @@ def _add_fleet(add: Any) -> None:
     add("--ray-address", metavar="ADDRESS", help="of a Ray cluster (default: one is started, for this machine)")
     add("--replicas", type=bounds, default=(1, 1), metavar="N[:M]", help="at least N, at most M (default: 1)")
     add("--batch", type=positive, default=8, help="frames labelled together, at most (default: %(default)s)")
-    add("--batch-wait", type=float, default=10.0, metavar="MS", help="for a batch to fill (default: %(default)s)")
+    add(
+        "--batch-wait", type=float, default=0.0, metavar="MS",
+        help="a free teacher waits so long for more frames (default: %(default)s)",
+    )  # fmt: skip
     add("--gpus", type=float, default=0.0, help="for each replica; a share is allowed (default: 0)")
 
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import secrets
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ class FleetOptions:
     """How many do the work, and with what."""
 
     replicas: tuple[int, int] = (1, 1)  # at least, at most
-    batch: int = 8  # frames at once, at most
-    batch_wait: float = 0.01  # s that the first frame of a batch waits for others
+    batch: int = 8  # frames at once, at most, of a teacher that labels several faster together
+    batch_wait: float = 0.0  # s that a free teacher waits for more frames; those that come while it is busy wait anyway
     threads: int = 1  # CPU cores for each replica
     gpus: float = 0.0  # for each replica; a share lets several replicas live on one GPU
     waiting: int = 64  # questions in line, then Busy
@@ -56,17 +57,43 @@ class Answer:
 
 
 class Replica:
-    """One teacher in a process of its own. Ray Serve calls `label` with what has come together."""
+    """One teacher in a process of its own. What comes in while it is busy is labelled together afterwards.
 
-    def __init__(self, teacher: TeacherOptions, threads: int, deadline: float = DEADLINE):
-        self._teacher = load(teacher, threads)
-        self._line = ThreadPoolExecutor(1, thread_name_prefix="teacher")
-        self._deadline = deadline
+    Ray Serve's own batches are closed by the clock: in front of a busy teacher they wait one frame each.
+    """
+
+    def __init__(self, teacher: TeacherOptions, options: FleetOptions, deadline: float = DEADLINE):
+        self._teacher = load(teacher, options.threads)
+        self._together = options.batch if isinstance(self._teacher, TakesMany) else 1
+        self._wait, self._deadline = options.batch_wait, deadline
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="teacher")
+        self._line: deque[tuple[np.ndarray, asyncio.Future[Answer]]] = deque()
+        self._work: asyncio.Task | None = None
         self._stuck = False
 
-    async def label(self, frames: Sequence[np.ndarray]) -> list[Answer]:
-        """One answer for each frame uint8 (H, W, 3)."""
-        work = asyncio.get_running_loop().run_in_executor(self._line, answer_all, self._teacher, frames)
+    async def label(self, bgr: np.ndarray) -> Answer:
+        """The answer for a frame uint8 (H, W, 3)."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._line.append((bgr, answer))
+        if self._work is None:
+            self._work = asyncio.create_task(self._work_off())
+        return await answer
+
+    async def _work_off(self) -> None:
+        """Label until the line is empty."""
+        while self._line:
+            if self._wait and len(self._line) < self._together:
+                await asyncio.sleep(self._wait)
+            batch = [self._line.popleft() for _ in range(min(self._together, len(self._line)))]
+            batch = [(bgr, answer) for bgr, answer in batch if not answer.done()]  # whose caller is still there
+            answers = await self._answers([bgr for bgr, _ in batch]) if batch else []
+            for (_, waiting), answer in zip(batch, answers, strict=True):
+                if not waiting.done():
+                    waiting.set_result(answer)
+        self._work = None
+
+    async def _answers(self, frames: Sequence[np.ndarray]) -> list[Answer]:
+        work = asyncio.get_running_loop().run_in_executor(self._thread, answer_all, self._teacher, frames)
         try:
             async with asyncio.timeout(self._deadline):
                 return await asyncio.shield(work)
@@ -127,7 +154,7 @@ class Fleet:
         try:
             self._start(options)
             serve.start(proxy_location="Disabled")
-            application = deployment(serve, options).bind(teacher, options.threads)
+            application = deployment(serve, options).bind(teacher, options)
             self._handle: Any = serve.run(application, name=APPLICATION, route_prefix=None)
         except (ConnectionError, RuntimeError, ValueError) as error:
             self.close()
@@ -184,11 +211,6 @@ class Fleet:
 
 def deployment(serve: Any, options: FleetOptions) -> Any:
     """Replica as Ray Serve deploys it."""
-    batched = serve.batch(max_batch_size=options.batch, batch_wait_timeout_s=options.batch_wait)
-
-    class Batching(Replica):
-        label = batched(Replica.label)
-
     least, most = options.replicas
     scaling: dict[str, Any] = {"num_replicas": least}
     if least != most:
@@ -200,7 +222,7 @@ def deployment(serve: Any, options: FleetOptions) -> Any:
             }
         }
     return serve.deployment(
-        Batching,
+        Replica,
         name="Teacher",
         ray_actor_options={"num_cpus": options.threads, "num_gpus": options.gpus},
         max_ongoing_requests=options.batch + SPARE,
