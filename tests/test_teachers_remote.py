@@ -67,7 +67,8 @@ def test_a_label_comes_back_over_one_kept_connection(server, ask):
         assert np.array_equal(teacher(FRAME), np.repeat(np.float32([[0, 1]]), 3, axis=0))
     assert server.connections == 1
     assert [r.path for r in server.requests] == ["/v2/models/thing", *["/v2/models/thing/infer"] * 3]
-    assert server.inferences[0].tensors.parameters == {"label_side": 256}
+    parameters = server.inferences[0].tensors.parameters
+    assert parameters == {"label_side": 256, "timeout": 27_000_000}  # microseconds; a tenth is left to the network
 
 
 @pytest.mark.parametrize("encoding", ["jpeg", "raw"])

@@ -1,6 +1,5 @@
 """jm-teacher as it is run: real processes on 127.0.0.1, asked by our client, by a foreign one, and by vandals."""
 
-import asyncio
 import http.client
 import json
 import socket
@@ -15,11 +14,9 @@ import pytest
 from engine import Masker
 from engine.errors import TeacherError, UsageError
 from engine.teaching import TeacherOptions
-from tests.fakes import HangingTeacher
 from tests.teacher_servers import TeacherProcess
 from tests.test_teachers import tiny_segmenter
 from training.serving.cli import check_exposure, main, model_name
-from training.serving.worker import Busy, Worker
 from training.teachers import load, remote
 from training.teachers.patience import Breaker, BreakerOptions
 from training.teachers.remote import RemoteTeacher
@@ -275,41 +272,6 @@ def test_told_to_stop_it_stops_with_its_callers_still_connected(toml):
         assert code in (0, -15)  # uvicorn raises the signal again after it has closed everything
         assert "Traceback" not in said
         client.close()
-
-
-def test_a_teacher_that_hangs_makes_the_server_unwell_until_it_comes_back():
-    teacher = HangingTeacher()
-    worker = Worker(teacher, waiting=1, deadline=0.05)
-    assert worker.well()
-    with pytest.raises(TeacherError, match="did not answer within"):
-        asyncio.run(worker.label(FRAME))
-    assert not worker.well()
-    teacher.release.set()
-    worker._guard._answers.put(worker._guard._answers.get(timeout=60))  # it has come back
-    assert worker.well()
-    worker.close()
-
-
-def test_who_waited_longer_than_anybody_listens_is_not_answered(toml):
-    worker = Worker(load(str(toml), 1), waiting=1, patience=-1)
-    with pytest.raises(Busy, match="nobody waits that long"):
-        asyncio.run(worker.label(FRAME))
-    worker.close()
-
-
-def test_a_full_line_is_busy(toml):
-    worker = Worker(load(str(toml), 1), waiting=1)
-
-    async def two():
-        first = asyncio.ensure_future(worker.label(FRAME))
-        await asyncio.sleep(0)  # the first is in line
-        with pytest.raises(Busy, match="1 requests wait already"):
-            await worker.label(FRAME)
-        return await first
-
-    assert asyncio.run(two()).shape == (32, 48)
-    assert worker.waiting == 0
-    worker.close()
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------

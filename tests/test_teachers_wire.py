@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.serving.model import Limits, decode_jpeg, jpeg_size, model_metadata, picture_of, response_of
+from training.serving.model import (
+    Limits,
+    decode_jpeg,
+    jpeg_size,
+    model_metadata,
+    patience_of,
+    picture_of,
+    response_of,
+)
 from training.teachers.dialect import read_dialect
 from training.teachers.patience import Breaker, BreakerOptions, ByteBudget
 from training.teachers.privacy import Box, box_around, grey, placed, shrink
@@ -228,7 +236,7 @@ RGB = PICTURE[..., ::-1]
     ],
 )
 def test_pixels_take_the_shape_that_a_foreign_model_wants(port, expected):
-    request = read_dialect(described(port), "raw").request(PICTURE, "0", quality=85, colour=True)
+    request = read_dialect(described(port), "raw").request(PICTURE, "0", quality=85, colour=True, within=2.0)
     assert request.inputs["x"].dtype == expected.dtype
     assert np.array_equal(request.inputs["x"], expected)
     assert request.parameters == {}
@@ -236,7 +244,7 @@ def test_pixels_take_the_shape_that_a_foreign_model_wants(port, expected):
 
 def test_a_fixed_size_is_met():
     dialect = read_dialect(described(("x", "FP32", [1, 3, 32, 20])), "jpeg")
-    assert dialect.request(PICTURE, "0", quality=85, colour=True).inputs["x"].shape == (1, 3, 32, 20)
+    assert dialect.request(PICTURE, "0", quality=85, colour=True, within=2.0).inputs["x"].shape == (1, 3, 32, 20)
 
 
 def test_jpeg_is_preferred_or_avoided_as_asked_and_grey_is_grey_inside():
@@ -322,6 +330,14 @@ def test_a_picture_that_cannot_be_meant_is_refused_with_what_is_expected():
             picture_of(request, limits)
     with pytest.raises(WireError, match="label_side is -3"):
         response_of(Request({"image": image}, parameters={"label_side": -3}), np.zeros((4, 6), np.float32), "m")
+
+
+def test_how_long_a_caller_waits_is_microseconds_and_at_most_what_our_own_callers_may_ask_for():
+    assert patience_of(Request({})) == patience_of(Request({}, parameters={"timeout": 10**9})) == 4.0
+    assert patience_of(Request({}, parameters={"timeout": 250_000})) == 0.25
+    for nonsense in (0, "2", 1.5, True):
+        with pytest.raises(WireError, match=f"timeout is {nonsense!r}; expected a number of microseconds"):
+            patience_of(Request({}, parameters={"timeout": nonsense}))
 
 
 def test_the_answer_holds_what_was_asked_for_as_it_was_asked_for():

@@ -23,12 +23,13 @@ from engine.errors import TeacherError
 
 from ..teachers import wire
 from .metrics import Metrics
-from .model import VERSION, Limits, model_metadata, picture_of, response_of, server_metadata
+from .model import VERSION, Limits, model_metadata, patience_of, picture_of, response_of, server_metadata
 from .worker import Busy
 
 log = logging.getLogger("jit_masker")
 
-Label = Callable[[np.ndarray], Awaitable[np.ndarray]]  # uint8 (H, W, 3), BGR -> float32 (h, w); Busy, TeacherError
+# uint8 (H, W, 3) BGR, s that the caller waits -> float32 (h, w); Busy, TeacherError
+Label = Callable[[np.ndarray, float], Awaitable[np.ndarray]]
 RETRY_AFTER = "1"  # s, for whoever comes while the line is full
 SMALLEST_PACKED = 1024  # bytes; smaller answers are not worth packing
 
@@ -110,9 +111,10 @@ class Service:
         self.metrics.received.inc(len(body))
         try:
             asked = wire.decode_request(body, request.headers.get(wire.HEADER))
+            within = patience_of(asked)
             bgr = picture_of(asked, self._limits)
             began = time.perf_counter()
-            label = await self._label(bgr)
+            label = await self._label(bgr, within)
             self.metrics.label_seconds.observe(time.perf_counter() - began)
             answer, binary = response_of(asked, label, self.name)
         except wire.WireError as error:

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     except ImportError as error:
         raise missing(error, "serve") from error
     metrics = Metrics(lambda: worker.waiting)
-    worker = fleet(teacher, options, metrics.batch.observe) if options.ray else alone(teacher, options)
+    worker = (fleet if options.ray else alone)(teacher, options, metrics.batch.observe)
     name = options.name or model_name(options.teacher)
     service = Service(name, worker.label, limits, token, metrics, worker.well)
     config = uvicorn.Config(
@@ -68,12 +68,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def alone(teacher: TeacherOptions, options: argparse.Namespace) -> Any:
+def alone(teacher: TeacherOptions, options: argparse.Namespace, on_batch: Callable[[int], None]) -> Any:
     """One teacher in this process."""
     from ..teachers import load
-    from .worker import Worker
+    from .worker import Worker, WorkerOptions
 
-    return Worker(load(teacher, options.threads or os.cpu_count() or 1), options.waiting)
+    chosen = WorkerOptions(options.waiting, options.batch, options.batch_wait / 1000)
+    return Worker(load(teacher, options.threads or os.cpu_count() or 1), chosen, on_batch)
 
 
 def fleet(teacher: TeacherOptions, options: argparse.Namespace, on_batch: Callable[[int], None]) -> Any:

@@ -1,19 +1,16 @@
-"""One teacher for many callers: replicas on Ray Serve, which gather requests of different callers into batches.
+"""One teacher for many callers: replicas on Ray Serve.
 
-Knows nothing about HTTP: the front (app.py) stays the same and asks here instead of a Worker. Replicas are processes of
-their own, scale with load between two bounds, and are replaced when they die or hang; a question that was with them is
-asked again, because a label can be made twice.
+Knows nothing about HTTP: the front (app.py) stays the same and asks here instead of a Worker. Replicas, a Worker each,
+are processes of their own, scale with load between two bounds, and are replaced when they die or hang; a question that
+was with them is asked again, because a label can be made twice.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import secrets
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +19,8 @@ import numpy as np
 from engine.errors import TeacherError, UsageError
 from engine.teaching import TeacherOptions
 
-from ..teachers import TakesMany, Teacher, checked, load
-from .worker import DEADLINE, Busy
+from ..teachers import load
+from .worker import Answer, Busy, Worker, WorkerOptions, label_of
 
 log = logging.getLogger("jit_masker")
 
@@ -31,7 +28,8 @@ APPLICATION = "jm-teacher"
 TRIALS = 3  # replicas that a question may meet the end of
 HEALTH_PERIOD, HEALTH_WITHIN = 2.0, 5.0  # s between two looks at a replica, and for its answer
 STARTED_TO_STOP = 5.0  # s that a replica may go on once it is told to stop
-SPARE = 64  # questions on their way to one replica besides the batch in work; more wait in line
+SPARE = 64  # questions in one replica's line besides the batch in work; more wait in front of all
+# Ray Serve could gather batches itself, but closes them by the clock: before a busy teacher they would wait one by one.
 
 
 @dataclass(frozen=True)
@@ -40,90 +38,28 @@ class FleetOptions:
 
     replicas: tuple[int, int] = (1, 1)  # at least, at most
     batch: int = 8  # frames at once, at most, of a teacher that labels several faster together
-    batch_wait: float = 0.0  # s that a free teacher waits for more frames; those that come while it is busy wait anyway
+    batch_wait: float = 0.0  # s that a free teacher waits for more frames
     threads: int = 1  # CPU cores for each replica
     gpus: float = 0.0  # for each replica; a share lets several replicas live on one GPU
     waiting: int = 64  # questions in line, then Busy
     address: str | None = None  # of a Ray cluster; None: one is started here, for this machine only
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a replica says of one frame."""
-
-    label: np.ndarray | None  # float32 (h, w)
-    error: str | None  # why there is none
-    batch: int  # frames that were labelled together
-
-
 class Replica:
-    """One teacher in a process of its own. What comes in while it is busy is labelled together afterwards.
+    """One teacher in a process of its own."""
 
-    Ray Serve's own batches are closed by the clock: in front of a busy teacher they wait one frame each.
-    """
+    def __init__(self, teacher: TeacherOptions, options: FleetOptions):
+        most = options.batch + SPARE
+        self._worker = Worker(load(teacher, options.threads), WorkerOptions(most, options.batch, options.batch_wait))
 
-    def __init__(self, teacher: TeacherOptions, options: FleetOptions, deadline: float = DEADLINE):
-        self._teacher = load(teacher, options.threads)
-        self._together = options.batch if isinstance(self._teacher, TakesMany) else 1
-        self._wait, self._deadline = options.batch_wait, deadline
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="teacher")
-        self._line: deque[tuple[np.ndarray, asyncio.Future[Answer]]] = deque()
-        self._work: asyncio.Task | None = None
-        self._stuck = False
-
-    async def label(self, bgr: np.ndarray) -> Answer:
-        """The answer for a frame uint8 (H, W, 3)."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._line.append((bgr, answer))
-        if self._work is None:
-            self._work = asyncio.create_task(self._work_off())
-        return await answer
-
-    async def _work_off(self) -> None:
-        """Label until the line is empty."""
-        while self._line:
-            if self._wait and len(self._line) < self._together:
-                await asyncio.sleep(self._wait)
-            batch = [self._line.popleft() for _ in range(min(self._together, len(self._line)))]
-            batch = [(bgr, answer) for bgr, answer in batch if not answer.done()]  # whose caller is still there
-            answers = await self._answers([bgr for bgr, _ in batch]) if batch else []
-            for (_, waiting), answer in zip(batch, answers, strict=True):
-                if not waiting.done():
-                    waiting.set_result(answer)
-        self._work = None
-
-    async def _answers(self, frames: Sequence[np.ndarray]) -> list[Answer]:
-        work = asyncio.get_running_loop().run_in_executor(self._thread, answer_all, self._teacher, frames)
-        try:
-            async with asyncio.timeout(self._deadline):
-                return await asyncio.shield(work)
-        except TimeoutError:
-            self._stuck = True
-            why = f"the teacher did not answer within {self._deadline:g} s"
-            return [Answer(None, why, len(frames)) for _ in frames]
+    async def label(self, bgr: np.ndarray, within: float) -> Answer:
+        """What the teacher says of a frame uint8 (H, W, 3), for a caller who waits `within` seconds."""
+        return await self._worker.answer(bgr, within)
 
     def check_health(self) -> None:
         """Called by Ray Serve, which replaces a replica that raises here."""
-        if self._stuck:
+        if not self._worker.well():
             raise RuntimeError("the teacher hangs")
-
-
-def answer_all(teacher: Teacher, frames: Sequence[np.ndarray]) -> list[Answer]:
-    """Label frames together where the teacher can, else one by one; a bad frame spoils no other."""
-    count = len(frames)
-    if count > 1 and isinstance(teacher, TakesMany):
-        try:
-            return [Answer(checked(label), None, count) for label in teacher.many(frames)]
-        except Exception as error:
-            log.warning("a batch of %d failed and is done one by one: %s", count, error)
-    return [_answer(teacher, frame, count) for frame in frames]
-
-
-def _answer(teacher: Teacher, frame: np.ndarray, count: int) -> Answer:
-    try:
-        return Answer(checked(teacher(frame)), None, count)
-    except Exception as error:  # whatever a teacher raises, it becomes an answer
-        return Answer(None, f"the teacher failed: {type(error).__name__}: {error}", count)
 
 
 class Fleet:
@@ -174,13 +110,13 @@ class Fleet:
         """Always: who hangs is replaced."""
         return True
 
-    async def label(self, bgr: np.ndarray) -> np.ndarray:
-        """The label of a picture uint8 (H, W, 3).
+    async def label(self, bgr: np.ndarray, within: float) -> np.ndarray:
+        """The label of a picture uint8 (H, W, 3), for a caller who waits `within` seconds.
 
         Raises
         ------
         Busy
-            The line is full.
+            The line is full, or too slow.
         TeacherError
             The teacher failed, or replica after replica was lost.
         """
@@ -188,16 +124,15 @@ class Fleet:
         try:
             for _ in range(TRIALS):
                 try:
-                    answer: Answer = await self._handle.label.remote(bgr)
+                    answer: Answer = await self._handle.label.remote(bgr, within)
                 except self._lost as error:
                     log.warning("a replica was lost, its question is asked again: %s", type(error).__name__)
                     continue
                 except self._full as error:
                     raise Busy("too many requests wait already") from error
-                self._on_batch(answer.batch)
-                if answer.label is None:
-                    raise TeacherError(str(answer.error))
-                return answer.label
+                if answer.batch:
+                    self._on_batch(answer.batch)
+                return label_of(answer)
             raise TeacherError(f"{TRIALS} replicas were lost over this frame")
         finally:
             self.waiting -= 1

@@ -5,7 +5,8 @@
     out   label       FP32 (h, w) in [0, 1], 1 = person
           label_u8    UINT8 (h, w), 255 = person
 
-The parameter `label_side` (pixels) asks for a label of at most that longer side.
+The parameter `label_side` (pixels) asks for a label of at most that longer side, `timeout` (microseconds, as Triton has
+it) says how long the caller waits: who cannot be answered by then hears so at once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from engine.teaching import MAX_DEADLINE
 
 from ..teachers.dialect import PLATFORM
 from ..teachers.privacy import shrink
@@ -79,6 +82,16 @@ def picture_of(request: Request, limits: Limits) -> np.ndarray:
         raise WireError(f"image is {tensor.dtype} {tensor.shape}; expected UINT8 (H, W, 3)")
     check_size(tensor.shape[0], tensor.shape[1], limits.pixels)
     return np.ascontiguousarray(tensor[..., ::-1])
+
+
+def patience_of(request: Request) -> float:
+    """Seconds that the caller waits; WireError if `timeout` is no number of microseconds."""
+    timeout = request.parameters.get("timeout")
+    if timeout is None:
+        return MAX_DEADLINE
+    if type(timeout) is not int or timeout < 1:
+        raise WireError(f"timeout is {timeout!r}; expected a number of microseconds")
+    return min(timeout / 1e6, MAX_DEADLINE)
 
 
 def response_of(request: Request, label: np.ndarray, name: str) -> tuple[Response, set[str]]:

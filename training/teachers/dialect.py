@@ -18,6 +18,7 @@ from .wire import Asked, Request, Response, WireError
 
 PLATFORM = "jit-masker"  # of a jm-teacher, in its metadata
 LABEL_SIDE = 256  # pixels, longer side of the label that a jm-teacher is asked for: the student sees no more
+ON_THE_WAY = 0.1  # share of the time that is left to the network; the rest is the server's
 ORDER = {"jpeg": ("BYTES", "UINT8", "FP32", "FP16"), "raw": ("UINT8", "FP32", "FP16", "BYTES")}
 FLOATS = {"FP32": np.float32, "FP16": np.float16}
 LABELS = ("UINT8", "FP32", "FP16", "FP64")  # preferred in this order: the fewest bytes first
@@ -31,11 +32,14 @@ class Dialect:
     datatype: str  # BYTES, UINT8, FP32 or FP16
     shape: tuple[int, ...]  # of the input; -1: any
     output: str
-    ours: bool  # a jm-teacher: it can be told the label's size
+    ours: bool  # a jm-teacher: it can be told the label's size, and how long it is waited for
 
-    def request(self, bgr: np.ndarray, number: str, *, quality: int, colour: bool) -> Request:
-        """The request for a label of `bgr`, uint8 (H, W, 3); without `colour` the picture is grey already."""
-        parameters = {"label_side": LABEL_SIDE} if self.ours else {}
+    def request(self, bgr: np.ndarray, number: str, *, quality: int, colour: bool, within: float) -> Request:
+        """The request for a label of `bgr`, uint8 (H, W, 3), that is waited for `within` seconds; without `colour` the
+        picture is grey already.
+        """
+        microseconds = max(int(1e6 * within * (1 - ON_THE_WAY)), 1)
+        parameters = {"label_side": LABEL_SIDE, "timeout": microseconds} if self.ours else {}
         tensor = self._jpeg(bgr, quality, colour) if self.datatype == "BYTES" else self._pixels(bgr)
         return Request({self.input: tensor}, (Asked(self.output, binary=True),), number, parameters)
 

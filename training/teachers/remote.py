@@ -144,7 +144,8 @@ class RemoteTeacher:
                 self._dialect = read_dialect(read_json(metadata), self._options.encoding)
             number = str(next(self._numbers))
             colour = self._options.privacy != "grey"
-            request = self._dialect.request(bgr, number, quality=self._options.quality, colour=colour)
+            left = until - self._clock()
+            request = self._dialect.request(bgr, number, quality=self._options.quality, colour=colour, within=left)
             body, length = encode_request(request)
             headers = {"Content-Type": "application/octet-stream", HEADER: str(length)}
             answer = self._send("POST", f"{self._path}/infer", body, headers, until)
