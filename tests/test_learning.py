@@ -324,6 +324,15 @@ def test_a_label_of_a_scene_that_is_over_is_not_learnt(apart):
     assert [frame for frame, _ in distiller.curve] == [3]
 
 
+def test_where_every_frame_looks_like_a_cut_every_second_label_is_learnt(apart):
+    operate, answer, distiller = apart
+    distiller._cut = lambda image: True
+    for i in range(8):
+        operate(i)
+        answer()
+    assert [frame for frame, _ in distiller.curve] == [1, 3, 5]
+
+
 def test_while_the_teacher_is_away_nothing_is_stepped_on_beyond_what_the_last_label_granted():
     figure = MovingFigure(width=480, height=480, seed=5)
     truth = FigureTeacher(figure, 1)

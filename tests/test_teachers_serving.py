@@ -86,15 +86,18 @@ def test_what_is_too_large_is_refused_before_it_is_unpacked(teacher):
         ask(teacher.url, np.zeros((300, 400, 3), np.uint8), encoding="raw")
 
 
-def red_square(i):
-    """A frame of something that the students here call nobody and the teacher a person."""
+def red_thing(i):
+    """A frame of something that the students here call nobody and the teacher a person; it moves, and is never learnt
+    to the last pixel.
+    """
     frame = np.full((240, 320, 3), 40, np.uint8)
-    frame[60:200, 100 + i % 16 : 220 + i % 16] = (0, 0, 160)
+    cv2.circle(frame, (160 + round(80 * np.sin(i)), 120 + i * 7 % 40), 40 + i * 3 % 20, (0, 0, 230), -1)
     return frame
 
 
 @pytest.mark.parametrize("lockstep", [True, False])
-def test_killed_and_restarted_it_costs_no_picture_and_learning_resumes(toml, room, monkeypatch, lockstep):
+def test_killed_and_restarted_it_costs_no_picture_and_learning_resumes(tmp_path, room, monkeypatch, lockstep):
+    toml = tiny_segmenter(tmp_path, activation="Identity")  # red is the person
     monkeypatch.setattr(remote, "Breaker", lambda: Breaker(BreakerOptions(first_delay=0.01, max_delay=0.05)))
     with (
         TeacherProcess(toml) as process,
@@ -105,7 +108,7 @@ def test_killed_and_restarted_it_costs_no_picture_and_learning_resumes(toml, roo
         def paint_until(condition):
             nonlocal frames
             while not condition(masker.stats.learning):
-                masker(red_square(frames))
+                masker(red_thing(frames))
                 frames += 1
 
         paint_until(lambda learning: learning.wire["labels"] >= 2 and learning.steps)

@@ -252,7 +252,7 @@ def test_jpeg_is_preferred_or_avoided_as_asked_and_grey_is_grey_inside():
     assert read_dialect(metadata, "raw").datatype == "UINT8"
     dialect = read_dialect(metadata, "jpeg")
     assert (dialect.datatype, dialect.output) == ("BYTES", "label_u8")
-    data = dialect.request(grey(PICTURE), "0", quality=85, colour=False).inputs["jpeg"][0]
+    data = dialect.request(grey(PICTURE), "0", quality=85, colour=False, within=2.0).inputs["jpeg"][0]
     assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).shape == (8, 12)
 
 

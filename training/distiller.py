@@ -98,6 +98,7 @@ class Distiller:
         self._replay: deque[Example] = deque(maxlen=recipe.replay)
         self._overlap = overlap
         self._question: Question | None = None  # on its way
+        self._dropped = False  # the last label, of a scene that was over
         self._frames = self._scene = 0  # seen; cuts seen
         # elsewhere it is emulated, and slower than float32
         self._bf16 = recipe.bf16 and (
@@ -169,8 +170,11 @@ class Distiller:
             return
         question, self._question = self._question, None
         self.teacher_ms.add(self._teacher.took)
-        if question.scene == self._scene:
+        if question.scene == self._scene or self._dropped:
             self._learn(question, label)
+            self._dropped = False
+        else:  # but never two in a row: where a light flickers, every frame looks like a cut
+            self._dropped = True
 
     def _fail(self, error: TeacherError) -> None:
         self.failures += 1
