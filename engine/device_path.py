@@ -1,8 +1,8 @@
 """The paint path on the GPU: a frame goes up once, its picture comes down once, and all between stays on the device.
 
-What `Masker` does with the CPU's kernels, with `kernels.device`, in two halves: `mask`, after which the host knows the
-area and may decide that nobody is painted; `picture`. Each half is replayed as a CUDA graph once its sizes are known.
-Knows no gate, no background and no learner.
+What host_path.py does with the CPU's kernels, with `kernels.device`, in two halves: `mask`, after which the host knows
+the area and may decide that nobody is painted; `picture`. Each half is replayed as a CUDA graph once its sizes are
+known. Knows no gate, no background and no learner.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def device_path(backend: Backend, look: Look, transparent: bool = False) -> Devi
 
 class DevicePath:
     """Paints on one stream of `device`; used by one thread. Students come and go, their sizes may change."""
+
+    name = "device"
+    preparing = drawing = 0.0  # s, of the last frame: on the device they are not told apart from the rest
 
     def __init__(self, device: Any, kernels: Any = None, view: Callable[[Any], Any] | None = None):
         """`kernels` and `view` (an array of `device`, as the kernels take it): those of `kernels.device` and Numba.

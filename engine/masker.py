@@ -1,7 +1,8 @@
 """Masker: one frame -> alpha -> picture, with a student that may be replaced between two frames.
 
-The face for other apps, and the paint path of `jm-engine`. Knows nothing about sources, sinks or files. It learns by
-loading the learner by name when a teacher is asked for; without one, torch is never imported.
+The face for other apps, and the paint path of `jm-engine`. Knows nothing about sources, sinks or files, nor whether a
+frame is painted on the CPU or on a GPU: host_path.py and device_path.py do that. It learns by loading the learner by
+name when a teacher is asked for; without one, torch is never imported.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from typing import Any
 import numpy as np
 
 import kernels
-from kernels import UNSEEN
 
 from . import backends, budget
 from .backgrounds import open_background
 from .contracts import Frame, Mask, Published
-from .device_path import device_path
+from .device_path import DevicePath, device_path
 from .errors import UsageError
 from .gate import MIN_AREA, EmptyGate
-from .look import Feather, LightWrap, Look
+from .host_path import HostPath
+from .look import Look
 from .pixels import as_bgr
 from .registry import resolve
-from .students import LiveStudent, to_alpha
+from .students import LiveStudent, first_student
 from .teaching import TeacherOptions
 from .timing import Durations
 
@@ -114,8 +115,6 @@ class Masker:
         self._gate = EmptyGate(min_area)
         look = look or Look()
         self._threshold = float(np.log(look.threshold / (1 - look.threshold)))  # as a logit
-        self._feather = Feather(look.feather) if look.feather else None
-        self._light_wrap = LightWrap(look.light_wrap) if look.light_wrap else None
         self._frame_lock = threading.Lock()  # held by whoever paints; never by the learner
         self._swap_lock = threading.Lock()  # held by whoever builds; never by the paint path
         self._inbox: deque[LiveStudent] = deque(maxlen=1)  # built, not yet adopted; its operations are atomic
@@ -124,11 +123,11 @@ class Masker:
         self._closed = False
         self._began = time.perf_counter()
         first = resolve("export.publish:first")(self.student, self.size)
-        self.backend, self._live = _first_student(backend, first, self.threads.paint)
-        self._device_path = device_path(self._live.backend, look, self.background.transparent)
+        self.backend, self._live = first_student(backend, first, self.threads.paint)
+        on_device = device_path(self._live.backend, look, self.background.transparent)
+        self._path: HostPath | DevicePath = on_device or HostPath(self.kernels, look)
+        self._empty: np.ndarray = np.zeros_like(self._live.alpha)  # of a frame with nobody
         self._matte = np.empty((0, 0), np.uint8)  # of the frame that is painted, at its size
-        self.foreground = np.empty((0, 0, 3), np.uint8)  # that frame, without the room's colour at the person's edge
-        self._forget()
         self._learner: Any | None = None
         if teacher is not None:
             start = resolve("training.learner:start")
@@ -151,7 +150,12 @@ class Masker:
         bgr = as_bgr(frame)
         with self._frame_lock:
             mask = self._mask(self._as_frame(bgr))
-            return self._drawn(bgr, mask) / np.float32(255)
+            self._fit(bgr)
+            if self._shows_somebody(mask):
+                self._path.matte(self._matte)
+            else:
+                self._matte.fill(0)
+            return self._matte / np.float32(255)
 
     def _as_frame(self, bgr: np.ndarray) -> Frame:
         """A frame that came without a time: now, or in lockstep one every 40 ms, so that a run is repeatable."""
@@ -192,99 +196,47 @@ class Masker:
         student = self._live
         try:
             began = time.perf_counter()
-            if self._device_path is not None:
-                prepared = began  # on the device it is not told apart
-                area = self._device_path.mask(frame.bgr, student, self._threshold)
-            else:
-                self.kernels.preprocess(frame.bgr, student.mean, student.std, student.backend.image)
-                prepared = time.perf_counter()
-                area = to_alpha(student.backend.run()[0, 0], student.alpha, self._threshold)
-                if area is not None:
-                    self.kernels.steady(
-                        student.backend.image, student.mean, student.std, student.alpha, self._seen, self._shown
-                    )
-            self.stages["preprocess"].add(prepared - began)
-            self.stages["student"].add(time.perf_counter() - prepared)
+            area = self._path.mask(frame.bgr, student, self._threshold)
+            took = time.perf_counter() - began
+            self.stages["preprocess"].add(self._path.preparing)
+            self.stages["student"].add(took - self._path.preparing)
         except Exception as error:  # whatever it is, the room must not be seen
             self._fault(f"{type(error).__name__}: {error}")
-            self._lose(seen=True)
+            self._path.forget(seen=True, shown=False)
             return None
         if area is None:
             self._fault("the student answered NaN")
-            self._lose(seen=True)
+            self._path.forget(seen=True, shown=False)
             return None
         if not self._gate.admits(area):
-            self._lose(shown=True)  # who comes back fades in from nothing, not from who was there
+            self._path.forget(seen=False, shown=True)  # who comes back fades in from nothing, not from who was there
             return Mask(self._empty, frame.index, student.version)
         return Mask(student.alpha, frame.index, student.version)
 
-    def _drawn(self, bgr: np.ndarray, mask: Mask | None) -> np.ndarray:
-        """The matte of `bgr` at its size, its edges where the picture has them; borrowed, uint8 (H, W)."""
-        self._fit(bgr)
-        if mask is None or mask.alpha is self._empty:
-            self._matte.fill(0)
-        elif self._device_path is not None:
-            self._device_path.matte(self._matte)
-        else:
-            self.kernels.refine(self._seen, mask.alpha, self._edges)
-            self.kernels.matte(bgr, self._edges, self._matte)
-            if self._feather is not None:
-                self._feather(self._matte)
-        return self._matte
+    def _shows_somebody(self, mask: Mask | None) -> bool:
+        return mask is not None and mask.alpha is not self._empty
 
     def _fit(self, bgr: np.ndarray) -> None:
         if self._matte.shape != bgr.shape[:2]:
             self._matte = np.empty(bgr.shape[:2], np.uint8)
-            self.foreground = np.empty(bgr.shape, np.uint8)
-
-    def _without_room(self, bgr: np.ndarray, mask: Mask) -> None:
-        """Fill `foreground`: what is blended over the background."""
-        student = self._live
-        self.kernels.colours(student.backend.image, student.mean, student.std, mask.alpha, self._colours)
-        self.kernels.foreground(bgr, self._matte, self._colours, self.foreground)
-
-    def _lose(self, seen: bool = False, shown: bool = False) -> None:
-        """Of what is remembered from frame to frame, the picture that was seen, or the alpha that was shown."""
-        if seen:
-            self._seen.fill(UNSEEN)
-        if shown:
-            self._shown.fill(0)
-        if self._device_path is not None:
-            self._device_path.forget(seen, shown)
-
-    def _forget(self) -> None:
-        """Start anew what is remembered from frame to frame, in the size of the live student's alpha."""
-        self._empty: np.ndarray = np.zeros_like(self._live.alpha)
-        self._seen, self._shown = np.full_like(self._empty, UNSEEN), np.zeros_like(self._empty)
-        self._edges = np.zeros((2, *self._empty.shape), np.float32)
-        self._colours = np.zeros((2, *kernels.colour_grid(self._empty.shape), 3), np.float32)
 
     def _composite(self, frame: Frame, mask: Mask | None, out: np.ndarray) -> None:
-        began = drawn = time.perf_counter()
+        began, drawing = time.perf_counter(), 0.0
         try:
-            if self._device_path is not None and mask is not None and mask.alpha is not self._empty:
-                self._fit(frame.bgr)
-                background = self.background.picture(frame.bgr, mask.alpha, frame.position)
-                self._device_path.picture(background, self.background.still, out, self._matte)
-                self.stages["composite"].add(time.perf_counter() - began)
-                return
-            matte = self._drawn(frame.bgr, mask)
-            if mask is not None:
-                self._without_room(frame.bgr, mask)
-            drawn = time.perf_counter()
+            self._fit(frame.bgr)
             background = self.background.picture(frame.bgr, mask.alpha if mask else None, frame.position)
-            if mask is None:
-                np.copyto(out, background)
+            if self._shows_somebody(mask):
+                self._path.picture(background, self.background.still, out, self._matte)
+                drawing = self._path.drawing
             else:
-                if self._light_wrap is not None:
-                    self._light_wrap(self.foreground, matte, background)
-                self.kernels.composite(self.foreground, matte, background, out)
+                np.copyto(out, background)
+                self._matte.fill(0)
         except Exception as error:
             out.fill(0)
             self._matte.fill(0)
             self._fault(f"{type(error).__name__}: {error}")
-        self.stages["edges"].add(drawn - began)
-        self.stages["composite"].add(time.perf_counter() - drawn)
+        self.stages["edges"].add(drawing)
+        self.stages["composite"].add(time.perf_counter() - began - drawing)
 
     def _fault(self, why: str) -> None:
         self._faults += 1
@@ -323,7 +275,7 @@ class Masker:
             return
         self._retired, self._live = self._live, candidate
         if candidate.alpha.shape != self._empty.shape:
-            self._forget()
+            self._empty = np.zeros_like(candidate.alpha)
         self._swaps += 1
         self.swap_stall.add(time.perf_counter() - began)
 
@@ -344,7 +296,16 @@ class Masker:
     @property
     def kernels_name(self) -> str:
         """Which kernels paint: "device", or those of the CPU, "fused" or "fallback"."""
-        return self.kernels.name if self._device_path is None else "device"
+        return self._path.name
+
+    @property
+    def foreground(self) -> np.ndarray:
+        """What was painted last, before it was blended: uint8 (H, W, 3) without the room's colour at the edge.
+
+        For a transparent background only; borrowed; it means nothing where the matte is 0.
+        """
+        assert isinstance(self._path, HostPath)  # device_path leaves transparent pictures to it
+        return self._path.foreground
 
     @property
     def live(self) -> Any:
@@ -365,23 +326,3 @@ class Masker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _first_student(name: str, published: Published, threads: int) -> tuple[backends.Choice, LiveStudent]:
-    """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so.
-
-    Raises
-    ------
-    UsageError, BackendUnavailable, ModelError, CandidateRejected
-        No such backend, its runtime is missing, or it cannot run the student.
-    """
-    failed: dict[str, str] = {}
-    while True:
-        choice = backends.load(name, failed)
-        try:
-            return choice, LiveStudent(published, choice, threads)
-        except Exception as error:  # a driver can fail in any way
-            if name != "auto" or choice.name not in backends.ON_GPU:
-                raise
-            failed[choice.name] = f"{type(error).__name__}: {error}"
-            log.warning("backend %s is passed over: %s", choice.name, failed[choice.name])

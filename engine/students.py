@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
+from . import backends
 from .backends import Choice
 from .contracts import Backend, Probe, Published
 from .errors import CandidateRejected, ModelError
+
+log = logging.getLogger("jit_masker")
 
 MAX_LOGIT = 1e4  # a larger one is a fault, not a confident student
 LEVELS = (0.1, 0.9)  # of the sigmoid; symmetric, so that 0.5 stays where it is
@@ -60,6 +65,26 @@ class LiveStudent:
                 f"student {self.version} differs from the trained one by {difference:.3g} of alpha; "
                 f"at most {PROBE_TOLERANCE} is allowed"
             )
+
+
+def first_student(name: str, published: Published, threads: int) -> tuple[Choice, LiveStudent]:
+    """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so.
+
+    Raises
+    ------
+    UsageError, BackendUnavailable, ModelError, CandidateRejected
+        No such backend, its runtime is missing, or it cannot run the student.
+    """
+    failed: dict[str, str] = {}
+    while True:
+        choice = backends.load(name, failed)
+        try:
+            return choice, LiveStudent(published, choice, threads)
+        except Exception as error:  # a driver can fail in any way
+            if name != "auto" or choice.name not in backends.ON_GPU:
+                raise
+            failed[choice.name] = f"{type(error).__name__}: {error}"
+            log.warning("backend %s is passed over: %s", choice.name, failed[choice.name])
 
 
 def disagreement(logits: np.ndarray, expected: np.ndarray) -> float:

@@ -182,7 +182,7 @@ def test_what_the_student_knows_is_neither_stepped_on_nor_remembered():
         distiller.operate(figure.picture(i), NOBODY)
     assert distiller.calls == 3
     assert distiller.steps == 0
-    assert not distiller._replay
+    assert not distiller._examples.remembered
 
 
 # -- cuts ------------------------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def test_a_label_that_comes_late_is_scored_and_learnt_on_its_own_frame(apart):
     assert list(distiller.curve) == [(0, 0.0)]
     figure = MovingFigure(width=480, height=480, seed=5, cut=30)
     truth = cv2.resize(figure.mask(0).astype(np.float32) / 255, NOBODY.shape[::-1], interpolation=cv2.INTER_AREA)
-    assert np.array_equal(distiller._newest.label[0, 0].numpy(), truth)
+    assert np.array_equal(distiller._examples.newest.label[0, 0].numpy(), truth)
     assert operate(13) is Operation.STEP
 
 

@@ -145,6 +145,14 @@ def test_nobody_there_paints_the_background_alone(masker, frame, magenta):
     assert masker.stats.faults == 0
 
 
+@pytest.mark.parametrize("answer", [-20.0, np.nan, RuntimeError("the runtime broke")])
+def test_the_foreground_fits_the_frame_though_nobody_was_painted(frame, answer):
+    with Masker("ort-cpu", None, "none", threads=1) as masker:
+        masker._live.backend = FaultyBackend(answer)
+        masker(frame)
+        assert masker.foreground.shape == frame.shape
+
+
 def test_after_a_fault_the_next_frame_is_painted_again(masker, frame, magenta):
     good = masker._live.backend
     masker._live.backend = FaultyBackend(np.nan)

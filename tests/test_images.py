@@ -1,0 +1,84 @@
+"""Images of every kind, alone and in folders."""
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.errors import SourceError
+from engine.pixels import as_bgr
+from engine.sources import open_source
+
+
+def test_a_folder_of_images_is_read_in_natural_order_and_sizes_may_differ(tmp_path):
+    for number, size in ((10, (5, 7)), (2, (1, 1)), (1, (48, 64))):
+        cv2.imwrite(str(tmp_path / f"f{number}.png"), np.full((*size, 3), number, np.uint8))
+    assert [f.bgr.shape[:2] for f in open_source(str(tmp_path))] == [(48, 64), (1, 1), (5, 7)]
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "readme.txt").write_text("no image")
+    with pytest.raises(SourceError, match=r"holds no images; expected \.bmp, \.jpeg"):
+        open_source(str(tmp_path))
+
+
+def test_a_file_that_only_looks_like_an_image_is_refused(tmp_path):
+    (tmp_path / "a.png").write_text("no image")
+    with pytest.raises(SourceError, match="cannot read the image"):
+        open_source(str(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"", "it is empty; copy"), (b"none\n", "it is text")])
+def test_what_is_no_image_is_told_apart(tmp_path, content, message):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(SourceError, match=rf"cannot read the image .*a.jpg: {message}.*xpected one of \.bmp"):
+        open_source(str(tmp_path / "a.jpg"))
+
+
+def test_a_looped_image_comes_for_ever_and_is_read_once(tmp_path):
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.full((6, 8, 3), 77, np.uint8))
+    source = open_source(str(photo), fps=50, loop=True)
+    photo.unlink()
+    frames = [frame for frame, _ in zip(source, range(100), strict=False)]
+    assert [f.index for f in frames] == list(range(100))
+    assert np.allclose([f.position for f in frames], np.arange(100) / 50)
+    assert all((f.bgr == 77).all() for f in frames)
+    assert (source.live, source.frames) == (False, None)
+
+
+def test_a_photo_taken_upright_stands_upright(tmp_path):
+    _, plain = cv2.imencode(".jpg", np.zeros((6, 8, 3), np.uint8))
+    orientation = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"  # turn right
+    exif = b"Exif\0\0" + orientation
+    jpeg = plain.tobytes()[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain.tobytes()[2:]
+    (tmp_path / "a.jpg").write_bytes(jpeg)
+    (frame,) = open_source(str(tmp_path / "a.jpg"))
+    assert frame.bgr.shape == (8, 6, 3)
+
+
+def test_any_name_can_be_sorted(tmp_path):
+    for name in ("2.png", "²3.png", "1²2.png"):
+        assert cv2.imwrite(str(tmp_path / name), np.zeros((2, 2, 3), np.uint8))
+    assert [f.index for f in open_source(str(tmp_path))] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((6, 8), 77, np.uint8),
+        np.full((6, 8), 77 * 257, np.uint16),
+        np.full((6, 8, 4), 77, np.uint8),
+        np.full((6, 8, 3), 77 * 257, np.uint16),
+    ],
+)
+def test_grey_16_bit_and_rgba_images_become_bgr(tmp_path, image):
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    (frame,) = open_source(str(tmp_path / "a.png"))
+    assert frame.bgr.dtype == np.uint8
+    assert (frame.bgr == 77).all()
+    assert frame.bgr.shape == (6, 8, 3)
+
+
+def test_bgr_is_passed_on_as_it_is():
+    image = np.zeros((4, 6, 3), np.uint8)[:, ::2]
+    assert np.shares_memory(as_bgr(image), image)
