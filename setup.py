@@ -43,6 +43,8 @@ setup(
         "engine.backends",
         "export",
         "kernels",
+        "kernels.device",
+        "kernels.fused",
         "training",
         "training.serving",
         "training.teachers",

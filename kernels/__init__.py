@@ -4,10 +4,10 @@ A frame goes through them in this order: `preprocess` makes the student's input 
 the student's alpha, `matte` brings that to the frame's resolution, `colours` and `foreground` take the room out of the
 pixels at the edge, `composite` blends. The implementations:
 
-    reference.py   the specification: plain NumPy in floating point, slow, the oracle of every test
-    fused.py       Numba: one pass over the pixels, allocates nothing, releases the GIL
-    fallback.py    NumPy and OpenCV, where Numba is missing or broken
-    device.py      Numba on an NVIDIA GPU, for arrays that are there already; see `engine.device_path`
+    reference.py  the specification: plain NumPy in floating point, slow, the oracle of every test
+    fused/        Numba: one pass over the pixels, allocates nothing, releases the GIL
+    fallback.py   NumPy and OpenCV, where Numba is missing or broken
+    device/       Numba on an NVIDIA GPU, for arrays that are there already; see `engine.device_path`
 
 `load()` chooses one for the CPU and says why.
 """

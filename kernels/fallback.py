@@ -1,4 +1,4 @@
-"""The kernels in NumPy and OpenCV, for machines where Numba cannot be used. About ten times slower than fused.py."""
+"""The kernels in NumPy and OpenCV, for machines where Numba cannot be used. About ten times slower than `fused`."""
 
 from __future__ import annotations
 

@@ -22,19 +22,19 @@ F2, F3, F4 = (t.Array(t.float32, dimensions, "C") for dimensions in (2, 3, 4))
 F = t.float32
 
 ARGUMENTS = {
-    "_preprocess": (U3, *[F] * 6, F4),
-    "_clear": (I1,),
-    "_alpha": (F2, F, F, F, F, F2, I1),
-    "_brighten": (F4, F, F, F, F, F2, F2),
-    "_mean_of_nine": (F2, F2),
-    "_follow": (F2, F2, F2),
-    "_fit": (F2, F2, F3),
-    "_smooth": (F3, F3),
-    "_matte": (U3, F3, U2),
-    "_sum_cells": (F4, F2, F3),
-    "_mean_colours": (F3, *[F] * 6, F4),
-    "_unmix": (U3, U2, F4, U3),
-    "_blend": (U3, U2, U3, U3),
+    "preprocess": (U3, *[F] * 6, F4),
+    "clear": (I1,),
+    "alpha_of_logits": (F2, F, F, F, F, F2, I1),
+    "brighten": (F4, F, F, F, F, F2, F2),
+    "mean_of_nine": (F2, F2),
+    "follow": (F2, F2, F2),
+    "fit_edges": (F2, F2, F3),
+    "smooth_edges": (F3, F3),
+    "draw_edges": (U3, F3, U2),
+    "sum_cells": (F4, F2, F3),
+    "mean_colours": (F3, *[F] * 6, F4),
+    "unmix": (U3, U2, F4, U3),
+    "mix": (U3, U2, U3, U3),
 }
 
 

@@ -1,6 +1,8 @@
 """Each implementation against the reference, over awkward sizes, strides and values."""
 
 import importlib
+import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -207,12 +209,44 @@ def test_the_reference_resizes_like_opencv(rng):
     assert np.allclose(reference.resize(image, (120, 90)), cv2.resize(image, (90, 120)), atol=1e-4)
 
 
+def compiled():
+    """(module, function) of all that Numba compiles in the fused kernels; of each module that imports it."""
+    importlib.import_module("kernels.fused")
+    for name, module in list(sys.modules.items()):
+        if name.startswith("kernels.fused."):
+            yield from ((name, value) for value in vars(module).values() if hasattr(value, "py_func"))
+
+
+def test_a_fused_kernel_calls_kernels_of_its_own_file_only():
+    """Numba's cache does not see that a callee in another file has changed."""
+    homes = [(name, function.py_func.__module__) for name, function in compiled()]
+    assert len(homes) > 30
+    for name, home in homes:
+        assert home == name, f"{name} imports a kernel of {home}"
+
+
+def test_machine_code_with_other_constants_is_not_taken_from_numbas_cache(tmp_path, monkeypatch):
+    file = tmp_path / "calm.py"
+    file.write_text(
+        "from kernels.fused.rows import kernel\nfrom kernels.reference import CALM\n"
+        "@kernel\ndef calm():\n    return CALM\n"
+    )
+
+    def hits():
+        calm = runpy.run_path(str(file))["calm"]
+        calm()
+        return sum(calm.stats.cache_hits.values())
+
+    assert [hits(), hits()] == [0, 1]
+    monkeypatch.setattr("kernels.fused.rows.COMPILED_IN", "another")
+    assert hits() == 0
+
+
 def test_no_live_frame_compiles_a_kernel(rng):
     """Every kind of input must reach the machine code that `warm` made."""
     fused = importlib.import_module("kernels.fused")
     fused.warm()
-    kinds = ("resample", "hold", "fit", "classify", "draw", "gather_colours", "unmix", "blend")
-    dispatchers = [getattr(fused, f"_{kind}") for kind in kinds]
+    dispatchers = [function for _, function in compiled()]
     before = [len(d.signatures) for d in dispatchers]
     grid = np.zeros((2, 3, 6, 3), np.float32)[:, :, ::2]
     big = frame_of(rng, (96, 128))
@@ -311,8 +345,9 @@ def test_load_prefers_the_fused_kernels():
 
 
 def test_without_numba_the_fallback_is_used_and_says_why(monkeypatch):
-    monkeypatch.setitem(importlib.import_module("sys").modules, "numba", None)
-    monkeypatch.delitem(importlib.import_module("sys").modules, "kernels.fused", raising=False)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    for name in [name for name in sys.modules if name.startswith("kernels.fused")]:
+        monkeypatch.delitem(sys.modules, name)
     chosen = kernels.load()
     assert chosen.name == "fallback"
     assert "Numba cannot be used (ModuleNotFoundError" in chosen.reason
