@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import JitMaskerError, UsageError
+from .pixels import upright
 
 log = logging.getLogger("jit_masker")
 
@@ -140,7 +141,7 @@ class RepeatableVideo:
         if self._out.shape != bgr.shape or self._fitted is not self._shown:
             if self._out.shape != bgr.shape:
                 self._out = np.empty(bgr.shape, np.uint8)
-            cover(self._shown.to_ndarray(format="bgr24"), bgr.shape[:2], self._out)
+            cover(upright(self._shown), bgr.shape[:2], self._out)
             self._fitted = self._shown
         return self._out
 
@@ -174,7 +175,7 @@ class LiveVideo:
 
     def __init__(self, path: str) -> None:
         self._reel = Reel(path)
-        self._shown = self._reel.next()[1].to_ndarray(format="bgr24")
+        self._shown = upright(self._reel.next()[1])
         self._refitted: np.ndarray | None = None  # `_shown` at the size of `_out`, where it has another
         self._out = np.empty((0, 0, 3), np.uint8)
         self._played = 0.0  # s
@@ -234,7 +235,7 @@ class LiveVideo:
                     skipped += 1
                 else:
                     skipped = 0
-                    fitted = cover(frame.to_ndarray(format="bgr24"), size)
+                    fitted = cover(upright(frame), size)
                     with self._changed:
                         self._ready.append((due, fitted))
                 due, frame = next_due, next_frame

@@ -11,6 +11,7 @@ import numpy as np
 
 from .contracts import Frame
 from .errors import SourceError
+from .pixels import upright
 from .unreadable import wrong_with
 
 log = logging.getLogger("jit_masker")
@@ -120,7 +121,7 @@ class Video:
                 moment = picture.time if picture.time is not None else good / (self.fps or FALLBACK_FPS)
                 first = moment if first is None else first
                 good += 1
-                yield _upright(picture), moment - first
+                yield upright(picture), moment - first
         if bad and not self._damage_told:
             self._damage_told = True  # a looped file is damaged at the same place each time
             log.warning("%s is damaged: %d of its packets cannot be decoded and are left out", self._spec, bad)
@@ -130,10 +131,3 @@ class Video:
     def close(self) -> None:
         # the container itself is freed with this object: closing it under a thread that decodes crashes
         self._closed = True
-
-
-def _upright(picture: Any) -> np.ndarray:
-    """uint8 (H, W, 3) BGR, turned as the file says (phones store pictures lying down)."""
-    bgr = picture.to_ndarray(format="bgr24")
-    turns = round(getattr(picture, "rotation", 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(bgr, turns)) if turns else bgr

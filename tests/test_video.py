@@ -15,7 +15,7 @@ from engine.errors import SourceError
 from engine.ffmpeg import av
 from engine.figure import MovingFigure
 from engine.sources import open_source
-from tests.clips import figure_clip, write_clip
+from tests.clips import figure_clip, lie_down, write_clip
 from tests.streams import send_once, stalled_stream, transport_stream
 
 
@@ -29,6 +29,24 @@ def clip(tmp_path):
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("degrees", "bright"), [(90, np.s_[:32, 32:]), (270, np.s_[32:, :32])])
+def test_a_file_that_lies_down_is_turned_as_it_says(tmp_path, degrees, bright):
+    """Its upper left quarter is bright, which comes to the upper right by a turn clockwise."""
+    from engine.backgrounds import open_background
+
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:32, :32] = 255
+    path = lie_down(write_clip(tmp_path / "phone.mp4", [picture] * 3), degrees)
+    shown = [next(iter(open_source(path))).bgr]
+    for lossless in (True, False):
+        background = open_background(str(path), lossless=lossless)
+        shown.append(background.picture(np.zeros((64, 64, 3), np.uint8), None, 0.0).copy())
+        background.close()
+    for bgr in shown:
+        assert bgr[bright].mean() > 200
+        assert bgr.mean() < 80
 
 
 def test_a_file_gives_every_frame_with_its_time(clip):
