@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -121,10 +122,11 @@ class Fleet:
             The teacher failed, or replica after replica was lost.
         """
         self.waiting += 1
+        until = time.monotonic() + within
         try:
             for _ in range(TRIALS):
                 try:
-                    answer: Answer = await self._handle.label.remote(bgr, within)
+                    answer: Answer = await self._handle.label.remote(bgr, until - time.monotonic())
                 except self._lost as error:
                     log.warning("a replica was lost, its question is asked again: %s", type(error).__name__)
                     continue
