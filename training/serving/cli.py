@@ -16,6 +16,7 @@ from engine.errors import BackendUnavailable, JitMaskerError, UsageError
 from engine.teaching import TeacherOptions, Who
 
 from .model import Limits
+from .worker import WorkerOptions
 
 log = logging.getLogger("jit_masker")
 
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     token = os.environ.get(TOKEN)
     check_exposure(options.host, token, options.certificate)
     teacher = TeacherOptions(name=options.teacher, who=options.who)
-    limits = Limits(body=options.max_bytes, pixels=options.max_pixels, waiting=options.waiting)
+    limits = Limits(body=options.max_bytes, pixels=options.max_pixels)
     try:
         import uvicorn
 
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 def alone(teacher: TeacherOptions, options: argparse.Namespace, on_batch: Callable[[int], None]) -> Any:
     """One teacher in this process."""
     from ..teachers import load
-    from .worker import Worker, WorkerOptions
+    from .worker import Worker
 
     chosen = WorkerOptions(options.waiting, options.batch, options.batch_wait / 1000)
     return Worker(load(teacher, options.threads or os.cpu_count() or 1), chosen, on_batch)
@@ -165,22 +166,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_limits(add: Any) -> None:
-    limits = Limits()
+    limits, line = Limits(), WorkerOptions()
     add("--threads", type=positive, help="of the teacher, of each replica with --ray (default: all cores, shared)")
-    add("--waiting", type=positive, default=limits.waiting, help="requests in line, then 503 (default: %(default)s)")
     add("--max-bytes", type=positive, default=limits.body, help="of a request (default: %(default)s)")
     add("--max-pixels", type=positive, default=limits.pixels, help="of a picture (default: %(default)s)")
+    add("--waiting", type=positive, default=line.waiting, help="requests in line, then 503 (default: %(default)s)")
+    add("--batch", type=positive, default=line.batch, help="frames labelled together, at most (default: %(default)s)")
+    add(
+        "--batch-wait", type=float, default=1000 * line.batch_wait, metavar="MS",
+        help="a free teacher waits so long for more frames (default: %(default)s)",
+    )  # fmt: skip
 
 
 def _add_fleet(add: Any) -> None:
-    add("--ray", action="store_true", help="replicas and batches on Ray Serve, for many callers")
+    add("--ray", action="store_true", help="replicas on Ray Serve, for many callers")
     add("--ray-address", metavar="ADDRESS", help="of a Ray cluster (default: one is started, for this machine)")
     add("--replicas", type=bounds, default=(1, 1), metavar="N[:M]", help="at least N, at most M (default: 1)")
-    add("--batch", type=positive, default=8, help="frames labelled together, at most (default: %(default)s)")
-    add(
-        "--batch-wait", type=float, default=0.0, metavar="MS",
-        help="a free teacher waits so long for more frames (default: %(default)s)",
-    )  # fmt: skip
     add("--gpus", type=float, default=0.0, help="for each replica; a share is allowed (default: 0)")
 
 

@@ -37,7 +37,6 @@ class Limits:
     body: int = 16 << 20  # bytes
     pixels: int = 2 << 20  # of a picture; 1920x1080 is 2.0 of 2.1 million
     seconds: float = 10.0  # for the body to arrive
-    waiting: int = 16  # requests that wait for the teacher; the next one hears 503
 
 
 def server_metadata(version: str) -> dict[str, Any]:

@@ -89,11 +89,6 @@ class GuardedTeacher:
             raise TeacherError(f"the teacher failed: {type(answer).__name__}: {answer}") from answer
         return checked(answer)
 
-    @property
-    def stuck(self) -> bool:
-        """Whether the teacher has not come back from a question that nobody waits for any more."""
-        return self._late and self._answers.empty()
-
     def _serve(self, on_thread: Callable[[], None] | None) -> None:
         if on_thread is not None:
             on_thread()
