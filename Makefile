@@ -58,11 +58,11 @@ $(GPU_VENV)/ready: $(VENV)/ready
 
 # without a GPU: our graphs through TensorRT-RTX, our kernels through NVIDIA's compiler and Numba's simulator
 trt-check: $(GPU_VENV)/ready
-	$(GPU_VENV)/bin/python -m pytest -rs tests/test_gpu_*.py
+	$(GPU_VENV)/bin/python -m pytest -rs tests/gpu
 
 # on a machine with a GPU, with whatever is installed in GPU_PYTHON; under 8 minutes, needs no network
 gpu-check:
-	$(GPU_PYTHON) -m benchmarks.gpu_check
+	$(GPU_PYTHON) -m benchmarks.gpu.check
 
 clean:
 	rm -rf $(VENV) $(GPU_VENV) build dist demo bench *.egg-info

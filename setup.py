@@ -38,18 +38,32 @@ setup(
     # listed, not found: find_packages would ship tests/ and whatever lies around under a generic name
     packages=[
         "benchmarks",
+        "benchmarks.gpu",
+        "benchmarks.harness",
         "benchmarks.peers",
         "engine",
+        "engine.assets",
         "engine.backends",
+        "engine.backgrounds",
+        "engine.painting",
+        "engine.sinks",
+        "engine.sources",
         "export",
         "kernels",
         "kernels.device",
         "kernels.fused",
         "training",
-        "training.serving",
+        "training.online",
+        "training.remote",
+        "training.remote.server",
+        "training.students",
         "training.teachers",
     ],
-    package_data={"benchmarks": ["*.toml", "*.html"], "export": ["weights/*.safetensors", "weights/README.md"]},
+    package_data={
+        "benchmarks": ["*.html"],
+        "benchmarks.harness": ["*.toml"],
+        "export": ["weights/*.safetensors", "weights/README.md"],
+    },
     install_requires=[
         "numpy>=1.26",
         "numba>=0.60",
@@ -76,7 +90,7 @@ setup(
     entry_points={
         "console_scripts": [
             "jm-engine = engine.cli:program",
-            "jm-teacher = training.serving.cli:main",
+            "jm-teacher = training.remote.server.cli:main",
             "jm-train = training.pretrain:main",
             "jm-bench = benchmarks.cli:main",
         ]

@@ -1,6 +1,7 @@
 """jm-bench accuracy: what a viewer sees of each clip, ours beside the peer and the teacher.
 
-Scored as `benchmarks.scores` says, at full resolution. The peer (MediaPipe selfie) is scored on the same frames. A
+Scored as `benchmarks.harness.scores` says, at full resolution. The peer (MediaPipe selfie) is scored on the same
+frames. A
 recipe of "none" scores the student as it is shipped.
 """
 
@@ -14,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from . import painted, painters
 from .cuts import cuts_of
-from .manifest import Clip, difficulty
-from .painters import OURS, STILL, Method
-from .result import Metric, Result, Table
-from .scores import AFTER_CUT, EVERY, average
+from .harness import methods as painters
+from .harness import painted
+from .harness.manifest import Clip, difficulty
+from .harness.methods import OURS, STILL, Method
+from .harness.result import Metric, Result, Table
+from .harness.scores import AFTER_CUT, EVERY, average
 
 PEER = "selfie"
 COLUMNS = (

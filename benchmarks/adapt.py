@@ -9,12 +9,13 @@ import numpy as np
 
 from engine.errors import UsageError
 
-from . import manifest, painted, painters
-from .painted import Scorer
-from .plots import lines
-from .quality import ENOUGH, recovery
-from .result import Metric, Result, Table
-from .scores import AFTER_CUT
+from .harness import manifest, painted
+from .harness import methods as painters
+from .harness.painted import Scorer
+from .harness.plots import lines
+from .harness.quality import ENOUGH, recovery
+from .harness.result import Metric, Result, Table
+from .harness.scores import AFTER_CUT
 
 PEERS = ["selfie"]
 QUICK_FRAMES = 112  # the medium quick clip has its cut at 99

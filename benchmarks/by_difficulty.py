@@ -10,14 +10,15 @@ import argparse
 
 import numpy as np
 
-from . import manifest, painted, painters
-from .manifest import DIFFICULTIES, Clip, Manifest
-from .painted import REFERENCE, Scorer
-from .plots import Spread, bars
-from .result import Better, Metric, Result, Table
-from .scores import EVERY
-from .times import add_arguments as add_times
-from .times import periods_ms
+from .harness import manifest, painted
+from .harness import methods as painters
+from .harness.manifest import DIFFICULTIES, Clip, Manifest
+from .harness.painted import REFERENCE, Scorer
+from .harness.plots import Spread, bars
+from .harness.result import Better, Metric, Result, Table
+from .harness.scores import EVERY
+from .harness.times import add_arguments as add_times
+from .harness.times import periods_ms
 
 PEERS = ["selfie", "sinet", "rvm"]
 Series = dict[str, dict[str, list[float]]]  # method -> clip -> one number for each frame

@@ -14,8 +14,8 @@ from typing import Any
 from engine.errors import JitMaskerError
 from export.students import STUDENTS
 
-from .machine import Others, describe, others_now
-from .result import Result, pool
+from .harness.machine import Others, describe, others_now
+from .harness.result import Result, pool
 
 INTERRUPTED = 130
 
@@ -49,7 +49,7 @@ BENCHES = {
     "manifest": Bench("cuts:main", "find the cuts of a folder of clips, and write their manifest", measures=False),
     "compare": Bench("compare:main", "what got better or worse between two results; exit 1 past a threshold", False),
     "report": Bench("page:main", "one HTML page of a folder of results, readable offline", measures=False),
-    "all": Bench("everything:main", "every bench after the other, then the report", measures=False),
+    "all": Bench("run_all:main", "every bench after the other, then the report", measures=False),
 }
 
 

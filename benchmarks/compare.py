@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.errors import UsageError
 
-from .result import Better, Metric, Result, Table
+from .harness.result import Better, Metric, Result, Table
 
 THRESHOLD = 5.0  # per cent; below it nobody notices a difference
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from engine.errors import UsageError
 from engine.sources import open_source
-from training.cuts import CutDetector
 from training.datasets import VIDEO_SUFFIXES
+from training.online.scene import CutDetector
 
-from .manifest import Clip, difficulty, write_manifest
-from .progress import bar
-from .result import Result, Table
+from .harness.manifest import Clip, difficulty, write_manifest
+from .harness.progress import bar
+from .harness.result import Result, Table
 
 SIDE = 256  # pixels; what the detector is shown, as the student's input
 

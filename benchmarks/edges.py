@@ -16,14 +16,15 @@ from engine.contracts import Frame
 from engine.errors import UsageError
 from training.datasets import Sample
 
-from . import manifest, painted, painters
-from .painted import Scorer
-from .painters import OURS, Method
-from .progress import bar
-from .quality import boundary_f, gradient_error, sad
-from .result import Metric, Result, Table
-from .scores import average, mean
-from .sets import SETS, open_set
+from .harness import manifest, painted
+from .harness import methods as painters
+from .harness.datasets import SETS, open_set
+from .harness.methods import OURS, Method
+from .harness.painted import Scorer
+from .harness.progress import bar
+from .harness.quality import boundary_f, gradient_error, sad
+from .harness.result import Metric, Result, Table
+from .harness.scores import average, mean
 
 PEERS = ["selfie", "sinet"]
 QUICK_SAMPLES = 10  # pictures of each set

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 
-from . import manifest, painted, painters
-from .painted import Scorer
-from .result import Metric, Result, Table
-from .scores import EVERY, mean, median
+from .harness import manifest, painted
+from .harness import methods as painters
+from .harness.painted import Scorer
+from .harness.result import Metric, Result, Table
+from .harness.scores import EVERY, mean, median
 
 PEERS = ["selfie", "sinet"]
 QUICK_FRAMES = 30  # of each clip

@@ -16,9 +16,9 @@ from engine.pipeline import Pipeline
 from engine.sinks import Null
 from engine.sources import Paced, open_source
 
-from .painters import BACKGROUND
-from .result import Metric, Result, Table
-from .runs import name_of
+from .harness.methods import BACKGROUND
+from .harness.result import Metric, Result, Table
+from .harness.runs import name_of
 
 STALL = 2.0  # s
 MOVING = "test://?frames=10000000"  # a synthetic figure that never ends

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from engine.errors import JitMaskerError
 
+from .harness.result import Metric, Result, Table
+from .harness.runs import name_of
 from .interference import MOVING
-from .result import Metric, Result, Table
-from .runs import name_of
 
 STUDENTS = ("lite", "jitnet")
 ONLY_IMPORT = "import engine; from engine.report import peak_memory_mb; print(peak_memory_mb())"

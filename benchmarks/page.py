@@ -1,6 +1,6 @@
 """jm-bench report: one HTML page of a folder of results, with every plot and sheet inside. Needs no network.
 
-Reads what `benchmarks.result.Result.keep` wrote: the tables from NAME.md, machine and numbers from NAME.json.
+Reads what `benchmarks.harness.result.Result.keep` wrote: the tables from NAME.md, machine and numbers from NAME.json.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 from engine.errors import SinkError, UsageError
 
 from .compare import read_results
-from .machine import header
-from .painters import OURS
-from .result import Result, Table
+from .harness.machine import header
+from .harness.methods import OURS
+from .harness.result import Result, Table
 
 ORDER = (
     "table2", "fig3", "fig4", "table1", "table3", "kernels", "accuracy", "adapt", "flicker", "edges", "interference",

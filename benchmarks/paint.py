@@ -16,17 +16,17 @@ import torch
 from engine import Masker
 from engine.contracts import Frame
 from engine.errors import UsageError
-from engine.figure import MovingFigure
+from engine.painting.loaded_student import to_alpha
 from engine.sources import open_source
-from engine.students import to_alpha
+from engine.sources.synthetic import SyntheticPerson
 from export.publish import load_student
 from kernels import UNSEEN, colour_grid, fallback
-from training.jitnet import JITNet
+from training.students.jitnet import JITNet
 
-from . import authors_way
-from .painters import BACKGROUND
-from .result import Metric, Result, Table
-from .rounds import block_medians, percentiles, side_by_side
+from .harness.methods import BACKGROUND
+from .harness.result import Metric, Result, Table
+from .harness.timing import block_medians, percentiles, side_by_side
+from .peers import authors as authors_way
 
 AUTHORS_SIZE = (240, 240)  # the paper's smaller input
 HEIGHTS = (480, 720)  # lines of the synthetic frames
@@ -124,7 +124,7 @@ def opencv_steps(masker: Masker, bgr: np.ndarray) -> Steps:
 
 
 def authors_steps(bgr: np.ndarray) -> Steps:
-    """The same steps as the authors' published code does them; see `benchmarks.authors_way`."""
+    """The same steps as the authors' published code does them; see `benchmarks.peers.authors`."""
     jitnet, background = JITNet(), np.full_like(bgr, 90)
     jitnet.load_weights(load_student("jitnet", AUTHORS_SIZE).tensors)
     eager = authors_way.AuthorsStudent(jitnet)
@@ -147,7 +147,7 @@ def frame_of(clip: str | None, height: int | None) -> np.ndarray:
     """Frame MOMENT of `clip`, or of the synthetic figure at `height` lines. UsageError where the clip is too short."""
     if clip is None:
         lines = height or HEIGHTS[0]
-        return MovingFigure(width=lines * 4 // 3 // 2 * 2, height=lines).picture(MOMENT)
+        return SyntheticPerson(width=lines * 4 // 3 // 2 * 2, height=lines).picture(MOMENT)
     found = next((frame.bgr for frame in open_source(clip) if frame.index == MOMENT), None)
     if found is None:
         raise UsageError(f"{clip} has no frame {MOMENT}; expected a longer clip")

@@ -18,20 +18,20 @@ from engine.pipeline import Pipeline
 from engine.sinks import Null
 from engine.sources import Paced, open_source
 
+from .harness.methods import BACKGROUND
+from .harness.plots import lines
+from .harness.progress import counter
+from .harness.result import Metric, Result, Table
+from .harness.runs import name_of
+from .harness.timing import percentiles
 from .interference import MOVING
-from .painters import BACKGROUND
-from .plots import lines
-from .progress import counter
-from .result import Metric, Result, Table
-from .rounds import percentiles
-from .runs import name_of
 
 INTERVAL = 2.0  # s between two looks
 SETTLING = 0.2  # share of the run at its start that fills pools and caches, and is left out of the slope
 
 
 @dataclass(frozen=True)
-class Look:
+class EdgeOptions:
     """The process at one moment."""
 
     at: float  # s from the start
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> Result:
             if now >= next_look:
                 progress.update(round(min(now, seconds)) - progress.n)
                 resident = process.memory_info().rss / 2**20
-                looks.append(Look(now, resident, threading.active_count(), pipeline.frames, masker.stats.swaps))
+                looks.append(EdgeOptions(now, resident, threading.active_count(), pipeline.frames, masker.stats.swaps))
                 next_look = now + INTERVAL
             if now >= seconds:
                 pipeline.stop()
@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> Result:
     return _result(args, seconds, looks, stamps, stats)
 
 
-def _result(args: argparse.Namespace, seconds: float, looks: list[Look], stamps: list[float], stats) -> Result:
+def _result(args: argparse.Namespace, seconds: float, looks: list[EdgeOptions], stamps: list[float], stats) -> Result:
     settled = looks[int(len(looks) * SETTLING) :]
     hourly = slope([look.at / 3600 for look in settled], [look.resident_mb for look in settled])
     periods = np.diff(stamps) * 1e3

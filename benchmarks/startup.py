@@ -19,8 +19,8 @@ import numpy as np
 
 from engine.errors import JitMaskerError
 
-from .progress import bar
-from .result import Metric, Result, Table
+from .harness.progress import bar
+from .harness.result import Metric, Result, Table
 
 STEPS = ("interpreter", "import engine", "Masker", "first picture", "second picture")
 PROGRAM = """

@@ -10,13 +10,13 @@ import psutil
 
 from engine import Masker
 from engine.contracts import Frame
-from engine.figure import MovingFigure
+from engine.sources.synthetic import SyntheticPerson
 from export.publish import Publisher
 
-from .painters import BACKGROUND
-from .progress import bar
-from .result import Metric, Result, Table
-from .rounds import block_medians, percentiles
+from .harness.methods import BACKGROUND
+from .harness.progress import bar
+from .harness.result import Metric, Result, Table
+from .harness.timing import block_medians, percentiles
 
 FILLING = 20  # swaps that are not counted: they fill the allocator's pools
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     swaps = min(args.swaps, 50) if args.quick else args.swaps
-    bgr = MovingFigure().picture(0)
+    bgr = SyntheticPerson().picture(0)
     out, process = np.empty_like(bgr), psutil.Process()
     publish_ms, resident = [], []
     with Masker("auto", None, BACKGROUND, student=args.student, size=args.size, threads=args.threads) as masker:

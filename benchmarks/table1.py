@@ -14,12 +14,12 @@ import numpy as np
 
 from engine.errors import BackendUnavailable, ModelError
 from training.datasets import Sample
-from training.score import iou
+from training.online.score import iou
 from training.teachers import TEACHERS, Teacher, load
 
-from .progress import bar
-from .result import Metric, Result, Table, reason
-from .sets import SETS, open_set
+from .harness.datasets import SETS, open_set
+from .harness.progress import bar
+from .harness.result import Metric, Result, Table, reason
 
 PAPER = {  # IoU on DAVIS 2016 and on Supervisely Person; Table 1
     "mrcnn50": {"davis": 0.698, "supervisely": 0.836},

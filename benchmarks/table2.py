@@ -1,7 +1,7 @@
 """jm-bench table2: the paper's Table 2: IoU-Acc and time of JIT-Masker and of others, through one pipeline.
 
 Everybody is scored on the same frames against the same labels. The others are run naively, on every frame, as the
-paper runs its baselines. Time is two numbers, never one: see `benchmarks.runs`.
+paper runs its baselines. Time is two numbers, never one: see `benchmarks.harness.runs`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from . import manifest, painted, painters
-from .manifest import Clip
-from .painted import REFERENCE, Scorer
-from .painters import OURS, Method
-from .result import Metric, Result, Table
-from .rounds import block_medians, percentiles
-from .scores import EVERY
-from .sheets import sheet
-from .times import Times, times
-from .times import add_arguments as add_times
+from .harness import manifest, painted
+from .harness import methods as painters
+from .harness.manifest import Clip
+from .harness.methods import OURS, Method
+from .harness.painted import REFERENCE, Scorer
+from .harness.result import Metric, Result, Table
+from .harness.scores import EVERY
+from .harness.sheets import sheet
+from .harness.times import Times, times
+from .harness.times import add_arguments as add_times
+from .harness.timing import block_medians, percentiles
 
 PEERS = ["selfie", "sinet", "rvm", "u2netp", "u2netp-240"]
 PAPER = {  # IoU-Acc, ms on its GPU, ms on its CPU (with the teacher remote); Table 2, VideoCall at 240p

@@ -17,11 +17,11 @@ from engine import Masker
 from engine.errors import SourceError
 from engine.sources import open_source
 
-from . import manifest
+from .harness import manifest
+from .harness.methods import BACKGROUND
+from .harness.result import Metric, Result, Table
+from .harness.timing import block_medians, percentiles, side_by_side
 from .paint import authors_steps, frame_of, our_steps
-from .painters import BACKGROUND
-from .result import Metric, Result, Table
-from .rounds import block_medians, percentiles, side_by_side
 
 PAPER = {"camera": 7.0, "preprocess": 35.0, "student": 9.0, "output": 27.0}  # ms; Table 3, on its GPU
 OURS = {  # the paper's stage -> our steps in it

@@ -1,6 +1,8 @@
 """The live engine. `from engine import Masker` loads neither torch nor cv2 nor onnxruntime nor numba."""
 
-from .contracts import Frame, Mask, Picture, Published
+from export.contracts import Published
+
+from .contracts import Frame, Mask, Picture
 from .errors import JitMaskerError
 from .masker import Masker
 

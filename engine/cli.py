@@ -76,8 +76,8 @@ def list_backends() -> int:
 def run(options: Options, status: bool) -> int:
     """Build the parts, run them, write the report. Every part is closed whatever happens."""
     from . import report
-    from .look import Look
     from .masker import Masker
+    from .painting.edge_options import EdgeOptions
     from .sinks import AlphaFile, open_sink
     from .sources import Paced, open_source
 
@@ -93,7 +93,7 @@ def run(options: Options, status: bool) -> int:
         masker = Masker(
             options.backend, options.teaching, options.background, student=options.student, size=options.size,
             weights=options.weights, threads=options.threads, recipe=options.recipe, lockstep=pace == "lockstep",
-            min_area=options.min_area, look=Look(options.threshold, options.feather, options.light_wrap),
+            min_area=options.min_area, look=EdgeOptions(options.threshold, options.feather, options.light_wrap),
             seed=options.seed,
         )  # fmt: skip
         stored = masker.background.transparent and output not in ("window", "null") and not output.startswith("camera")

@@ -44,26 +44,6 @@ class Picture:
     position: float  # s, the frame's own
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """An input and the logits that the trained student gives for it: what an exported one is held against."""
-
-    image: np.ndarray  # float32 (1, 3, h, w) RGB, normalised
-    logits: np.ndarray  # float32 (1, 1, h', w')
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A student ready to be loaded by a backend."""
-
-    version: int  # counts up from 0; 0 = the weights as loaded
-    model: bytes  # ONNX: `image` float32 (1, 3, h, w) -> `logits` float32 (1, 1, h', w')
-    mean: tuple[float, float, float]  # RGB, of pixels in [0, 1]: image = (rgb - mean) / std
-    std: tuple[float, float, float]
-    probe: Probe | None = None  # None: nothing to compare with (the weights as loaded)
-    score: float | None = None  # IoU-Acc in [0, 1] on the last labelled frame
-
-
 class Backend(Protocol):
     """A student on one runtime. Immutable: new weights are a new object. Used by one thread at a time.
 

@@ -1,7 +1,7 @@
 """Every error this project raises on purpose. Knows nothing about what raises it.
 
     JitMaskerError               exit code 1   something failed while running
-    ├── UsageError               2             an option, or an array handed to the library, cannot be meant
+    ├── UsageError               2             an option, or an array handed to the library, is invalid
     ├── SourceError              3             the source cannot be opened, or was lost
     ├── BackendUnavailable       4             a backend asked for by name is not there
     ├── ModelError               5             weights or a download are not what they should be
@@ -14,17 +14,20 @@
 A message gives the value, the expectation and the remedy. `exit_code` is what `jm-engine` ends with.
 """
 
+from export.errors import JitMaskerError, ModelError, UsageError
 
-class JitMaskerError(Exception):
-    """Base of the tree; `str(error)` is fit to be shown to a user."""
-
-    exit_code = 1
-
-
-class UsageError(JitMaskerError):
-    """A value that cannot be meant: an unknown name, an impossible size, an array of the wrong kind."""
-
-    exit_code = 2
+__all__ = [
+    "BackendUnavailable",
+    "CandidateRejected",
+    "ChecksumMismatch",
+    "GpuFault",
+    "JitMaskerError",
+    "ModelError",
+    "SinkError",
+    "SourceError",
+    "TeacherError",
+    "UsageError",
+]
 
 
 class SourceError(JitMaskerError):
@@ -37,12 +40,6 @@ class BackendUnavailable(JitMaskerError):
     """A backend was asked for by name and cannot be had here."""
 
     exit_code = 4
-
-
-class ModelError(JitMaskerError):
-    """Weights or an asset are missing, damaged, or of another shape."""
-
-    exit_code = 5
 
 
 class ChecksumMismatch(ModelError):

@@ -1,12 +1,13 @@
 """Masker: one frame -> alpha -> picture, with a student that may be replaced between two frames.
 
 The face for other apps, and the paint path of `jm-engine`. Knows nothing about sources, sinks or files, nor whether a
-frame is painted on the CPU or on a GPU: host_path.py and device_path.py do that. It learns by loading the learner by
+frame is painted on the CPU or on a GPU: painting/ does that. It learns by loading the learner by
 name when a teacher is asked for; without one, torch is never imported.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 import time
@@ -18,19 +19,20 @@ from typing import Any
 import numpy as np
 
 import kernels
+from export.contracts import Published
 
-from . import backends, budget
+from . import backends
+from . import cpu_budget as budget
 from .backgrounds import open_background
-from .contracts import Frame, Mask, Published
-from .device_path import DevicePath, device_path
+from .contracts import Frame, Mask
 from .errors import UsageError
-from .gate import MIN_AREA, EmptyGate
-from .host_path import HostPath
-from .look import Look
+from .painting.cpu_painter import CpuPainter
+from .painting.edge_options import EdgeOptions
+from .painting.gpu_painter import GpuPainter, gpu_painter_for
+from .painting.loaded_student import LoadedStudent, first_student
+from .painting.presence import MIN_AREA, PresenceGate
 from .pixels import as_bgr
-from .registry import resolve
-from .students import LiveStudent, first_student
-from .teaching import TeacherOptions
+from .teacher_options import TeacherOptions
 from .timing import Durations
 
 log = logging.getLogger("jit_masker")
@@ -48,7 +50,7 @@ class MaskerStats:
     version: int  # of the student that is live
     swaps: int  # students adopted after the first
     rejected: int  # candidates that never went live
-    learning: Any | None  # training.learner.LearningStats, None without a teacher
+    learning: Any | None  # training.online.learner.LearningStats, None without a teacher
 
 
 class Masker:
@@ -65,9 +67,9 @@ class Masker:
     student : a name in STUDENTS.
     size : of the student's input, pixels: a side, "WxH", or (h, w). None: the student's own.
     weights : .safetensors made by jm-train; None: those that come with the package.
-    threads : the CPU budget, shared with the learner; None: see `engine.budget`. OpenCV's pool, which the whole
+    threads : the CPU budget, shared with the learner; None: see `engine.cpu_budget`. OpenCV's pool, which the whole
         process shares, is set to the paint path's part of it.
-    recipe : how the student learns, a name in `training.recipe.NAMES`.
+    recipe : how the student learns, a name in `training.online.recipe.NAMES`.
     lockstep : True: each call also runs the learner's one operation, so that a run is repeatable; False: the learner
         has its own thread and no frame waits for it.
     min_area : share of the frame below which nobody is painted.
@@ -97,7 +99,7 @@ class Masker:
         recipe: str = "default",
         lockstep: bool = False,
         min_area: float = MIN_AREA,
-        look: Look | None = None,
+        look: EdgeOptions | None = None,
         seed: int = 0,
     ):
         teacher = None if teacher == "none" else teacher
@@ -106,31 +108,33 @@ class Masker:
         self.kernels = kernels.load()
         if self.kernels.name != "fused":
             log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
-        self.size = resolve("export.students:input_size")(student, size)
-        self.student = resolve("export.publish:load_student")(student, self.size, weights)
+        from export.publish import first, load_student
+        from export.students import input_size
+
+        self.size = input_size(student, size)
+        self.student = load_student(student, self.size, weights)
         self.background = open_background(background, lossless=lockstep)
         self.stages = {name: Durations() for name in ("preprocess", "student", "edges", "composite")}
         self.paint_path, self.swap_stall = Durations(), Durations()
         self._lockstep = lockstep
-        self._gate = EmptyGate(min_area)
-        look = look or Look()
+        self._gate = PresenceGate(min_area)
+        look = look or EdgeOptions()
         self._threshold = float(np.log(look.threshold / (1 - look.threshold)))  # as a logit
         self._frame_lock = threading.Lock()  # held by whoever paints; never by the learner
         self._swap_lock = threading.Lock()  # held by whoever builds; never by the paint path
-        self._inbox: deque[LiveStudent] = deque(maxlen=1)  # built, not yet adopted; its operations are atomic
-        self._retired: LiveStudent | None = None  # freed by the next builder: freeing a session takes time
+        self._inbox: deque[LoadedStudent] = deque(maxlen=1)  # built, not yet adopted; its operations are atomic
+        self._retired: LoadedStudent | None = None  # freed by the next builder: freeing a session takes time
         self._frames = self._faults = self._swaps = self._rejected = 0
         self._closed = False
         self._began = time.perf_counter()
-        first = resolve("export.publish:first")(self.student, self.size)
-        self.backend, self._live = first_student(backend, first, self.threads.paint)
-        on_device = device_path(self._live.backend, look, self.background.transparent)
-        self._path: HostPath | DevicePath = on_device or HostPath(self.kernels, look)
+        self.backend, self._live = first_student(backend, first(self.student, self.size), self.threads.paint)
+        on_device = gpu_painter_for(self._live.backend, look, self.background.transparent)
+        self._path: CpuPainter | GpuPainter = on_device or CpuPainter(self.kernels, look)
         self._empty: np.ndarray = np.zeros_like(self._live.alpha)  # of a frame with nobody
         self._matte = np.empty((0, 0), np.uint8)  # of the frame that is painted, at its size
         self._learner: Any | None = None
         if teacher is not None:
-            start = resolve("training.learner:start")
+            start = importlib.import_module("training.online.learner").start  # torch: only where somebody learns
             self._learner = start(
                 self.student, self.size, teacher=teacher, recipe=recipe, publish=self.swap, threads=self.threads.learn,
                 seed=seed, threaded=not lockstep, on_gpu=self.backend.name in backends.ON_GPU,
@@ -259,7 +263,7 @@ class Masker:
             self._inbox.clear()
             self._retired = None
             try:
-                candidate = LiveStudent(published, self.backend, self.threads.paint)
+                candidate = LoadedStudent(published, self.backend, self.threads.paint)
             except Exception:
                 self._rejected += 1
                 raise
@@ -304,12 +308,12 @@ class Masker:
 
         For a transparent background only; borrowed; it means nothing where the matte is 0.
         """
-        assert isinstance(self._path, HostPath)  # device_path leaves transparent pictures to it
+        assert isinstance(self._path, CpuPainter)  # gpu_painter_for leaves transparent pictures to it
         return self._path.foreground
 
     @property
     def live(self) -> Any:
-        """The student that paints (engine.students.LiveStudent)."""
+        """The student that paints (engine.painting.loaded_student.LoadedStudent)."""
         return self._live
 
     def close(self) -> None:

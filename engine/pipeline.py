@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .contracts import Frame, Picture, Sink, Source
+from .mailboxes import LatestSlot, LosslessSlot
 from .masker import Masker
-from .slot import LatestSlot, LosslessSlot
 from .timing import Durations
 
 log = logging.getLogger("jit_masker")

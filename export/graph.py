@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.errors import ModelError
+from .errors import ModelError
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with; older runtimes load it

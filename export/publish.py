@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from engine.contracts import Probe, Published
-from engine.errors import ModelError
-
+from .contracts import Probe, Published, StudentWeights
+from .errors import ModelError
 from .fold import fold
-from .store import StudentWeights, load_weights, shipped
+from .store import load_weights, shipped
 from .students import architecture, build
 
 

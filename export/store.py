@@ -8,32 +8,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from engine.errors import ModelError
+from .contracts import StudentWeights
+from .errors import ModelError
 
 SHIPPED = Path(__file__).parent / "weights"
-
-
-@dataclass(frozen=True)
-class StudentWeights:
-    """The weights of one student, batch norm not folded."""
-
-    student: str  # a name in export.graph.STUDENTS
-    size: tuple[int, int]  # (h, w) of the input it was trained at
-    tensors: Mapping[str, np.ndarray]  # float32, by the names of the state dict
-    card: Mapping[str, str] = field(default_factory=dict)  # data, steps, score …
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers are trained; the statistics of batch norm are not."""
-        return sum(v.size for k, v in self.tensors.items() if not k.endswith(("running_mean", "running_var")))
 
 
 def shipped(student: str, size: tuple[int, int]) -> Path:

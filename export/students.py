@@ -1,6 +1,6 @@
 """The students as ONNX graphs: each architecture of `training/` once more, line by line, from folded weights.
 
-Knows nothing about torch. `tests/test_export.py` holds every graph to its torch module's numbers.
+Knows nothing about torch. `tests/export/test_export.py` holds every graph to its torch module's numbers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from engine.errors import ModelError, UsageError
-
+from .errors import ModelError, UsageError
 from .graph import INPUT, Arrays, GraphBuilder
 
 MIN_SIDE, MAX_SIDE = 64, 1024  # pixels of the student's input: below, its inmost layer is a pixel or two
@@ -29,7 +28,7 @@ class Architecture:
 
 
 def _jitnet(g: GraphBuilder) -> str:
-    """training/jitnet.py, batch norm folded."""
+    """training/students/jitnet.py, batch norm folded."""
 
     def block(x: str, name: str, stride: int = 1) -> str:
         long = g.conv(g.conv(g.conv(x, f"{name}.conv3x3", stride), f"{name}.conv1x3"), f"{name}.conv3x1")
@@ -49,7 +48,7 @@ def _jitnet(g: GraphBuilder) -> str:
 
 
 def _lite(g: GraphBuilder) -> str:
-    """training/lite.py."""
+    """training/students/lite.py."""
 
     def gate(x: str, name: str) -> str:
         return g.sigmoid(g.conv(g.relu(g.conv(g.mean(x), f"{name}.squeeze")), f"{name}.excite"))

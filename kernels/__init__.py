@@ -7,7 +7,7 @@ pixels at the edge, `composite` blends. The implementations:
     reference.py  the specification: plain NumPy in floating point, slow, the oracle of every test
     fused/        Numba: one pass over the pixels, allocates nothing, releases the GIL
     fallback.py   NumPy and OpenCV, where Numba is missing or broken
-    device/       Numba on an NVIDIA GPU, for arrays that are there already; see `engine.device_path`
+    device/       Numba on an NVIDIA GPU, for arrays that are there already; see `engine.painting.gpu_painter`
 
 `load()` chooses one for the CPU and says why.
 """

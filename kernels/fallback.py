@@ -21,7 +21,7 @@ from .reference import (
     check_frame,
     check_image,
     check_matte,
-)  # fmt: skip
+)
 
 
 def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], out: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from engine.figure import MovingFigure
+from engine.sources.synthetic import SyntheticPerson
 
 
 def write_clip(path, pictures, fps=25, codec="libx264", sound=False):
@@ -32,8 +32,8 @@ def write_clip(path, pictures, fps=25, codec="libx264", sound=False):
 
 
 def figure_clip(path, frames=20, sound=False, **options):
-    """A MovingFigure as a file."""
-    figure = MovingFigure(**{"width": 320, "height": 240, **options})
+    """A SyntheticPerson as a file."""
+    figure = SyntheticPerson(**{"width": 320, "height": 240, **options})
     return write_clip(path, (figure.picture(i) for i in range(frames)), sound=sound)
 
 

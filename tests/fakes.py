@@ -4,8 +4,8 @@ import threading
 
 import numpy as np
 
-from engine.contracts import Published
 from engine.errors import CandidateRejected
+from export.contracts import Published
 from export.students import STUDENTS
 
 SIZE = STUDENTS["lite"].size
@@ -28,7 +28,7 @@ class FaultyBackend:
 
 
 class FigureTeacher:
-    """Knows the truth about a MovingFigure: finds the frame it is shown among the first `frames`."""
+    """Knows the truth about a SyntheticPerson: finds the frame it is shown among the first `frames`."""
 
     def __init__(self, figure, frames):
         self._masks = {figure.picture(i).tobytes(): figure.mask(i) for i in range(frames)}

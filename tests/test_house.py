@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = ("kernels", "engine", "export", "training", "benchmarks")  # each imports only what stands to its left
+LAYERS = ("kernels", "export", "engine", "training", "benchmarks")  # each imports only what stands to its left
 ROOTS = {"cli.py", "__main__.py", "demo.py"}  # composition roots: import anything, are imported by nobody
 
 

@@ -20,15 +20,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from engine.errors import JitMaskerError, ModelError, UsageError
-from export.store import StudentWeights, load_weights, save_weights
+from export.contracts import StudentWeights
+from export.store import load_weights, save_weights
 from export.students import STUDENTS, Architecture, input_size
 
 from . import teachers
 from .augment import augment
 from .datasets import LAYOUTS, Sample, load_dataset, load_images, split
-from .score import iou
-from .selfie import calibrated, tensors_from_selfie
-from .student import Student, new_student, tensors_of
+from .online.score import iou
+from .students import Student, new_student, tensors_of
+from .students.selfie import calibrated, tensors_from_selfie
 
 T = TypeVar("T")
 

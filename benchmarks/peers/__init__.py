@@ -1,4 +1,4 @@
-"""PEERS: name -> "module:Class": what we are measured against, each run as its makers run it. One small file each.
+"""PEERS: name -> a function that imports its class. What we are measured against, each run as its makers run it.
 
 A peer is called with a frame and answers with an alpha. A newcomer: write `benchmarks/peers/foo.py`, add a line here;
 every bench that compares then has it.
@@ -7,6 +7,7 @@ every bench that compares then has it.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,14 +16,44 @@ import onnxruntime as ort
 
 from engine.backends.ort_cpu import PROVIDER, session_options
 from engine.errors import ModelError, UsageError
-from engine.registry import resolve
 
-PEERS = {
-    "selfie": "benchmarks.peers.selfie:Selfie",
-    "sinet": "benchmarks.peers.sinet:SINet",
-    "rvm": "benchmarks.peers.rvm:RecurrentRVM",
-    "u2netp": "benchmarks.peers.u2netp:U2NetP",
-    "u2netp-240": "benchmarks.peers.u2netp:U2NetP240",
+
+def _selfie() -> type:
+    from .selfie import Selfie
+
+    return Selfie
+
+
+def _sinet() -> type:
+    from .sinet import SINet
+
+    return SINet
+
+
+def _rvm() -> type:
+    from .rvm import RecurrentRVM
+
+    return RecurrentRVM
+
+
+def _u2netp() -> type:
+    from .u2netp import U2NetP
+
+    return U2NetP
+
+
+def _u2netp240() -> type:
+    from .u2netp import U2NetP240
+
+    return U2NetP240
+
+
+PEERS: dict[str, Callable[[], Any]] = {
+    "selfie": _selfie,
+    "sinet": _sinet,
+    "rvm": _rvm,
+    "u2netp": _u2netp,
+    "u2netp-240": _u2netp240,
 }
 
 
@@ -49,7 +80,7 @@ def load(name: str, threads: int) -> Peer:
     """
     if name not in PEERS:
         raise UsageError(f"unknown peer {name!r}; choose of {', '.join(PEERS)}")
-    return resolve(PEERS[name])(threads)
+    return PEERS[name]()(threads)
 
 
 def session(model: str | Path | bytes, threads: int) -> Any:

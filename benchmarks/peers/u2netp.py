@@ -16,12 +16,10 @@ import cv2
 import numpy as np
 import torch
 
-from engine.errors import ModelError
-from engine.registry import resolve
+from training.teachers.u2net import U2Net
 
 from . import session
 
-NET = "training.teachers.u2net:U2Net"
 FILE = "u2netp.pth"
 WHERE = "github.com/xuebinqin/U-2-Net (saved_models/u2netp)"
 MEAN, STD = np.array((0.485, 0.456, 0.406), np.float32), np.array((0.229, 0.224, 0.225), np.float32)
@@ -33,11 +31,7 @@ class U2NetP:
     side = 320  # pixels
 
     def __init__(self, threads: int = 1):
-        """ModelError where this version of jit-masker has no U²-Net."""
-        try:
-            net = resolve(NET)(small=True)
-        except ImportError as error:
-            raise ModelError(f"this version has no U²-Net ({error}); it comes with the teacher u2netp") from error
+        net = U2Net(small=True)
         path = Path(os.environ.get("U2NET_HOME", os.environ.get("JM_MODELS", "."))) / FILE
         self.random = not path.is_file()
         if not self.random:

@@ -1,4 +1,4 @@
-"""BACKENDS: name -> "module:Class", one file per runtime, imported when chosen. Knows no runtime itself.
+"""BACKENDS: name -> a function that imports its class, one file per runtime. Knows no runtime itself.
 
 A newcomer: write `engine/backends/foo.py` with a class that keeps the `Backend` protocol, add a line here and an extra
 in setup.py; the tests run over this table. A class may have, besides:
@@ -14,17 +14,47 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from .. import gpu
 from ..contracts import Backend
 from ..errors import BackendUnavailable, UsageError
-from ..registry import resolve
+from . import gpu_detection as gpu
 
-BACKENDS = {
-    "ort-cpu": "engine.backends.ort_cpu:OrtCpu",
-    "torch-cpu": "engine.backends.torch_cpu:TorchCpu",
-    "trt": "engine.backends.trt:Trt",
-    "ort-cuda": "engine.backends.ort_cuda:OrtCuda",
-    "torch-cuda": "engine.backends.torch_cuda:TorchCuda",
+
+def _ort_cpu() -> type:
+    from .ort_cpu import OrtCpu
+
+    return OrtCpu
+
+
+def _torch_cpu() -> type:
+    from .torch_cpu import TorchCpu
+
+    return TorchCpu
+
+
+def _trt() -> type:
+    from .trt import Trt
+
+    return Trt
+
+
+def _ort_cuda() -> type:
+    from .ort_cuda import OrtCuda
+
+    return OrtCuda
+
+
+def _torch_cuda() -> type:
+    from .torch_cuda import TorchCuda
+
+    return TorchCuda
+
+
+BACKENDS: dict[str, Callable[[], Any]] = {
+    "ort-cpu": _ort_cpu,
+    "torch-cpu": _torch_cpu,
+    "trt": _trt,
+    "ort-cuda": _ort_cuda,
+    "torch-cuda": _torch_cuda,
 }
 ON_GPU = ("trt", "ort-cuda", "torch-cuda")  # what "auto" tries where there is a GPU, the fastest first
 ON_CPU = ("ort-cpu", "torch-cpu")  # and then, or where there is none
@@ -104,7 +134,7 @@ def _import(name: str) -> Any:
     try:
         if name in ON_GPU:
             gpu.require(name)  # before a runtime of hundreds of megabytes is imported
-        backend = resolve(BACKENDS[name])
+        backend = BACKENDS[name]()
     except ImportError as error:
         raise BackendUnavailable(f"backend {name!r} cannot be used: {error}") from error
     if hasattr(backend, "require"):

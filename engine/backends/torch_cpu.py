@@ -19,7 +19,7 @@ except ImportError as error:
     raise ImportError(f'{error.name} is missing; pip install "jit-masker[learn]"') from error
 
 from ..errors import ModelError
-from .structure import weight_names
+from .graph_structure import weight_names
 
 Tensors = list[Any]  # torch.Tensor, or None for an input that is left out
 

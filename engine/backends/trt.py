@@ -13,25 +13,25 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
-from .. import gpu
 from ..assets import cache_folder
 from ..errors import CandidateRejected, ModelError
-from ..students import PROBE_TOLERANCE, disagreement
-from . import structure
+from ..painting.loaded_student import PROBE_TOLERANCE, disagreement
+from . import gpu_detection as gpu
+from . import graph_structure as structure
 from .cuda_device import open_device
+from .engine_pair import EnginePair, TwinPolicy
 from .trt_engine import PlanFile, TrtEngine, finite
 from .trt_plan import Toolkit, build, toolkit
-from .twins import TwinPolicy, Twins
 
 log = logging.getLogger("jit_masker")
 
-Placed = Twins[TrtEngine, onnx.ModelProto, "Trt"]
+Placed = EnginePair[TrtEngine, onnx.ModelProto, "Trt"]
 
 
 class Trt:
     """See `engine.contracts.Backend`. `image` is pinned; a run copies it up, replays the engine, copies logits down.
 
-    `engine` is for a paint path that stays on the device: see `engine.device_path`.
+    `engine` is for a paint path that stays on the device: see `engine.painting.gpu_painter`.
     """
 
     name = "trt"
@@ -79,17 +79,17 @@ def _twins(key: str) -> Placed:
         for other in [other for other, twins in _all.items() if other != key and not twins.in_use]:
             del _all[other]
         if key not in _all:
-            workshop = Workshop(toolkit(gpu.require("trt").capability), key)
+            workshop = EngineBuilder(toolkit(gpu.require("trt").capability), key)
             _all[key] = workshop.twins
         return _all[key]
 
 
-class Workshop:
+class EngineBuilder:
     """Makes the engines of one structure, with its plans on disk."""
 
     def __init__(self, kit: Toolkit, key: str):
         self._kit, self._device, self._card = kit, open_device(), gpu.require("trt")
-        self.twins: Placed = Twins(TwinPolicy(), self._build, self._refit, self._backend, self._recall)
+        self.twins: Placed = EnginePair(TwinPolicy(), self._build, self._refit, self._backend, self._recall)
         facts = (key, self._card.name, self._card.capability, kit.name, kit.version)
         self._file = {
             half: PlanFile(cache_folder() / "trt", *facts, "half" if half else "single") for half in (True, False)
@@ -161,7 +161,7 @@ def agree(backend: Trt, graph: onnx.ModelProto) -> None:
 @functools.cache
 def _picture(height: int, width: int) -> np.ndarray:
     """A person in a room, float32 (3, h, w) RGB in [0, 1]: within what every student is shown."""
-    from ..figure import MovingFigure
+    from ..sources.synthetic import SyntheticPerson
 
-    bgr = MovingFigure(width=width, height=height).picture(0)
+    bgr = SyntheticPerson(width=width, height=height).picture(0)
     return np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1), np.float32) / 255

@@ -1,4 +1,4 @@
-"""TEACHERS: name -> "module:Class", one file per teacher, imported when chosen.
+"""TEACHERS: name -> a function that imports its class, one file per teacher.
 
 A teacher is called with a frame and answers with a label. A newcomer: write `training/teachers/foo.py`, add a line here
 and an extra in setup.py; the tests run over this table. Besides the names there are files (.toml: any ONNX segmenter)
@@ -7,24 +7,43 @@ and URLs (a teacher on another machine).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from engine.errors import BackendUnavailable, TeacherError, UsageError
-from engine.registry import resolve
-from engine.teaching import TeacherOptions, Who, asked
+from engine.teacher_options import TeacherOptions, Who, asked
 
-from .who import Chooser, pieces
+from .subjects import SubjectSelector, pieces
 
-TEACHERS = {
-    "rvm": "training.teachers.rvm:RobustVideoMatting",
-    "u2net": "training.teachers.u2net:U2NetFull",
-    "u2netp": "training.teachers.u2net:U2NetSmall",
-    "mrcnn50": "training.teachers.mrcnn50:MaskRcnn50",
-}
+
+def _rvm() -> type:
+    from .rvm import RobustVideoMatting
+
+    return RobustVideoMatting
+
+
+def _u2net() -> type:
+    from .u2net import U2NetFull
+
+    return U2NetFull
+
+
+def _u2netp() -> type:
+    from .u2net import U2NetSmall
+
+    return U2NetSmall
+
+
+def _mrcnn50() -> type:
+    from .mrcnn50 import MaskRcnn50
+
+    return MaskRcnn50
+
+
+TEACHERS: dict[str, Callable[[], Any]] = {"rvm": _rvm, "u2net": _u2net, "u2netp": _u2netp, "mrcnn50": _mrcnn50}
 ELSEWHERE = ("http://", "https://")
 
 
@@ -37,7 +56,7 @@ class Teacher(Protocol):
 
 
 @runtime_checkable
-class TellsPeopleApart(Protocol):
+class InstanceTeacher(Protocol):
     """A teacher that knows who is who."""
 
     def people(self, bgr: np.ndarray) -> np.ndarray:
@@ -46,7 +65,7 @@ class TellsPeopleApart(Protocol):
 
 
 @runtime_checkable
-class TakesMany(Protocol):
+class BatchTeacher(Protocol):
     """A teacher that labels several frames faster together than one by one."""
 
     def many(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -55,7 +74,7 @@ class TakesMany(Protocol):
 
 
 @runtime_checkable
-class Closes(Protocol):
+class Closable(Protocol):
     """A teacher that holds something open."""
 
     def close(self) -> None:
@@ -77,15 +96,15 @@ class Selective:
 
     def __init__(self, teacher: Teacher, who: Who):
         self.inner = teacher
-        self._choose = Chooser(who)
+        self._choose = SubjectSelector(who)
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
-        if isinstance(self.inner, TellsPeopleApart):
+        if isinstance(self.inner, InstanceTeacher):
             return self._choose(self.inner.people(bgr))
         return self._choose(pieces(np.asarray(self.inner(bgr), np.float32)))
 
     def close(self) -> None:
-        if isinstance(self.inner, Closes):
+        if isinstance(self.inner, Closable):
             self.inner.close()
 
 
@@ -109,16 +128,20 @@ def load(teacher: str | TeacherOptions, threads: int) -> Teacher:
 def _load(options: TeacherOptions, threads: int) -> Teacher:
     name = options.name
     if name.startswith(ELSEWHERE):
-        return resolve("training.teachers.remote:RemoteTeacher")(options)
+        from ..remote.client import RemoteTeacher
+
+        return RemoteTeacher(options)
     if name.endswith(".toml"):
-        return resolve("training.teachers.segmenter:OnnxSegmenter")(Path(name), threads)
+        from .onnx_segmenter import OnnxSegmenter
+
+        return OnnxSegmenter(Path(name), threads)
     if name not in TEACHERS:
         raise UsageError(
             f"unknown teacher {name!r}; choose one of none, {', '.join(TEACHERS)}, a .toml that describes an ONNX "
             "segmenter, or the http(s) URL of a v2 model"
         )
     try:
-        factory = resolve(TEACHERS[name])
+        factory = TEACHERS[name]()
     except ImportError as error:
         raise BackendUnavailable(
             f"the teacher {name} needs {error.name or error}, which is not installed; see docs/teachers.md"

@@ -17,10 +17,10 @@ import torch
 from engine.assets import fetch
 from engine.errors import BackendUnavailable, ModelError
 
+from ..remote.privacy import shrink
 from .devices import best_device, use_threads
-from .privacy import shrink
+from .subjects import SubjectSelector
 from .torchvision_ops import prepare
-from .who import Chooser
 
 log = logging.getLogger("jit_masker")
 
@@ -61,8 +61,8 @@ class MaskRcnn50:
         return self.many([bgr])[0]
 
     def many(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See `training.teachers.TakesMany`."""
-        everybody = Chooser("all")
+        """See `training.teachers.BatchTeacher`."""
+        everybody = SubjectSelector("all")
         return [everybody(people) for people in self._people(frames)]
 
     def _people(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:

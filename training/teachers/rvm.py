@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.assets import fetch
 
-from .segmenter import open_session
+from .onnx_segmenter import open_session
 
 MAX_SIDE = 640  # pixels; the label is used at a quarter of that
 WORKING_SIDE = 512  # pixels; downsample_ratio = min(512 / longer side, 1), as RVM's authors recommend

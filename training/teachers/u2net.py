@@ -1,7 +1,7 @@
 """U²-Net and its small sibling U²-Net† (Qin et al., Pattern Recognition 2020, arXiv 2005.09007): salient objects.
 
 Layers carry the names of the authors' state dict, so that their .pth loads as it is; the ONNX files that rembg
-publishes run on ONNX Runtime. Knows where these files lie on a machine; downloads are the work of engine/assets.py.
+publishes run on ONNX Runtime. Knows where these files lie on a machine; downloads are the work of engine/assets.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.assets import fetch
 from engine.errors import ModelError
 
 from .devices import Torch
-from .segmenter import open_session
+from .onnx_segmenter import open_session
 
 SIDE = 320  # pixels; what both were trained at
 MEAN = np.array((0.485, 0.456, 0.406), np.float32)  # RGB, ImageNet's, of pixels in [0, 1]
@@ -205,7 +205,7 @@ class _U2NetTeacher:
         return np.clip(alpha[0, 0], 0, 1)
 
     def many(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See `training.teachers.TakesMany`."""
+        """See `training.teachers.BatchTeacher`."""
         if not isinstance(self._answer, Torch):  # rembg's graph is made for one picture
             return [self(bgr) for bgr in frames]
         alphas = self._answer(np.concatenate([prepare(bgr, self._side) for bgr in frames]))

@@ -1,0 +1,1 @@
+"""make gpu-check: everything that only a GPU can show."""

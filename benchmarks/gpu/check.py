@@ -1,0 +1,168 @@
+"""make gpu-check: the GPU path in one run, under 8 minutes: is it right, how fast is it, against which floor.
+
+Writes one JSON and one Markdown table under benchmarks/results/gpu/, named after the card. What is missing (TensorRT,
+torch for CUDA, a teacher) is said in the report, and the rest is measured. Needs no network. Without a GPU it says so
+and ends with 4; `--rehearse` runs every section on the CPU instead, briefly, to see that this script itself is sound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine import backends
+from engine.backends import gpu_detection as gpu
+from engine.errors import JitMaskerError
+
+from ..harness.machine import describe
+
+RESULTS = Path(__file__).parent.parent / "results" / "gpu"
+LIMIT = 450.0  # s, for all sections; one that would begin later is left out, and said to be
+REPEATS, BRIEF = 200, 2  # rounds of a measurement; in a rehearsal
+SWAPS = 40  # students
+LIBRARIES = ("tensorrt", "tensorrt-rtx-cu13", "numba-cuda", "cuda-python", "pycuda", "onnxruntime-gpu", "torchvision")
+AIMS = "paint path ≤ 1.0 ms p50 at 480p, student ≤ 0.3 ms at 240, swap stall ≤ 0.2 ms"
+
+Section = tuple[str, Callable[[], list[dict[str, Any]]]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it; returns 0, 4 where there is no GPU, 1 where something that was measured is wrong."""
+    parser = argparse.ArgumentParser("gpu-check", description="Check and measure the GPU path on this machine.")
+    parser.add_argument("--rehearse", action="store_true", help="without a GPU: every section on the CPU, briefly")
+    parser.add_argument("--out", type=Path, help="folder of the results; default: benchmarks/results/gpu")
+    args = parser.parse_args(argv)
+    card = gpu.find()
+    if isinstance(card, str) and not args.rehearse:
+        print(
+            f"gpu-check: {card}; nothing was measured. Run it on a machine with an NVIDIA GPU; --rehearse tries the "
+            "script itself on the CPU",
+            file=sys.stderr,
+        )
+        return 4
+    name = "rehearsal" if args.rehearse else str(getattr(card, "name", card))
+    report = run(name, args.rehearse)
+    folder = args.out or (None if args.rehearse else RESULTS)
+    text = markdown(report)
+    print(text)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = folder / (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "gpu")
+        stem.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        stem.with_suffix(".md").write_text(text, encoding="utf-8")
+    wrong = [row["what"] for rows in report["sections"].values() for row in rows if row.get("verdict") == "WRONG"]
+    if wrong:
+        print(f"gpu-check: WRONG: {', '.join(wrong)}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def run(name: str, rehearse: bool) -> dict[str, Any]:
+    """Every section, whatever happens in the ones before."""
+    began = time.perf_counter()
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for title, measure in _sections(rehearse):
+        if time.perf_counter() - began > LIMIT:
+            sections[title] = [{"what": title, "verdict": f"left out: {LIMIT:g} s are over"}]
+            continue
+        print(f"gpu-check: {title} ...", file=sys.stderr, flush=True)
+        try:
+            sections[title] = measure()
+        except Exception as error:  # a section that breaks must not cost the others
+            traceback.print_exc()
+            sections[title] = [{"what": title, "verdict": f"broke: {type(error).__name__}: {error}"}]
+    from engine.report import installed_versions
+
+    card = gpu.find()
+    facts = {"capability": card.capability, "driver": card.driver} if isinstance(card, gpu.Gpu) else {"none": card}
+    machine = {**describe(threads=1), "card": name, **facts, "gpu_versions": installed_versions(LIBRARIES)}
+    return {"machine": machine, "aims": AIMS, "seconds": time.perf_counter() - began, "sections": sections}
+
+
+def _sections(rehearse: bool) -> list[Section]:
+    """Title -> what measures it; on the GPU, or on the CPU in a rehearsal."""
+    import torch
+
+    from . import correctness as right
+    from . import times as times
+    from .learning import learning
+
+    on_gpu = not rehearse and torch.cuda.is_available()
+    device, repeats = ("cuda" if on_gpu else "cpu"), (BRIEF if rehearse else REPEATS)
+    wanted = backends.ON_CPU if rehearse else backends.ON_GPU
+    usable = [name for name in wanted if backends.available()[name] == "available"]
+    best = usable[0] if usable else "ort-cpu"
+    rate = times.rates(device) if on_gpu or rehearse else {}  # torch alone reaches the device here: no floor without it
+
+    measured_rates = [{"what": what, "value": value} for what, value in rate.items()] or [
+        {"what": "none", "verdict": "torch is built without CUDA: no floors, and torch's rows are those of the CPU"}
+    ]
+
+    def what_is_there() -> list[dict[str, Any]]:
+        return [{"what": name, "verdict": state} for name, state in backends.available().items()]
+
+    return [
+        ("backends", what_is_there),
+        ("rates, measured", lambda: measured_rates),
+        ("kernels against the reference", lambda: _kernels(rehearse)),
+        ("backends against ONNX Runtime on the CPU", lambda: right.backends_against_oracle(usable)),
+        (
+            "pictures against the CPU's, grey levels",
+            lambda: right.pictures_against_cpu(usable, BRIEF if rehearse else 20),
+        ),
+        ("student, ms", lambda: times.student_latency(usable, device, rate, repeats)),
+        ("refit and swap, ms", lambda: times.swaps(best, BRIEF + 3 if rehearse else SWAPS)),
+        (f"paint path on {best}, ms", lambda: times.paint_path(best, rate, repeats)),
+        ("training step, ms", lambda: times.training_step(device, repeats)),
+        ("a call that is learnt", lambda: learning(best, device, 40 if rehearse else 400)),
+        ("teacher, ms", lambda: times.teachers(device, 1 if rehearse else 20)),
+        ("Tables 2 and 3", lambda: times.tables(best, 30 if rehearse else 600)),
+    ]
+
+
+def _kernels(rehearse: bool) -> list[dict[str, Any]]:
+    """On the GPU at 480p; in a rehearsal, a frame of a few pixels if Numba's simulator is on."""
+    from numba import cuda
+
+    from kernels.device import DeviceKernels
+
+    from .correctness import kernels_against_reference
+
+    if rehearse and os.environ.get("NUMBA_ENABLE_CUDASIM") != "1":
+        raise JitMaskerError("set NUMBA_ENABLE_CUDASIM=1 to rehearse the kernels in Numba's simulator")
+    frame, side = ((9, 11), 6) if rehearse else ((480, 640), 256)
+    repeats = 0 if rehearse else 50
+    return kernels_against_reference(DeviceKernels(), cuda.to_device, cuda.synchronize, frame, side, repeats)
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report as one page of tables."""
+    machine = report["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in {**machine["versions"], **machine["gpu_versions"]}.items())
+    lines = [
+        f"# {machine['card']}", "", f"`make gpu-check` at {machine['commit']}, {report['seconds']:.0f} s. "
+        f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}; {versions}.", "",
+        f"Aims: {report['aims']}.",
+    ]  # fmt: skip
+    for title, rows in report["sections"].items():
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        lines += ["", f"## {title}", "", "| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+        lines += ["| " + " | ".join(_cell(row.get(column)) for column in columns) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value).replace("|", "/")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

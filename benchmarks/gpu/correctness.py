@@ -1,0 +1,108 @@
+"""Is the GPU right? Kernels, backends and whole pictures against those of the CPU, as rows for `gpu_check`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from engine import Masker
+from engine.backends import load
+from engine.errors import JitMaskerError
+from engine.painting.loaded_student import LEVELS, MAX_LOGIT, PROBE_TOLERANCE, disagreement, to_alpha
+from engine.sources.synthetic import SyntheticPerson
+from export.publish import first
+from kernels import STATUS, UNSEEN, colour_grid, reference
+
+from .times import STUDENTS, Row, student_weights
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def kernels_against_reference(
+    device_kernels: Any, up: Callable, wait: Callable, frame: tuple[int, int], side: int, repeats: int
+) -> list[Row]:
+    """Each device kernel on one frame: the largest difference, in its own unit, what is allowed, and ms of a launch.
+
+    `up` takes an array to the device, in a form that has `copy_to_host`; `wait` waits for the device. A launch is timed
+    without a graph, over `repeats` of them: what it costs the host is in it.
+    """
+    rng = np.random.default_rng(0)
+    bgr, background = rng.integers(0, 256, (2, *frame, 3), dtype=np.uint8)
+    image = rng.normal(0, 1, (1, 3, side, side)).astype(np.float32)
+    grey, alpha, shown = rng.random((3, side, side)).astype(np.float32)
+    logits = rng.normal(0, 5, (side, side)).astype(np.float32)
+    edges = rng.normal(0.3, 1, (2, side, side)).astype(np.float32)
+    matte = np.rint(np.clip(rng.normal(0.5, 0.6, frame), 0, 1) * 255).astype(np.uint8)
+    grid = (255 * rng.random((2, *colour_grid((side, side)), 3))).astype(np.float32)
+    seen = np.full((side, side), UNSEEN, np.float32)
+    new = np.zeros
+    calls: dict[str, tuple[list[Any], float]] = {
+        "preprocess": ([bgr, MEAN, STD, new((1, 3, side, side), np.float32)], 0.01),
+        "steady": ([image, MEAN, STD, alpha, seen, shown], 1e-3),
+        "refine": ([grey, alpha, new((2, side, side), np.float32)], 2e-3),
+        "matte": ([bgr, edges, new(frame, np.uint8)], 1),
+        "colours": ([image, MEAN, STD, alpha, new(grid.shape, np.float32)], 0.05),
+        "foreground": ([bgr, matte, grid, new(bgr.shape, np.uint8)], 1),
+        "composite": ([bgr, matte, background, new(bgr.shape, np.uint8)], 1),
+    }
+    rows = []
+    for name, (arguments, allowed) in calls.items():
+        on_device = [up(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        actual = getattr(device_kernels, name)(*on_device).copy_to_host()
+        on_host = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+        expected = getattr(reference, name)(*on_host)
+        rows.append(_verdict(name, float(np.abs(actual.astype(float) - expected).max()), allowed))
+        began = time.perf_counter()
+        for _ in range(repeats):
+            getattr(device_kernels, name)(*on_device)
+        wait()
+        rows[-1]["launch_ms"] = 1e3 * (time.perf_counter() - began) / repeats if repeats else None
+    expected, out = np.empty_like(logits), up(np.empty_like(logits))
+    to_alpha(logits, expected)
+    device_kernels.alpha(up(logits), 0.0, LEVELS, MAX_LOGIT, out, up(np.zeros(STATUS, np.int32)))
+    rows.append(_verdict("alpha", float(np.abs(out.copy_to_host() - expected).max()), 1e-4))
+    return rows
+
+
+def _verdict(name: str, difference: float, allowed: float) -> Row:
+    good = "ok" if difference <= allowed else "WRONG"
+    return {"what": name, "difference": difference, "allowed": allowed, "verdict": good}
+
+
+def backends_against_oracle(backends: list[str]) -> list[Row]:
+    """Each backend, for each student, against ONNX Runtime on the CPU: largest difference of alpha."""
+    rows = []
+    for name, size in STUDENTS:
+        model = first(student_weights(name, size)).model
+        oracle = load("ort-cpu")(model, 1)
+        oracle.image[:] = np.random.default_rng(0).random(oracle.image.shape)
+        expected = oracle.run()
+        for backend in backends:
+            try:
+                made = load(backend)(model, 1)
+                made.image[:] = oracle.image
+                row = _verdict(
+                    f"{backend}, {name} {size[1]}x{size[0]}", disagreement(made.run(), expected), PROBE_TOLERANCE
+                )
+                rows.append({**row, "provider": made.provider})
+            except JitMaskerError as error:
+                rows.append({"what": f"{backend}, {name} {size[1]}x{size[0]}", "verdict": f"not run: {error}"})
+    return rows
+
+
+def pictures_against_cpu(backend_names: list[str], frames: int) -> list[Row]:
+    """Whole frames on each backend and on the CPU. Half precision may move edges: one pixel of 1000 is let off."""
+    figure, rows = SyntheticPerson(width=640, height=480), []
+    for name in backend_names:
+        differences = []
+        with Masker(name, None, "#204060") as here, Masker("ort-cpu", None, "#204060") as there:
+            for i in range(frames):
+                bgr = figure.picture(i)
+                differences.append(np.abs(here(bgr).astype(np.int16) - there(bgr)))
+            faults = here.stats.faults
+        row = _verdict(name, float(np.percentile(differences, 99.9)), 8.0)
+        rows.append({**row, "largest": int(np.max(differences)), "frames": frames, "faults": faults})
+    return rows

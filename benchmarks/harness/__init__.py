@@ -1,0 +1,1 @@
+"""What the benches share: clips, runs, scores, timing, results."""

@@ -1,0 +1,115 @@
+"""METHODS: who paints in a bench. Ours as it is shipped or without learning, and every peer, through one pipeline.
+
+A peer is put where the Masker stands: same sources, same threads, same composite, same sinks. Only the alpha differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from engine import Masker
+from engine import cpu_budget as budget
+from engine.contracts import Frame
+from engine.errors import ModelError
+from kernels import load as load_kernels
+
+from .. import peers
+from .result import reason
+
+BACKGROUND = "#204060"  # plain: what is compared is the matte
+OURS, STILL = "jit-masker", "no learning"
+
+
+@dataclass(frozen=True)
+class Method:
+    """Somebody who paints."""
+
+    name: str  # OURS, STILL, or a name in PEERS
+    args: argparse.Namespace  # backend, student, size, weights, threads, teacher, recipe
+
+    @property
+    def learns(self) -> bool:
+        return self.name == OURS
+
+    def settings(self) -> str:
+        """How it is run, for the table."""
+        if self.name in (OURS, STILL):
+            taught = f"taught by {self.args.teacher}, recipe {self.args.recipe}" if self.learns else "as shipped"
+            return f"{self.args.student}, {taught}"
+        return _described(self.name, self.args.threads)[0]
+
+    def means_something(self) -> bool:
+        """False for a peer with random weights: its time is true, and its alpha is not worth scoring."""
+        return self.name in (OURS, STILL) or not _described(self.name, self.args.threads)[1]
+
+    def open(self, lockstep: bool) -> Masker:
+        """A painter with `paint` and `close`; its errors are those of Masker and of `benchmarks.peers.load`."""
+        a = self.args
+        if self.name not in (OURS, STILL):
+            return cast(Masker, PeerPainter(peers.load(self.name, a.threads), a.threads))
+        return Masker(
+            a.backend, a.teacher if self.learns else None, BACKGROUND, student=a.student, size=a.size,
+            weights=a.weights, threads=a.threads, recipe=a.recipe, lockstep=lockstep,
+        )  # fmt: skip
+
+
+@functools.cache
+def _described(peer: str, threads: int) -> tuple[str, bool]:
+    """A peer's settings, and whether its weights are random; asked once, because a peer takes a second to load."""
+    loaded = peers.load(peer, threads)
+    return loaded.settings, loaded.random
+
+
+class PeerPainter:
+    """Paints as Masker does, with a peer's alpha: what `engine.pipeline.Pipeline` needs of a masker."""
+
+    def __init__(self, peer: peers.Peer, threads: int):
+        """A peer has the whole budget: nobody learns beside it. OpenCV, the whole process's, is told so."""
+        budget.apply(budget.divide(threads, learning=False))
+        self.peer = peer
+        self._kernels = load_kernels()
+        self._background = np.empty((0, 0, 3), np.uint8)
+
+    def paint(self, frame: Frame, out: np.ndarray, matte: np.ndarray | None = None) -> None:
+        """As `Masker.paint`."""
+        if self._background.shape != frame.bgr.shape:
+            self._background = np.full_like(frame.bgr, (0x60, 0x40, 0x20))  # BACKGROUND, BGR
+        alpha = np.rint(self.peer(frame.bgr) * 255).astype(np.uint8)
+        self._kernels.composite(frame.bgr, alpha, self._background, out)
+        if matte is not None:
+            np.copyto(matte, alpha)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say how ours paints and learns."""
+    parser.add_argument("--teacher", default="rvm", help="who teaches ours, local or remote; a name in TEACHERS")
+    parser.add_argument("--recipe", default="default", help="default or paper")
+    parser.add_argument("--backend", default="auto", help="what runs our student; see jm-engine --list-backends")
+    parser.add_argument("--weights", help="the student's start; default: the shipped ones")
+
+
+def add_peers(parser: argparse.ArgumentParser, default: list[str]) -> None:
+    """The option that says who else paints."""
+    parser.add_argument("--peers", nargs="*", default=default, metavar="PEER", help=f"of {', '.join(peers.PEERS)}")
+
+
+def methods(args: argparse.Namespace) -> tuple[list[Method], dict[str, str]]:
+    """Ours, ours without learning and `args.peers`, as far as they can be had; and why the others cannot.
+
+    UsageError where a name is unknown.
+    """
+    absent: dict[str, str] = {}
+    for name in args.peers:
+        try:
+            peers.load(name, args.threads)
+        except ModelError as error:
+            absent[name] = reason(error)
+    return [Method(name, args) for name in (OURS, STILL, *args.peers) if name not in absent], absent

@@ -1,0 +1,243 @@
+"""A video played over and over behind the person. Knows nothing about masks.
+
+`Reel` decodes; `RepeatableVideo` shows what belongs to a position, waiting for it; `LiveVideo` never waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from threading import Condition, Thread
+from typing import Any
+
+import numpy as np
+
+from ..errors import JitMaskerError, UsageError
+from ..pixels import upright
+
+log = logging.getLogger("jit_masker")
+
+SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif")
+FALLBACK_FPS = 25.0  # frames per second, where a video does not say
+
+AHEAD = 4  # frames that LiveVideo holds ready; at 640x480 about 4 MB
+MAX_STEP = 1.0  # s; a longer gap between two pictures pauses a live video instead of making it run after the time lost
+MAX_SKIPPED = 5  # frames in a row left out by a decoder that is late; a slow one still shows every sixth
+
+
+def cover(image: np.ndarray, size: tuple[int, ...], out: np.ndarray | None = None) -> np.ndarray:
+    """`image` uint8 (h, w, 3), scaled to fill `size` (H, W) with its centre: not distorted, but cut."""
+    import cv2
+
+    H, W = size
+    h, w = image.shape[:2]
+    scale = max(H / h, W / w)
+    crop_h, crop_w = min(h, max(1, round(H / scale))), min(w, max(1, round(W / scale)))
+    top, left = (h - crop_h) // 2, (w - crop_w) // 2
+    kept = image[top : top + crop_h, left : left + crop_w]
+    return cv2.resize(kept, (W, H), dst=out, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+
+class Reel:
+    """The frames of a video, endlessly, each with the time it is due. Used by one thread at a time.
+
+    Raises
+    ------
+    UsageError
+        From `next`: the video cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.length: float | None = None  # s, of one run; known once the end was seen
+        self._path = path
+        self._loop = 0
+        self._told = False
+        self._frames = self._run()
+
+    def next(self) -> tuple[float, Any]:
+        """The next frame, as PyAV has it, and when it is due (s)."""
+        found = next(self._frames, None)
+        if found is None:
+            self._start(self._loop + 1)
+            found = next(self._frames, None)
+        if found is None:
+            raise UsageError(f"cannot read the background {self._path}: it has no frame; name another video")
+        time, frame = found
+        return self._loop * (self.length or 0) + time, frame
+
+    def go_to(self, position: float) -> None:
+        """Go on with the first frame of the run that is on at `position` (s), as far as the length is known."""
+        loop = int(position // self.length) if self.length else 0
+        if self.length and loop * self.length > position:  # rounding
+            loop -= 1
+        self._start(max(0, loop))
+
+    def close(self) -> None:
+        self._frames.close()
+
+    def _start(self, loop: int) -> None:
+        self._frames.close()
+        self._loop = loop
+        self._frames = self._run()
+
+    def _run(self) -> Any:  # a generator, of which close() is used
+        from ..ffmpeg import av
+
+        end, seen = 0.0, False
+        try:
+            with av.open(self._path) as container:
+                for time, lasts, frame in _timed(container):
+                    end, seen = time + lasts, True
+                    yield time, frame
+        except (OSError, ValueError, IndexError, av.FFmpegError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            if not seen:
+                raise UsageError(
+                    f"cannot read the background {self._path}: {reason}; use an image or one of {', '.join(SUFFIXES)}"
+                ) from error
+            self._tell(f"{reason}; it is repeated up to there")
+        if seen:
+            self.length = end
+
+    def _tell(self, what: str) -> None:
+        if not self._told:
+            self._told = True
+            log.warning("the background %s is damaged after its beginning: %s", self._path, what)
+
+
+def _timed(container: Any) -> Iterator[tuple[float, float, Any]]:
+    """Time from the first frame (s), duration (s), frame."""
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1  # the cores belong to the student and the kernels
+    usual = float(1 / (stream.average_rate or FALLBACK_FPS))
+    first = None
+    time = -usual
+    for frame in container.decode(stream):
+        if frame.time is None:
+            time += usual
+        else:
+            first = frame.time if first is None else first
+            time = max(time, frame.time - first)
+        lasts = float(frame.duration * frame.time_base) if frame.duration else usual
+        yield time, lasts, frame
+
+
+class RepeatableVideo:
+    """Background: the frame shown hangs on the position alone, so that runs on files can be repeated. May wait."""
+
+    transparent = still = False
+
+    def __init__(self, path: str) -> None:
+        self._reel = Reel(path)
+        self._due, self._shown = self._reel.next()
+        self._next_due, self._next = self._reel.next()
+        self._fitted: Any = None  # the frame that `_out` shows
+        self._out = np.empty((0, 0, 3), np.uint8)
+
+    def picture(self, bgr: np.ndarray, alpha: np.ndarray | None, position: float) -> np.ndarray:
+        """See `Background`."""
+        self._wind(max(0.0, position))
+        if self._out.shape != bgr.shape or self._fitted is not self._shown:
+            if self._out.shape != bgr.shape:
+                self._out = np.empty(bgr.shape, np.uint8)
+            cover(upright(self._shown), bgr.shape[:2], self._out)
+            self._fitted = self._shown
+        return self._out
+
+    def close(self) -> None:
+        self._reel.close()
+
+    def _wind(self, position: float) -> None:
+        if position < self._due:
+            self._jump(position)
+        while self._next_due <= position:
+            if self._reel.length and position - self._next_due >= self._reel.length:
+                self._jump(position)
+                continue
+            self._due, self._shown = self._next_due, self._next
+            self._next_due, self._next = self._reel.next()
+
+    def _jump(self, position: float) -> None:
+        self._reel.go_to(position)
+        self._due, self._shown = self._reel.next()
+        self._next_due, self._next = self._reel.next()
+
+
+class LiveVideo:
+    """Background: the newest frame that is due, decoded ahead of time by a thread of its own. Never waits.
+
+    Its clock is the sum of the steps of `position`: it begins with the first picture, and does not care what a camera
+    counts from. A video that can be read no more stands still, which is told once.
+    """
+
+    transparent = still = False
+
+    def __init__(self, path: str) -> None:
+        self._reel = Reel(path)
+        self._shown = upright(self._reel.next()[1])
+        self._refitted: np.ndarray | None = None  # `_shown` at the size of `_out`, where it has another
+        self._out = np.empty((0, 0, 3), np.uint8)
+        self._played = 0.0  # s
+        self._position: float | None = None
+        self._changed = Condition()  # guards what both threads touch, which is the next four
+        self._ready: deque[tuple[float, np.ndarray]] = deque()
+        self._now = 0.0  # s, `_played` as the decoder sees it
+        self._size = (0, 0)
+        self._closed = False
+        self._thread: Thread | None = None
+
+    def picture(self, bgr: np.ndarray, alpha: np.ndarray | None, position: float) -> np.ndarray:
+        """See `Background`."""
+        if self._position is not None:
+            self._played += min(max(0.0, position - self._position), MAX_STEP)
+        self._position = position
+        with self._changed:
+            self._now, self._size = self._played, (bgr.shape[0], bgr.shape[1])
+            while self._ready and self._ready[0][0] <= self._played:
+                self._shown = self._ready.popleft()[1]
+            self._changed.notify()
+        if self._thread is None and not self._closed:
+            self._thread = Thread(target=self._decode_ahead, name="background", daemon=True)
+            self._thread.start()
+        return self._shown if self._shown.shape == bgr.shape else self._refit(bgr.shape)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+        self._reel.close()
+
+    def _refit(self, shape: tuple[int, ...]) -> np.ndarray:
+        """For the few frames that were decoded before the size was known, or before it changed."""
+        if self._out.shape != shape:
+            self._out = np.empty(shape, np.uint8)
+            self._refitted = None
+        if self._refitted is not self._shown:
+            cover(self._shown, shape[:2], self._out)
+            self._refitted = self._shown
+        return self._out
+
+    def _decode_ahead(self) -> None:
+        skipped = 0
+        try:
+            due, frame = self._reel.next()
+            while True:
+                next_due, next_frame = self._reel.next()
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closed or len(self._ready) < AHEAD)
+                    if self._closed:
+                        return
+                    late, size = next_due <= self._now, self._size
+                if late and skipped < MAX_SKIPPED:
+                    skipped += 1
+                else:
+                    skipped = 0
+                    fitted = cover(upright(frame), size)
+                    with self._changed:
+                        self._ready.append((due, fitted))
+                due, frame = next_due, next_frame
+        except JitMaskerError as error:
+            log.warning("the background stands still from here on: %s", error)

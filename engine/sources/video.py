@@ -1,0 +1,133 @@
+"""A video file or a stream, decoded with PyAV. Knows nothing about threads: detached.py is around what can hang."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..bad_file import describe_bad_file
+from ..contracts import Frame
+from ..errors import SourceError
+from ..pixels import upright
+
+log = logging.getLogger("jit_masker")
+
+STREAMS = ("rtsp://", "rtsps://", "rtmp://", "udp://", "tcp://", "srt://")
+WEB = ("http://", "https://")
+VIDEOS = "a video that is whole: mp4, mkv, webm, mov, avi …"
+FALLBACK_FPS = 25.0  # frames per second, for pictures without a clock
+OPEN_TIMEOUT, READ_TIMEOUT = 10.0, 10.0  # s, of a stream; opening asks twice, for an answer and for its pictures
+
+
+class Video:
+    """A file or a stream, through PyAV. A file loses no frame; one that is damaged gives what can be decoded.
+
+    `close` is heard between two packets: while the next one does not come, the iteration waits for it, a stream's at
+    most READ_TIMEOUT. See detached.py.
+    """
+
+    def __init__(self, spec: str, live: bool = False, loop: bool = False, threads: int = 1):
+        from ..ffmpeg import av
+
+        self._av, self._spec, self._loop, self._threads = av, spec, loop, threads
+        self._remote = spec.startswith((*STREAMS, *WEB))
+        self._closed = False
+        self._damage_told = False
+        self._container = self._open()
+        stream = self._container.streams.video[0]
+        self.live = live or (self._remote and not self._container.duration)
+        self.fps = float(stream.average_rate or 0.0)
+        self.frames = stream.frames if stream.frames and not loop else None
+        self.sound = spec if self._container.streams.audio and not self._remote and not loop else None
+
+    def _open(self) -> Any:
+        options = {"rtsp_transport": "tcp"} if self._spec.startswith("rtsp") else {}
+        timeout = (OPEN_TIMEOUT, READ_TIMEOUT) if self._remote else None
+        try:
+            # tags in an old encoding are no reason to refuse the pictures
+            container = self._av.open(self._spec, options=options, timeout=timeout, metadata_errors="replace")
+        except (self._av.FFmpegError, OSError) as error:
+            silent = f"{self._reason(error, OPEN_TIMEOUT)}; expected a server that answers, and {VIDEOS}"
+            raise SourceError(
+                f"cannot open {self._spec}: {silent if self._remote else describe_bad_file(self._spec, VIDEOS)}"
+            ) from error
+        if wrong := self._nothing_to_show(container):
+            container.close()
+            raise SourceError(f"cannot open {self._spec}: {wrong}")
+        container.streams.video[0].codec_context.thread_count = self._threads
+        return container
+
+    def _nothing_to_show(self, container: Any) -> str | None:
+        """What is wrong with a container that could be opened and yet gives no picture; None if it does."""
+        video = container.streams.video
+        if video and video[0].codec_context is None:
+            return "its pictures are in a codec that is not known here; convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
+        # text opens as a subtitle-like stream or a "tty" picture, without a rate or a size
+        if video and video[0].width and container.format.name != "tty":
+            return None
+        if container.streams.audio:
+            return f"it has sound, but no pictures; expected {VIDEOS}"
+        return f"it has no pictures; expected {VIDEOS}" if self._remote else describe_bad_file(self._spec, VIDEOS)
+
+    def _reason(self, error: Exception, timeout: float) -> str:
+        if isinstance(error, self._av.ExitError):  # what a timeout of ours is called
+            return f"nothing came for {timeout:g} s"
+        return getattr(error, "strerror", None) or str(error)
+
+    def __iter__(self) -> Iterator[Frame]:
+        index, offset = 0, 0.0
+        while not self._closed:
+            last = offset
+            for bgr, position in self._decoded():
+                last = offset + position
+                yield Frame(bgr, index, time.perf_counter(), last)
+                index += 1
+            if not self._loop or self._closed:
+                break
+            offset = last + (1 / self.fps if self.fps else 1 / FALLBACK_FPS)
+            self._container.close()
+            self._container = self._open()
+        if self.live and not self._closed:
+            raise SourceError(f"{self._spec} ended; check that the stream is still being sent")
+
+    def _decoded(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Pictures with their position (s) from the start of the stream, which sound is counted from too; skips what
+        cannot be decoded and says how much."""
+        stream, bad, good = self._container.streams.video[0], 0, 0
+        begin = stream.start_time if stream.start_time is not None and not self.live else None
+        first = None if begin is None else float(begin * stream.time_base)
+        packets = self._container.demux(stream)
+        while not self._closed:
+            try:
+                packet = next(packets)
+                pictures = packet.decode()
+            except StopIteration:
+                break
+            except self._av.FFmpegError as error:
+                if self._remote:
+                    reason = self._reason(error, READ_TIMEOUT)
+                    raise SourceError(f"{self._spec} was lost: {reason}; check the sender and the network") from error
+                bad += 1
+                if bad > good + 1000:  # a file of noise must end too
+                    break
+                continue
+            for picture in pictures:
+                if self._closed:
+                    return
+                moment = picture.time if picture.time is not None else good / (self.fps or FALLBACK_FPS)
+                first = moment if first is None else first
+                good += 1
+                yield upright(picture), moment - first
+        if bad and not self._damage_told:
+            self._damage_told = True  # a looped file is damaged at the same place each time
+            log.warning("%s is damaged: %d of its packets cannot be decoded and are left out", self._spec, bad)
+        if not good and not self._closed:
+            raise SourceError(f"{self._spec} holds no picture that can be decoded; expected a video that is whole")
+
+    def close(self) -> None:
+        # the container itself is freed with this object: closing it under a thread that decodes crashes
+        self._closed = True

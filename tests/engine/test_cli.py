@@ -1,0 +1,272 @@
+"""jm-engine as a user runs it: files in, files out, messages, exit codes, the report."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.cli import main
+from engine.errors import UsageError
+from engine.options import Options, read_options
+from tests.clips import figure_clip, read_clip
+
+SMALL = "test://?width=64&height=48&frames=12"
+
+
+def run(*arguments, **options):
+    """jm-engine in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "engine.cli", *map(str, arguments)], capture_output=True, text=True, **options
+    )
+
+
+@pytest.fixture
+def paint(tmp_path, capsys):
+    """jm-engine in this process, without learning: (exit code, standard error)."""
+
+    def call(*arguments):
+        code = main(["--teacher", "none", "--threads", "1", *map(str, arguments)])
+        return code, capsys.readouterr().err
+
+    return call
+
+
+# -- a run -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_is_painted_with_its_matte_sound_and_report(tmp_path, paint):
+    clip = figure_clip(tmp_path / "in.mp4", frames=30, sound=True)
+    out, alpha, report = tmp_path / "out.mp4", tmp_path / "alpha.mkv", tmp_path / "report.json"
+    code, err = paint("-i", clip, "-o", out, "--background", "#00ff00", "--alpha", alpha, "--report", report)
+    assert (code, err) == (0, "")
+    frames, mattes, pictures = read_clip(clip), read_clip(alpha), read_clip(out)
+    assert len(frames) == len(mattes) == len(pictures) == 30
+    matte = mattes[10][..., :1] / 255
+    expected = matte * frames[10] + (1 - matte) * (0, 255, 0)
+    assert np.abs(pictures[10] - expected).mean() < 8
+    assert json.loads(report.read_text())["frames"] == 30
+
+
+def test_the_report_has_every_documented_key(tmp_path):
+    report = tmp_path / "report.json"
+    assert main(["-i", SMALL, "--headless", "--teacher", "none", "--report", str(report)]) == 0
+    document = json.loads(report.read_text())
+
+    def keys(value, prefix=""):
+        for name, inner in value.items():
+            yield prefix + name
+            if isinstance(inner, dict) and name != "versions":
+                yield from keys(inner, f"{prefix}{name}.")
+
+    page = open_text("docs/report.md")
+    missing = [key for key in keys(document) if f"`{key}`" not in page]
+    assert missing == []
+    assert document["learning"]["iou_acc"] == {"mean": None, "last": None, "curve": []}
+    assert document["paint_path_ms"]["p50"] <= document["paint_path_ms"]["p95"] <= document["paint_path_ms"]["p99"]
+
+
+def open_text(name):
+    from pathlib import Path
+
+    return (Path(__file__).resolve().parents[2] / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("pace", ["fast", "lockstep", "live"])
+def test_every_pace_paints_every_frame_of_a_file(tmp_path, paint, pace):
+    report = tmp_path / "r.json"
+    assert paint("-i", SMALL, "--headless", "--pace", pace, "--report", report)[0] == 0
+    document = json.loads(report.read_text())
+    assert (document["frames"], document["dropped"], document["ended"]) == (12, 0, "ok")
+
+
+def test_a_transparent_background_keeps_alpha_in_the_file(tmp_path, paint):
+    import av
+
+    out = tmp_path / "out.mkv"
+    assert paint("-i", SMALL, "-o", out, "--background", "none")[0] == 0
+    with av.open(str(out)) as container:
+        assert container.streams.video[0].format.name == "bgra"
+
+
+def test_raw_frames_go_through_pipes():
+    frame = np.full((48, 64, 3), 90, np.uint8)
+    command = ["-i", "-", "--input-size", "64x48", "-o", "-", "--background", "#0000ff", "--teacher", "none"]
+    done = subprocess.run(
+        [sys.executable, "-m", "engine.cli", *command], input=frame.tobytes() * 3, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout) == 3 * frame.nbytes
+
+
+def test_lockstep_with_a_real_teacher_is_repeatable(tmp_path, rvm, shared):
+    curves = []
+    for i in range(2):
+        report = tmp_path / f"{i}.json"
+        clip = shared / "clips/easy2_capture5.mp4"
+        arguments = ["-i", clip, "--headless", "--pace", "lockstep", "--max-frames", 20, "--report", report]
+        assert main([*map(str, arguments), "--threads", "2"]) == 0
+        curves.append(json.loads(report.read_text())["learning"]["iou_acc"]["curve"])
+    assert curves[0] == curves[1]
+    assert len(curves[0]) == 3
+
+
+def test_an_interrupted_run_finishes_its_files_and_ends_with_130(tmp_path):
+    out, report = tmp_path / "out.mp4", tmp_path / "report.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine.cli", "-i", "test://?width=160&height=120&frames=100000", "-o", str(out),
+         "--teacher", "none", "--pace", "live", "--report", str(report)], stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (out.exists() and out.stat().st_size > 10_000) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    document = json.loads(report.read_text())
+    assert document["ended"] == "interrupted"
+    assert len(read_clip(out)) == document["frames"] > 0
+
+
+def test_without_a_terminal_there_is_no_noise(tmp_path):
+    done = run("-i", SMALL, "--headless", "--teacher", "none")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+def test_a_terminal_shows_one_status_line():
+    leader, follower = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine.cli", "-i", SMALL, "--headless", "--teacher", "none"], stderr=follower
+    )
+    os.close(follower)
+    assert process.wait(60) == 0
+    text = os.read(leader, 1 << 16).decode()
+    os.close(leader)
+    assert "fps" in text
+    assert "paint" in text
+    assert "ort-cpu: the fastest backend that is installed" in text
+
+
+def test_list_backends_says_what_can_be_used(capsys):
+    assert main(["--list-backends"]) == 0
+    assert "ort-cpu      available" in capsys.readouterr().out
+
+
+# -- bad input, each with its exit code ------------------------------------------------------------------------------
+
+
+def make(folder):
+    """Files that are not what their names say."""
+    (folder / "text.mp4").write_text("this is text\n" * 100)
+    (folder / "empty").mkdir()
+    clip = figure_clip(folder / "good.mp4")
+    with open(clip, "rb") as good:
+        (folder / "half.mp4").write_bytes(good.read()[:3000])
+    (folder / "text.safetensors").write_text("not weights")
+    cv2.imwrite(str(folder / "not-weights.png"), np.zeros((4, 4), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("-i none.mp4", 3, "no file none.mp4; expected a camera's number, a file"),
+        ("-i text.mp4", 3, "text.mp4"),
+        ("-i empty", 3, "holds no images; expected"),
+        ("-i half.mp4", 3, "cannot open half.mp4"),
+        ("-i 97", 3, "no camera /dev/video97"),
+        (f"-i {SMALL} --backend tpu", 2, "unknown backend 'tpu'; choose one of auto, ort-cpu"),
+        (f"-i {SMALL} --teacher gpt", 2, "unknown teacher 'gpt'; choose one of none, rvm"),
+        (f"-i {SMALL} --recipe soup", 2, "unknown recipe 'soup'; choose one of default, paper"),
+        (f"-i {SMALL} --student unet", 2, "unknown student 'unet'; choose one of lite, jitnet"),
+        (f"-i {SMALL} --background none.jpg", 2, "none.jpg"),
+        (f"-i {SMALL} --background text.safetensors", 2, "text.safetensors"),
+        (f"-i {SMALL} --weights none.safetensors", 5, "no weights at none.safetensors; expected"),
+        (f"-i {SMALL} --weights text.safetensors", 5, "is not a weights file"),
+        (f"-i {SMALL} --weights not-weights.png", 5, "is not a weights file"),
+        (f"-i {SMALL} --size 7", 2, "size is 7x7; lite takes sides from 64"),
+        (f"-i {SMALL} --size big", 2, "size is 'big'"),
+        (f"-i {SMALL} --threads 0", 2, "--threads is '0'"),
+        (f"-i {SMALL} --pace slow", 2, "--pace is 'slow'"),
+        (f"-i {SMALL} -o out.gif", 2, "cannot write to 'out.gif'"),
+        (f"-i {SMALL} -o none/out.mp4", 1, "none"),
+        (f"-i {SMALL} -o out.mp4 --background none", 2, "alpha"),
+        (f"-i {SMALL} --alpha out.mp4", 2, ".mkv"),
+        (f"-i {SMALL} --report none/r.json --headless", 1, "cannot write the report to none/r.json"),
+        (f"-i {SMALL} --config none.toml", 2, "cannot read the options in none.toml"),
+        ("-i -", 2, "say --input-size WxH"),
+        ("-i - --input-size 64", 2, "expected WxH"),
+        ("models pull nothing", 2, "unknown model 'nothing'; choose one of rvm"),
+    ],
+)
+def test_bad_input_is_told_with_a_remedy_and_its_exit_code(tmp_path, monkeypatch, capsys, arguments, code, message):
+    make(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    teacher = (
+        [] if "--teacher" in arguments or "models" in arguments or "recipe" in arguments else ["--teacher", "none"]
+    )
+    headless = [] if "-o" in arguments.split() or "models" in arguments else ["--headless"]
+    assert main([*arguments.split(), *teacher, *headless]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_window_without_a_display_names_the_ways_out(monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["-i", SMALL, "--teacher", "none"]) == 1
+    assert "--headless" in capsys.readouterr().err
+
+
+def test_weights_of_the_wrong_shape_are_refused(tmp_path, capsys):
+    from export.contracts import StudentWeights
+    from export.publish import load_student
+    from export.store import save_weights
+
+    good = load_student("lite", (256, 256))
+    wrong = {k: v[:1] if k == "enc1.expand.weight" else v for k, v in good.tensors.items()}
+    path = tmp_path / "wrong.safetensors"
+    save_weights(path, StudentWeights("lite", (256, 256), wrong))
+    assert main(["-i", SMALL, "--headless", "--teacher", "none", "--weights", str(path)]) == 5
+    assert "enc1.expand is (1, 16, 1, 1)" in capsys.readouterr().err
+
+
+def test_a_live_source_keeps_only_its_own_pace(capsys):
+    assert main(["-i", "test://?live=1", "--headless", "--teacher", "none", "--pace", "lockstep"]) == 2
+    assert "only --pace live keeps up" in capsys.readouterr().err
+
+
+# -- where options come from -----------------------------------------------------------------------------------------
+
+
+def test_flags_stand_over_environment_over_file_over_defaults(tmp_path, monkeypatch):
+    config = tmp_path / "jm.toml"
+    config.write_text('background = "white"\nsize = 256\nteacher = "none"\n')
+    monkeypatch.setenv("JM_SIZE", "320")
+    monkeypatch.setenv("JM_TEACHER", "rvm")
+    options, _ = read_options(["--config", str(config), "--teacher", "none"])
+    assert (options.background, options.size, options.teacher) == ("white", "320", "none")
+    assert options.min_area == Options().min_area
+
+
+def test_an_unknown_option_in_the_file_is_named(tmp_path):
+    config = tmp_path / "jm.toml"
+    config.write_text("colour = 3\n")
+    with pytest.raises(UsageError, match=r"unknown option 'colour'; choose from input, output"):
+        read_options(["--config", str(config)])
+
+
+def test_packages_of_somebody_else_are_noticed(monkeypatch):
+    import importlib.util
+
+    from engine.cli import check_siblings
+
+    real = importlib.util.find_spec
+    stranger = importlib.util.spec_from_file_location("kernels", "/somewhere/else/kernels/__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: stranger if name == "kernels" else real(name))
+    with pytest.raises(UsageError, match=r"'kernels' is found in /somewhere/else.*virtual environment"):
+        check_siblings()

@@ -1,0 +1,108 @@
+"""The mailboxes: what wins, what waits, what is counted."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from engine.mailboxes import LatestSlot, LosslessSlot, Tap
+
+
+def test_the_newest_item_wins_and_the_loss_is_counted():
+    slot = LatestSlot()
+    assert slot.put(1) is None
+    assert slot.put(2) == 1
+    assert slot.take() == 2
+    assert slot.dropped == 1
+
+
+def test_what_lies_in_a_closed_slot_can_still_be_taken():
+    slot = LatestSlot()
+    slot.put(1)
+    slot.close()
+    assert slot.take() == 1
+    assert slot.take() is None
+
+
+def test_taking_gives_up_after_its_timeout():
+    assert LatestSlot().take(timeout=0.01) is None
+
+
+def test_a_full_lossless_slot_makes_the_sender_wait_and_loses_nothing():
+    slot = LosslessSlot(places=2)
+    sent = list(range(100))
+    sender = threading.Thread(target=lambda: [slot.put(i) for i in sent] and slot.close())
+    sender.start()
+    received = []
+    while (item := slot.take()) is not None:
+        received.append(item)
+    sender.join()
+    assert received == sent
+    assert slot.dropped == 0
+
+
+def test_closing_a_full_lossless_slot_frees_its_sender_and_hands_the_item_back():
+    slot = LosslessSlot(places=1)
+    slot.put("kept")
+    returned = []
+    sender = threading.Thread(target=lambda: returned.append(slot.put("late")))
+    sender.start()
+    slot.close()
+    sender.join(5)
+    assert returned == ["late"]
+    assert slot.take() == "kept"
+
+
+@pytest.fixture
+def frame():
+    return np.arange(24, dtype=np.uint8).reshape(2, 4, 3), np.ones((2, 2), np.float32)
+
+
+def test_a_tap_skips_what_nobody_waits_for(frame):
+    tap = Tap()
+    tap.offer(*frame)
+    assert tap.skipped == 1
+
+
+def take_in_a_thread(tap):
+    taken = []
+    thread = threading.Thread(target=lambda: taken.append(tap.take()))
+    thread.start()
+    while not tap._hungry and thread.is_alive():
+        pass
+    return thread, taken
+
+
+def test_a_hungry_taker_gets_a_copy(frame):
+    bgr, alpha = frame
+    tap = Tap()
+    thread, taken = take_in_a_thread(tap)
+    tap.offer(bgr, alpha)
+    thread.join(5)
+    (copy, _), expected = taken[0], bgr.copy()
+    bgr[:] = 0
+    assert np.array_equal(copy, expected)
+
+
+def test_while_the_taker_works_its_frame_is_not_overwritten(frame):
+    bgr, alpha = frame
+    tap = Tap()
+    thread, taken = take_in_a_thread(tap)
+    tap.offer(bgr, alpha)
+    thread.join(5)
+    tap.offer(np.zeros_like(bgr), alpha)
+    assert np.array_equal(taken[0][0], bgr)
+
+
+def test_closing_a_tap_wakes_its_taker():
+    tap = Tap()
+    thread, taken = take_in_a_thread(tap)
+    tap.close()
+    thread.join(5)
+    assert taken == [None]
+
+
+def test_taking_from_a_closed_tap_returns_at_once():
+    tap = Tap()
+    tap.close()
+    assert tap.take() is None

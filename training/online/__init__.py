@@ -1,0 +1,1 @@
+"""Learning while the engine runs (the paper's section 4): one operation per frame, on the learner's thread."""
