@@ -2,9 +2,49 @@
 
 from export.contracts import Published
 
-from .contracts import Frame, Mask, Picture
-from .errors import JitMaskerError
+from .contracts import Canvas, Frame, LearningStats, MaskerStats, PaintResult, PaintState, Picture
+from .cpu_budget import CpuBudget
+from .errors import (
+    BackendUnavailable,
+    CandidateRejected,
+    ChecksumMismatch,
+    GpuFault,
+    JitMaskerError,
+    ModelError,
+    SinkError,
+    SourceError,
+    StudentFault,
+    TeacherError,
+    UsageError,
+)
 from .masker import Masker
+from .painting.edge_options import EdgeOptions
+from .teacher_options import TeacherOptions
 
 __version__ = "0.1.0"
-__all__ = ["Frame", "JitMaskerError", "Mask", "Masker", "Picture", "Published", "__version__"]
+__all__ = [
+    "BackendUnavailable",
+    "CandidateRejected",
+    "Canvas",
+    "ChecksumMismatch",
+    "CpuBudget",
+    "EdgeOptions",
+    "Frame",
+    "GpuFault",
+    "JitMaskerError",
+    "LearningStats",
+    "Masker",
+    "MaskerStats",
+    "ModelError",
+    "PaintResult",
+    "PaintState",
+    "Picture",
+    "Published",
+    "SinkError",
+    "SourceError",
+    "StudentFault",
+    "TeacherError",
+    "TeacherOptions",
+    "UsageError",
+    "__version__",
+]

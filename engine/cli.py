@@ -93,7 +93,7 @@ def run(options: Options, status: bool) -> int:
         masker = Masker(
             options.backend, options.teaching, options.background, student=options.student, size=options.size,
             weights=options.weights, threads=options.threads, recipe=options.recipe, lockstep=pace == "lockstep",
-            min_area=options.min_area, look=EdgeOptions(options.threshold, options.feather, options.light_wrap),
+            min_area=options.min_area, edges=EdgeOptions(options.threshold, options.feather, options.light_wrap),
             seed=options.seed,
         )  # fmt: skip
         stored = masker.background.transparent and output not in ("window", "null") and not output.startswith("camera")
@@ -101,7 +101,7 @@ def run(options: Options, status: bool) -> int:
         sinks.append(open_sink(output, fps=fps, sound=source.sound, transparent=stored))
         if options.alpha:
             sinks.append(AlphaFile(options.alpha, fps))
-        log.info("%s: %s", masker.backend.name, masker.backend.reason)
+        log.info("%s: %s", masker.backend_name, masker.backend_reason)
         paced = Paced(source) if pace == "live" and not source.live else source
         pipeline = Pipeline(
             paced, masker, sinks, lockstep=pace == "lockstep", straight=stored, max_frames=options.max_frames,

@@ -1,18 +1,28 @@
 """READ FIRST: the values that flow through the engine, and the protocols of its parts.
 
-    Source -> Frame -> Masker (Backend -> Mask) -> Picture -> Sink
-                                 ^ Published, from the learner
+    Source -> Frame -> Masker (Backend -> logits) -> PaintResult -> Picture -> Sink
+                          |  ^
+             frame, logits v  | Published
+                         Learner
+
+What the student said (logits) goes to the learner; what the user sees (the canvas) never does.
 
 Values are frozen. Arrays inside them are borrowed unless stated otherwise: whoever keeps one past the call copies it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+
+from export.contracts import Published, StudentWeights
+
+from .teacher_options import TeacherOptions
+from .timing import Durations
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +35,43 @@ class Frame:
     position: float  # s, presentation time in the source, from 0
 
 
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """What the student says of one frame."""
+class PaintState(Enum):
+    """What a picture shows."""
 
-    alpha: np.ndarray  # float32 (h, w) in [0, 1], 1 = person, at the resolution the graph ends in; borrowed
-    frame_index: int
-    version: int  # of the student that made it; 0 = as loaded
+    PERSON = "person"  # whoever is there, over the background
+    NOBODY = "nobody"  # the background alone: the student sees no person
+    COVERED = "covered"  # the background alone, or black: something failed, and the room must not be seen
+
+
+@dataclass(frozen=True, slots=True)
+class PaintResult:
+    """One painted frame of size (H, W)."""
+
+    picture: np.ndarray  # uint8 (H, W, 3), BGR; in the canvas that was given, else a new array
+    alpha: np.ndarray  # uint8 (H, W), 255 = person, as it was painted with; likewise
+    foreground: (
+        np.ndarray | None
+    )  # uint8 (H, W, 3), BGR, before it was blended: the room's colour is taken out of it at
+    # the edge; means nothing where alpha is 0. Borrowed, valid until the next frame. None where a GPU painted
+    index: int  # of the frame, from 0, since the masker was made or reset
+    version: int  # of the student that saw it; 0 = as loaded
+    state: PaintState
+
+
+class Canvas:
+    """Arrays that a frame is painted into, reused from frame to frame."""
+
+    def __init__(self) -> None:
+        self.picture = np.empty((0, 0, 3), np.uint8)
+        self.alpha = np.empty((0, 0), np.uint8)
+
+    def fit(self, bgr: np.ndarray) -> Canvas:
+        """Itself, of the size of a frame uint8 (H, W, 3)."""
+        if self.picture.shape != bgr.shape:
+            self.picture = np.empty(bgr.shape, np.uint8)
+        if self.alpha.shape != bgr.shape[:2]:
+            self.alpha = np.empty(bgr.shape[:2], np.uint8)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +98,92 @@ class Backend(Protocol):
     def run(self) -> np.ndarray:
         """Logits float32 (1, 1, h', w') of `image`; the same buffer each time. Allocates nothing."""
         ...
+
+
+@dataclass(frozen=True)
+class LearningStats:
+    """A snapshot of the learner."""
+
+    teacher: str
+    calls: int  # of the teacher
+    failures: int  # calls without a usable label
+    steps: int
+    publishes: int  # students that went live
+    rejected: int  # students that did not
+    rollbacks: int  # times an earlier student fitted better, after a cut or when this one was lost
+    delta: int  # frames between labels now
+    curve: list[tuple[int, float]]  # (frame of the learner's count, IoU-Acc of the student against the teacher)
+    teacher_ms: Durations
+    publish_ms: Durations
+    died: str | None  # why learning stopped
+    traffic: Mapping[str, object] | None = None  # with a teacher on another machine; see docs/report.md
+
+
+class Learner(Protocol):
+    """What teaches the student while it paints (training.online.learner). `close()` may be called twice."""
+
+    @property
+    def stats(self) -> LearningStats: ...
+
+    def offer(self, bgr: np.ndarray, logits: np.ndarray, scene: int) -> None:
+        """A frame as it came, uint8 (H, W, 3); what the student said of it, float32 (h, w), before anything was done
+        with it; and which scene of the stream it belongs to, counted from 0. All borrowed: copied if they are wanted.
+
+        Never raises, and never waits: except in lockstep, where the learner's one operation for this frame runs here.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class LearnerOptions:
+    """How a learner is to work."""
+
+    teacher: TeacherOptions
+    recipe: str  # a name in training.online.recipe.NAMES
+    threads: int  # of the teacher
+    seed: int  # of what is drawn while learning
+    lockstep: bool  # one operation per offered frame, on the thread that offers; else on a thread of its own
+    on_gpu: bool  # the student paints on a GPU, and is taught there if torch has it
+
+
+class StartLearner(Protocol):
+    """Makes a running learner. This seam is late-bound: a Masker imports torch only where somebody learns."""
+
+    def __call__(
+        self,
+        weights: StudentWeights,
+        size: tuple[int, int],
+        publish: Callable[[Published], None],
+        options: LearnerOptions,
+    ) -> Learner:
+        """A learner for the student of `weights` at `size` (h, w). `publish` swaps a student in, or raises
+        CandidateRejected or ModelError.
+
+        Raises
+        ------
+        UsageError
+            Unknown teacher or recipe.
+        BackendUnavailable
+            torch, or a package that the teacher needs, is not installed.
+        ModelError
+            The teacher's weights cannot be had.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class MaskerStats:
+    """A snapshot of what a Masker did so far."""
+
+    frames: int  # painted
+    faults: int  # frames that were covered, because something failed
+    version: int  # of the student that paints
+    swaps: int  # students adopted after the first
+    rejected: int  # candidates that never went live
+    rollbacks: int  # students that failed while they painted, and were replaced by the one before or by the start
+    learning: LearningStats | None  # None without a teacher
 
 
 @runtime_checkable

@@ -22,8 +22,9 @@ class CpuBudget:
     learn: int  # 0: nobody learns
 
 
-def divide(threads: int | None, learning: bool, taking_turns: bool = False) -> CpuBudget:
-    """`threads` (None: the cores that this process may use, at most 4) between the paint path and the learner.
+def divide(threads: int | CpuBudget | None, learning: bool, taking_turns: bool = False) -> CpuBudget:
+    """`threads` (None: the cores that this process may use, at most 4) between the paint path and the learner; a
+    CpuBudget is divided already.
 
     With a single thread and learning on, both get one: the learner runs at low priority beside the paint path.
 
@@ -32,6 +33,8 @@ def divide(threads: int | None, learning: bool, taking_turns: bool = False) -> C
     UsageError
         `threads` is not positive.
     """
+    if isinstance(threads, CpuBudget):
+        return threads
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}; expected 1 or more")
     total = threads or min(_cores(), DEFAULT_LIMIT)

@@ -7,6 +7,7 @@
     ├── ModelError               5             weights or a download are not what they should be
     │   └── ChecksumMismatch     5             the bytes are not the published ones
     ├── CandidateRejected        1             a new student disagrees with the trained one; it never goes live
+    ├── StudentFault             1             the student that paints has no answer for a frame
     ├── GpuFault                 1             a call to the GPU failed
     ├── TeacherError             1             the teacher raised, hung, or answered nonsense
     └── SinkError                1             the picture cannot be written
@@ -25,6 +26,7 @@ __all__ = [
     "ModelError",
     "SinkError",
     "SourceError",
+    "StudentFault",
     "TeacherError",
     "UsageError",
 ]
@@ -48,6 +50,10 @@ class ChecksumMismatch(ModelError):
 
 class CandidateRejected(JitMaskerError):
     """A student that was about to go live gave NaN, the wrong shape, or numbers other than the trained ones."""
+
+
+class StudentFault(JitMaskerError):
+    """The student that paints failed, or answered NaN, on one frame."""
 
 
 class GpuFault(JitMaskerError):

@@ -2,7 +2,7 @@
 
 LatestSlot     one place, the newest item wins, losses are counted    live source -> paint
 LosslessSlot   a few places, a full one makes the sender wait         file -> paint -> file
-Tap            one place, filled only when the taker is hungry        paint -> learner
+FrameSampler   one place, filled only when a frame is wanted          paint -> learner
 """
 
 from __future__ import annotations
@@ -73,44 +73,46 @@ class LosslessSlot(LatestSlot[T]):
         return None
 
 
-class Tap:
-    """From the paint path to a slower taker, never the other way: `offer` copies only what the taker waits for.
+class FrameSampler:
+    """From the paint path to a slower learner, never the other way: `offer` copies only what the learner waits for.
 
-    While the taker works it is not hungry, offers return at once and are counted; so the one buffer is never written
-    while it is read. Nothing here can make the offering thread wait.
+    While the learner works no frame is wanted, offers return at once and are counted; so the buffers are never written
+    while they are read. Nothing here can make the offering thread wait.
     """
 
     def __init__(self) -> None:
-        self._hungry = False
+        self.skipped = 0  # offers nobody waited for
+        self._wants_frame = False
         self._filled = threading.Event()
         self._closed = False
         self._bgr = np.empty((0, 0, 3), np.uint8)
-        self._alpha = np.empty((0, 0), np.float32)
-        self.skipped = 0  # offers nobody waited for
+        self._logits = np.empty((0, 0), np.float32)
+        self._scene = 0
 
-    def offer(self, bgr: np.ndarray, alpha: np.ndarray) -> None:
-        """Copy a frame uint8 (H, W, 3) and the alpha float32 (h, w) painted for it, if the taker is hungry."""
-        if not self._hungry:
+    def offer(self, bgr: np.ndarray, logits: np.ndarray, scene: int) -> None:
+        """Copy a frame uint8 (H, W, 3) and the student's logits float32 (h, w) for it, if a frame is wanted."""
+        if not self._wants_frame:
             self.skipped += 1
             return
         if self._bgr.shape != bgr.shape:
             self._bgr = np.empty_like(bgr, order="C")
-        if self._alpha.shape != alpha.shape:
-            self._alpha = np.empty_like(alpha)
+        if self._logits.shape != logits.shape:
+            self._logits = np.empty_like(logits)
         np.copyto(self._bgr, bgr)
-        np.copyto(self._alpha, alpha)
-        self._hungry = False
+        np.copyto(self._logits, logits)
+        self._scene = scene
+        self._wants_frame = False
         self._filled.set()
 
-    def take(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def take(self) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Wait for the next frame; None once closed. The arrays are valid until the next `take`."""
         self._filled.clear()
         if not self._closed:  # looked at after the clear: a close from here on sets the event again
-            self._hungry = True
+            self._wants_frame = True
             self._filled.wait()
-        return None if self._closed else (self._bgr, self._alpha)
+        return None if self._closed else (self._bgr, self._logits, self._scene)
 
     def close(self) -> None:
         self._closed = True
-        self._hungry = False
+        self._wants_frame = False
         self._filled.set()

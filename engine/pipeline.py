@@ -1,7 +1,7 @@
 """Figure 1's threads around a Masker: source -> paint -> output. The learner's thread belongs to the Masker.
 
     source thread    reads frames                LatestSlot (live source) or LosslessSlot (file)
-    paint thread     masker.paint                canvases, taken from a fixed few and given back
+    paint thread     masker.process              canvases, taken from a fixed few and given back
     calling thread   sinks, in order             so a window lives on the main thread, where some systems want it
 
 In lockstep there are no threads: read, paint, learn, write, one after the other, the same every time.
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .contracts import Frame, Picture, Sink, Source
+from .contracts import Canvas, Frame, Picture, Sink, Source
 from .mailboxes import LatestSlot, LosslessSlot
 from .masker import Masker
 from .timing import Durations
@@ -31,18 +31,11 @@ PATIENCE = 1.0  # s, after a stop, for a picture that is still on its way
 
 
 @dataclass
-class Canvas:
-    """Buffers for one picture, reused."""
+class PaintedFrame:
+    """A frame and its picture, in arrays that are reused."""
 
-    bgr: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 3), np.uint8))
-    alpha: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.uint8))
+    canvas: Canvas = field(default_factory=Canvas)
     frame: Frame | None = None
-
-    def fit(self, frame: Frame, needs_alpha: bool) -> None:
-        if self.bgr.shape != frame.bgr.shape:
-            self.bgr = np.empty(frame.bgr.shape, np.uint8)
-            self.alpha = np.empty(frame.bgr.shape[:2] if needs_alpha else (0, 0), np.uint8)
-        self.frame = frame
 
 
 class Pipeline:
@@ -120,10 +113,10 @@ class Pipeline:
     # -- lockstep ------------------------------------------------------------------------------------------------
 
     def _run_in_lockstep(self) -> None:
-        canvas = Canvas()
+        item = PaintedFrame()
         for frame in self._frames():
-            self._paint(frame, canvas)
-            self._write(canvas)
+            self._paint(frame, item)
+            self._write(item)
             if self._done():
                 return
 
@@ -131,10 +124,10 @@ class Pipeline:
 
     def _run_in_threads(self) -> None:
         lossy = self._source.live
-        painted: LatestSlot[Canvas] = LatestSlot() if lossy else LosslessSlot(CANVASES)
-        free: queue.SimpleQueue[Canvas] = queue.SimpleQueue()
+        painted: LatestSlot[PaintedFrame] = LatestSlot() if lossy else LosslessSlot(CANVASES)
+        free: queue.SimpleQueue[PaintedFrame] = queue.SimpleQueue()
         for _ in range(CANVASES):
-            free.put(Canvas())
+            free.put(PaintedFrame())
         threads = [
             threading.Thread(target=self._guarded, args=(self._read, self._incoming), name="source", daemon=True),
             threading.Thread(
@@ -144,28 +137,28 @@ class Pipeline:
         for thread in threads:
             thread.start()
         try:
-            while canvas := self._next_painted(painted):
-                self._write(canvas)
-                free.put(canvas)
+            while item := self._next_painted(painted):
+                self._write(item)
+                free.put(item)
                 if self._done():
                     break
         finally:
             self.stop()
             self._incoming.close()
             painted.close()
-            free.put(Canvas())  # a painter that waits for one goes on and sees the end
+            free.put(PaintedFrame())  # a painter that waits for one goes on and sees the end
             threads[1].join(timeout=5.0)  # the reader may be stuck in a driver: it is left behind
         if lossy:
             self._dropped_pictures = painted.dropped
         if self._error is not None:
             raise self._error
 
-    def _next_painted(self, painted: LatestSlot[Canvas]) -> Canvas | None:
+    def _next_painted(self, painted: LatestSlot[PaintedFrame]) -> PaintedFrame | None:
         """The next picture; None at the end, and when stopped while a stuck source keeps the painter waiting."""
-        while (canvas := painted.take(PATIENCE)) is None:
+        while (item := painted.take(PATIENCE)) is None:
             if painted.closed or self._stopping.is_set():
                 return None
-        return canvas
+        return item
 
     def _guarded(self, work: Callable[[], None], slot: LatestSlot) -> None:
         """Run a thread's work; keep its error for the calling thread; tell the next thread that it is over."""
@@ -180,13 +173,13 @@ class Pipeline:
         for frame in self._frames():
             self._incoming.put(frame)
 
-    def _paint_all(self, painted: LatestSlot[Canvas], free: queue.SimpleQueue[Canvas]) -> None:
+    def _paint_all(self, painted: LatestSlot[PaintedFrame], free: queue.SimpleQueue[PaintedFrame]) -> None:
         while (frame := self._incoming.take()) is not None:
-            canvas = free.get()
+            item = free.get()
             if painted.closed:
                 return
-            self._paint(frame, canvas)
-            displaced = painted.put(canvas)
+            self._paint(frame, item)
+            displaced = painted.put(item)
             if displaced is not None:
                 free.put(displaced)
 
@@ -203,18 +196,18 @@ class Pipeline:
             self.capture.add(time.perf_counter() - began)
             yield frame
 
-    def _paint(self, frame: Frame, canvas: Canvas) -> None:
-        canvas.fit(frame, self._needs_alpha)
-        self.masker.paint(frame, canvas.bgr, canvas.alpha if self._needs_alpha else None)
-        if self._straight:
-            np.copyto(canvas.bgr, self.masker.foreground)  # the sink blackens what alpha hides
+    def _paint(self, frame: Frame, item: PaintedFrame) -> None:
+        result = self.masker.process(frame.bgr, frame.position, item.canvas)
+        item.frame = frame
+        if self._straight and result.foreground is not None:
+            np.copyto(result.picture, result.foreground)  # the sink blackens what alpha hides
 
-    def _write(self, canvas: Canvas) -> None:
-        frame = canvas.frame
+    def _write(self, item: PaintedFrame) -> None:
+        frame, canvas = item.frame, item.canvas
         assert frame is not None
         alpha = canvas.alpha if self._needs_alpha else None
         began = time.perf_counter()
-        picture = Picture(canvas.bgr, alpha, frame.index, frame.position)
+        picture = Picture(canvas.picture, alpha, frame.index, frame.position)
         for sink in self._sinks:
             sink.write(picture)
         now = time.perf_counter()

@@ -35,7 +35,7 @@ def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
             "name": masker.live.backend.name,
             "provider": masker.live.backend.provider,
             "threads": masker.threads.paint,
-            "reason": masker.backend.reason,
+            "reason": masker.backend_reason,
             "kernels": masker.kernels_name,
         },
         "student": {
@@ -87,7 +87,7 @@ def _teacher(learning: Any, threads: int) -> dict[str, Any]:
         "failures": learning.failures,
         "threads": threads,
         "ms": learning.teacher_ms.summary("p50", "p95"),
-        "wire": learning.wire,
+        "wire": learning.traffic,
     }
 
 
@@ -100,7 +100,7 @@ def _learning(stats: Any, swap_stall: Durations) -> dict[str, Any]:
         "publishes": learning.publishes if learning else 0,
         "swaps": stats.swaps,
         "rejected": stats.rejected,
-        "returns": learning.returns if learning else 0,
+        "rollbacks": learning.rollbacks if learning else 0,
         "died": learning.died if learning else None,
         "publish_ms": (learning.publish_ms if learning else Durations(1)).summary("p50", "p95"),
         "swap_stall_ms": swap_stall.summary("p50", "max"),

@@ -30,6 +30,6 @@ class TeacherOptions:
     privacy: Privacy = "none"  # grey: no colour leaves; region: only what lies around the person
 
 
-def asked(teacher: str | TeacherOptions) -> TeacherOptions:
+def as_options(teacher: str | TeacherOptions) -> TeacherOptions:
     """`teacher` itself, or the one of this name with nothing else said."""
     return TeacherOptions(name=teacher) if isinstance(teacher, str) else teacher

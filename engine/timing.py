@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+
 import numpy as np
 
 
@@ -22,3 +25,29 @@ class Durations:
         if not len(kept):
             return dict.fromkeys(keys)
         return {k: round(float(kept.max() if k == "max" else np.percentile(kept, float(k[1:]))), 4) for k in keys}
+
+
+class Stages:
+    """The stages of one piece of work that is done again and again, and the whole: the stages add up to it."""
+
+    def __init__(self, names: Iterable[str]):
+        self.total = Durations()
+        self.stages = {name: Durations() for name in names}
+        self._taken = dict.fromkeys(self.stages, 0.0)  # s, of the piece at hand
+        self._began = self._lapped = 0.0
+
+    def begin(self) -> None:
+        self._began = self._lapped = time.perf_counter()
+        for name in self._taken:
+            self._taken[name] = 0.0
+
+    def lap(self, name: str) -> None:
+        """What was done since the last lap belongs to the stage `name`."""
+        now = time.perf_counter()
+        self._taken[name] += now - self._lapped
+        self._lapped = now
+
+    def end(self) -> None:
+        self.total.add(self._lapped - self._began)
+        for name, durations in self.stages.items():
+            durations.add(self._taken[name])

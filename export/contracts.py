@@ -40,4 +40,3 @@ class Published:
     mean: tuple[float, float, float]  # RGB, of pixels in [0, 1]: image = (rgb - mean) / std
     std: tuple[float, float, float]
     probe: Probe | None = None  # None: nothing to compare with (the weights as loaded)
-    score: float | None = None  # IoU-Acc in [0, 1] on the last labelled frame

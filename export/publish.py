@@ -34,15 +34,13 @@ class Publisher:
         self._data, self._places = _patchable(build(weights.student, fold(weights.tensors), self.size))
         self._version = -1
 
-    def publish(
-        self, tensors: dict[str, np.ndarray], probe: Probe | None = None, score: float | None = None
-    ) -> Published:
+    def publish(self, tensors: dict[str, np.ndarray], probe: Probe | None = None) -> Published:
         """The student with these weights (batch norm not folded), one version later. Versions count from 0."""
         folded = fold(tensors)
         for name, place in self._places.items():
             np.copyto(place, folded[name].reshape(-1).view(np.uint8))
         self._version += 1
-        return Published(self._version, bytes(self._data), self.mean, self.std, probe, score)
+        return Published(self._version, bytes(self._data), self.mean, self.std, probe)
 
 
 def _patchable(model: onnx.ModelProto) -> tuple[bytearray, dict[str, np.ndarray]]:

@@ -4,27 +4,30 @@ import threading
 
 import numpy as np
 
+from engine.backends.ort_cpu import OrtCpu
 from engine.errors import CandidateRejected
 from export.contracts import Published
-from export.students import STUDENTS
-
-SIZE = STUDENTS["lite"].size
 
 
-class FaultyBackend:
-    """Answers logits of its own choice; one per call of `run`."""
+def faulty_backend(*answers):
+    """A backend class: ONNX Runtime, whose runs answer in turn what `answers` say once the first student is loaded.
 
-    name, provider = "faulty", "none"
+    A number fills the logits, an exception is raised, None is what the student really says; after the last answer it
+    begins again with the first.
+    """
 
-    def __init__(self, *answers):
-        self.image = np.zeros((1, 3, *SIZE), np.float32)
-        self._answers = iter(answers)
+    class Faulty(OrtCpu):
+        runs = -1  # loading a student runs it once
 
-    def run(self):
-        answer = next(self._answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return np.full((1, 1, *SIZE), answer, np.float32)
+        def run(self):
+            logits = super().run()
+            run, Faulty.runs = Faulty.runs, Faulty.runs + 1
+            answer = answers[run % len(answers)] if run >= 0 else None
+            if isinstance(answer, Exception):
+                raise answer
+            return logits if answer is None else np.full_like(logits, answer)
+
+    return Faulty
 
 
 class FigureTeacher:
@@ -79,3 +82,18 @@ class CollectingMasker:
         if published.version in self.refuse:
             raise CandidateRejected(f"student {published.version} is refused by this test")
         self.published.append(published)
+
+
+class RecordingLearner:
+    """Keeps what it is offered; learns nothing."""
+
+    def __init__(self):
+        self.offered = []  # (bgr, logits, scene)
+
+    def offer(self, bgr, logits, scene):
+        self.offered.append((bgr.copy(), logits.copy(), scene))
+
+    stats = None
+
+    def close(self):
+        pass

@@ -15,7 +15,7 @@ import onnx
 
 from ..assets import cache_folder
 from ..errors import CandidateRejected, ModelError
-from ..painting.loaded_student import PROBE_TOLERANCE, disagreement
+from ..painting.contrast import PROBE_TOLERANCE, alpha_difference
 from . import gpu_detection as gpu
 from . import graph_structure as structure
 from .cuda_device import open_device
@@ -151,7 +151,7 @@ def agree(backend: Trt, graph: onnx.ModelProto) -> None:
 
     oracle = OrtCpu(graph.SerializeToString())
     oracle.image[:] = backend.image[:] = _picture(*oracle.image.shape[2:])
-    difference = disagreement(backend.run(), oracle.run())
+    difference = alpha_difference(backend.run(), oracle.run())
     if not difference <= PROBE_TOLERANCE:
         raise CandidateRejected(
             f"it differs from ONNX Runtime by {difference:.3g} of alpha; at most {PROBE_TOLERANCE} is allowed"

@@ -1,97 +1,101 @@
-"""The paint path on the CPU, in buffers that are reused: what gpu_painter.py does on a GPU, in the same two halves.
+"""The paint path on the CPU: one frame, one call, one picture, in buffers that are reused.
 
-`mask`, after which it may be decided that nobody is painted; `picture`. Knows no gate, no background and no learner.
+preprocess -> student -> presence -> temporal smoothing -> guided filter -> foreground estimation -> composite
 """
 
 from __future__ import annotations
-
-import time
 
 import numpy as np
 
 from kernels import UNSEEN, Kernels, colour_grid
 
+from ..backgrounds import Background
+from ..contracts import Canvas
+from ..errors import StudentFault
+from ..timing import Stages
+from .contrast import stretched_sigmoid
 from .edge_options import EdgeOptions, Feather, LightWrap
-from .loaded_student import LoadedStudent, to_alpha
+from .loaded_student import LoadedStudent
+from .painter import Painted
+from .presence import PresenceGate
 
 
 class CpuPainter:
-    """Paints with `kernels`; used by one thread. Students come and go, their sizes and the frames' may change."""
+    """See `engine.painting.painter.Painter`."""
 
-    def __init__(self, kernels: Kernels, look: EdgeOptions):
+    def __init__(self, kernels: Kernels, edges: EdgeOptions, stages: Stages):
         self.name = kernels.name
-        self.preparing = self.drawing = 0.0  # s, of the last frame: for the student's input; for the edges
-        self.foreground = np.empty((0, 0, 3), np.uint8)  # the last picture's, without the room's colour at the edge
-        self._kernels = kernels
-        self._feather = Feather(look.feather) if look.feather else None
-        self._light_wrap = LightWrap(look.light_wrap) if look.light_wrap else None
-        self._seen = self._shown = np.empty((0, 0), np.float32)
-        self._edges: np.ndarray
-        self._colours: np.ndarray
-        self._bgr: np.ndarray  # the frame that `mask` was given last, and who saw it
-        self._student: LoadedStudent
+        self.foreground: np.ndarray = np.empty((0, 0, 3), np.uint8)
+        self._kernels, self._stages = kernels, stages
+        self._threshold = edges.threshold_logit
+        self._feather = Feather(edges.feather) if edges.feather else None
+        self._light_wrap = LightWrap(edges.light_wrap) if edges.light_wrap else None
+        self._alpha = self._seen = self._shown = np.empty((0, 0), np.float32)
+        self._edges = np.empty((2, 0, 0), np.float32)
+        self._colours = np.empty((2, 0, 0, 3), np.float32)
 
-    def mask(self, bgr: np.ndarray, student: LoadedStudent, threshold: float) -> float | None:
-        """Fill `student.alpha` from a frame, steadied.
+    def paint(
+        self,
+        bgr: np.ndarray,
+        student: LoadedStudent,
+        presence: PresenceGate,
+        background: Background,
+        position: float,
+        canvas: Canvas,
+    ) -> Painted:
+        k, lap = self._kernels, self._stages.lap
+        self._fit(bgr.shape, student.mask_size)
+        k.preprocess(bgr, student.mean, student.std, student.image)
+        lap("preprocess")
+        try:
+            logits = student.logits()
+        except StudentFault:
+            self._seen.fill(UNSEEN)  # what is remembered belongs to a frame that is gone
+            raise
+        area = stretched_sigmoid(logits, self._alpha, self._threshold)
+        lap("student")
+        k.steady(student.image, student.mean, student.std, self._alpha, self._seen, self._shown)
+        person = presence.admits(area)
+        if not person:
+            self._paint_nobody(bgr, background, position, canvas)
+        else:
+            self._paint_person(bgr, student, background, position, canvas)
+        lap("composite")
+        return Painted(logits, person)
 
-        Parameters
-        ----------
-        bgr : uint8 (H, W, 3); borrowed until the next one.
-        threshold : a logit.
+    def _paint_nobody(self, bgr: np.ndarray, background: Background, position: float, canvas: Canvas) -> None:
+        for array in (self._alpha, canvas.alpha, self.foreground):
+            array.fill(0)
+        self._shown.fill(0)  # so that a returning person is not blended with the old mask
+        np.copyto(canvas.picture, background.picture(bgr, self._alpha, position))
 
-        Returns
-        -------
-        The share of the frame that is person, in [0, 1], before alpha was steadied; None where a logit is no number.
-        """
-        began = time.perf_counter()
-        self._fit(bgr.shape, student.alpha.shape)
-        self._bgr, self._student = bgr, student
-        k, image, affine = self._kernels, student.backend.image, (student.mean, student.std)
-        k.preprocess(bgr, *affine, image)
-        self.preparing = time.perf_counter() - began
-        area = to_alpha(student.backend.run()[0, 0], student.alpha, threshold)
-        if area is not None:
-            k.steady(image, *affine, student.alpha, self._seen, self._shown)
-        return area
-
-    def forget(self, seen: bool = True, shown: bool = True) -> None:
-        """Start anew what is remembered from frame to frame: the picture that was seen, the alpha that was shown."""
-        if seen:
-            self._seen.fill(UNSEEN)
-        if shown:
-            self._shown.fill(0)
-
-    def matte(self, out: np.ndarray) -> None:
-        """The matte of the frame that `mask` was given last, its edges where the picture has them: uint8 (H, W)."""
-        self._kernels.refine(self._seen, self._student.alpha, self._edges)
-        self._kernels.matte(self._bgr, self._edges, out)
+    def _paint_person(
+        self, bgr: np.ndarray, student: LoadedStudent, background: Background, position: float, canvas: Canvas
+    ) -> None:
+        k, lap = self._kernels, self._stages.lap
+        behind = background.picture(bgr, self._alpha, position)
+        lap("composite")
+        k.refine(self._seen, self._alpha, self._edges)
+        k.matte(bgr, self._edges, canvas.alpha)
         if self._feather is not None:
-            self._feather(out)
-
-    def picture(self, background: np.ndarray, still: bool, out: np.ndarray, matte: np.ndarray) -> None:
-        """Blend the frame that `mask` was given last over `background`, all of one size.
-
-        Parameters
-        ----------
-        background, out : uint8 (H, W, 3); `out` may be the frame.
-        still : nothing here hangs on it.
-        matte : uint8 (H, W), receives the alpha that was blended with.
-        """
-        began = time.perf_counter()
-        k, student = self._kernels, self._student
-        self.matte(matte)
-        k.colours(student.backend.image, student.mean, student.std, student.alpha, self._colours)
-        k.foreground(self._bgr, matte, self._colours, self.foreground)
-        self.drawing = time.perf_counter() - began
+            self._feather(canvas.alpha)
+        k.colours(student.image, student.mean, student.std, self._alpha, self._colours)
+        k.foreground(bgr, canvas.alpha, self._colours, self.foreground)
+        lap("edges")
         if self._light_wrap is not None:
-            self._light_wrap(self.foreground, matte, background)
-        k.composite(self.foreground, matte, background, out)
+            self._light_wrap(self.foreground, canvas.alpha, behind)
+        k.composite(self.foreground, canvas.alpha, behind, canvas.picture)
 
-    def _fit(self, frame: tuple[int, ...], mask: tuple[int, ...]) -> None:
+    def reset(self) -> None:
+        self._seen.fill(UNSEEN)
+        self._shown.fill(0)
+
+    def _fit(self, frame: tuple[int, ...], mask: tuple[int, int]) -> None:
         """Buffers for these sizes; what was remembered goes with those of another mask."""
         if self.foreground.shape != frame:
             self.foreground = np.empty(frame, np.uint8)
-        if self._seen.shape != mask:
+        if self._alpha.shape != mask:
+            self._alpha = np.zeros(mask, np.float32)
             self._seen, self._shown = np.full(mask, UNSEEN, np.float32), np.zeros(mask, np.float32)
             self._edges = np.zeros((2, *mask), np.float32)
             self._colours = np.zeros((2, *colour_grid(mask), 3), np.float32)

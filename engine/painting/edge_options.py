@@ -33,6 +33,11 @@ class EdgeOptions:
         if not 0 <= self.light_wrap <= 1:
             raise UsageError(f"light wrap is {self.light_wrap:g}; expected from 0 (off) to 1")
 
+    @property
+    def threshold_logit(self) -> float:
+        """`threshold` as a logit, 0 where it is neutral."""
+        return float(np.log(self.threshold / (1 - self.threshold)))
+
 
 class Feather:
     """Fades a matte at its edge: outwards nothing of the person is lost, inwards nothing of the room is seen."""

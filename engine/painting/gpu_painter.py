@@ -1,8 +1,8 @@
 """The paint path on the GPU: a frame goes up once, its picture comes down once, and all between stays on the device.
 
-What host_path.py does with the CPU's kernels, with `kernels.device`, in two halves: `mask`, after which the host knows
-the area and may decide that nobody is painted; `picture`. Each half is replayed as a CUDA graph once its sizes are
-known. Knows no gate, no background and no learner.
+What cpu_painter.py does with the CPU's kernels, with `kernels.device`, in two halves: the student's answer, after which
+the host knows the area and may decide that nobody is painted; the picture. Each half is replayed as a CUDA graph once
+its sizes are known.
 """
 
 from __future__ import annotations
@@ -16,29 +16,36 @@ import numpy as np
 
 from kernels import LEVELS_OF_STATUS, STATUS, UNSEEN, colour_grid
 
-from ..contracts import Backend
-from ..errors import GpuFault
+from ..backgrounds import Background
+from ..contracts import Backend, Canvas
+from ..errors import GpuFault, StudentFault
+from ..timing import Stages
+from .contrast import MAX_LOGIT, STRETCH
 from .edge_options import EdgeOptions
-from .loaded_student import LEVELS, MAX_LOGIT, LoadedStudent
+from .loaded_student import LoadedStudent
+from .painter import Painted
+from .presence import PresenceGate
 
 log = logging.getLogger("jit_masker")
 
 
-def gpu_painter_for(backend: Backend, look: EdgeOptions, transparent: bool = False) -> GpuPainter | None:
-    """The path for students on `backend`; None where the CPU's kernels paint, which is said where it is a loss.
+def gpu_painter_for(
+    backend: Backend, edges: EdgeOptions, stages: Stages, transparent: bool = False
+) -> GpuPainter | None:
+    """The painter for students on `backend`; None where the CPU's kernels paint, which is said where it is a loss.
 
     `transparent`: the foreground alone is asked for, before it is blended, and the device does not send that down.
     """
     if not hasattr(backend, "engine"):
         return None
-    if look.feather or look.light_wrap:
+    if edges.feather or edges.light_wrap:
         log.info("feather and light wrap are the CPU's work: frames are painted there, the student alone is on the GPU")
         return None
     if transparent:
         log.info("a transparent picture is the CPU's work: frames are painted there, the student alone is on the GPU")
         return None
     try:
-        return GpuPainter(backend.engine.device)
+        return GpuPainter(backend.engine.device, edges, stages)
     except Exception as error:  # Numba fails in many ways: no CUDA part, a toolkit that does not fit the driver
         log.warning("the kernels run on the CPU, the student alone on the GPU: %s: %s", type(error).__name__, error)
         return None
@@ -48,9 +55,16 @@ class GpuPainter:
     """Paints on one stream of `device`; used by one thread. Students come and go, their sizes may change."""
 
     name = "device"
-    preparing = drawing = 0.0  # s, of the last frame: on the device they are not told apart from the rest
+    foreground = None  # it stays on the device
 
-    def __init__(self, device: Any, kernels: Any = None, view: Callable[[Any], Any] | None = None):
+    def __init__(
+        self,
+        device: Any,
+        edges: EdgeOptions,
+        stages: Stages,
+        kernels: Any = None,
+        view: Callable[[Any], Any] | None = None,
+    ):
         """`kernels` and `view` (an array of `device`, as the kernels take it): those of `kernels.device` and Numba.
 
         Raises
@@ -61,6 +75,7 @@ class GpuPainter:
             The card refuses.
         """
         self._device, self._stream = device, device.stream(self)
+        self._stages, self._threshold = stages, edges.threshold_logit
         if kernels is None or view is None:
             from numba import cuda
 
@@ -77,23 +92,46 @@ class GpuPainter:
         self._lost = (True, True)  # what the next frame must not remember: seen, shown
         self._uploaded: object = None  # the background that is on the device, if it stays the same
 
-    # -- the first half --------------------------------------------------------------------------------------------
+    def paint(
+        self,
+        bgr: np.ndarray,
+        student: LoadedStudent,
+        presence: PresenceGate,
+        background: Background,
+        position: float,
+        canvas: Canvas,
+    ) -> Painted:
+        try:
+            area = self._answer(bgr, student)
+        except Exception as error:  # a driver can fail in any way
+            self._forget(seen=True)
+            if isinstance(error, StudentFault):
+                raise
+            raise StudentFault(f"{type(error).__name__}: {error}") from error
+        self._stages.lap("student")  # the device does not tell its stages apart
+        person, b = presence.admits(area), self._b
+        if person:
+            behind = background.picture(bgr, b.alpha.host, position)
+            self._paint_person(behind, background.still, canvas)
+        else:
+            self._forget(shown=True)  # so that a returning person is not blended with the old mask
+            b.alpha.host.fill(0)
+            canvas.alpha.fill(0)
+            np.copyto(canvas.picture, background.picture(bgr, b.alpha.host, position))
+        self._stages.lap("composite")
+        return Painted(b.logits.host, person)
 
-    def mask(self, bgr: np.ndarray, student: LoadedStudent, threshold: float) -> float | None:
-        """Fill `student.alpha` from a frame, steadied.
+    def reset(self) -> None:
+        self._forget(seen=True, shown=True)
 
-        Parameters
-        ----------
-        bgr : uint8 (H, W, 3).
-        student : on a backend that has an `engine`.
-        threshold : a logit.
+    # -- the student's answer ------------------------------------------------------------------------------------
 
-        Returns
-        -------
-        The share of the frame that is person, in [0, 1], before alpha was steadied; None where a logit is no number.
+    def _answer(self, bgr: np.ndarray, student: LoadedStudent) -> float:
+        """The share of the frame that is person, in [0, 1], before alpha was smoothed; logits and smoothed alpha are on
+        the host then. StudentFault where a logit is no number.
         """
         engine: Any = student.backend.engine  # type: ignore[attr-defined]
-        self._fit(bgr.shape, engine.image.shape, student.alpha.shape)
+        self._fit(bgr.shape, engine.image.shape, student.mask_size)
         k, device, b, affine = self._kernels, self._device, self._b, (student.mean, student.std)
         self._forget_now()
         np.copyto(b.frame.host, bgr)
@@ -103,10 +141,11 @@ class GpuPainter:
             k.preprocess(b.frame.view, *affine, b.image.view)
 
         def judge(stream: int) -> None:
-            k.alpha(b.logits.view, threshold, LEVELS, MAX_LOGIT, b.alpha.view, b.status.view)
+            k.alpha(b.logits.view, self._threshold, STRETCH, MAX_LOGIT, b.alpha.view, b.status.view)
             k.steady(b.image.view, *affine, b.alpha.view, b.seen.view, b.shown.view)
             device.download(b.status.host, b.status.array, stream)
             device.download(b.alpha.host, b.alpha.array, stream)
+            device.download(b.logits.host, b.logits.array, stream)
 
         self._affine = affine
         self._prepare(affine, prepare)
@@ -114,15 +153,16 @@ class GpuPainter:
         device.copy(engine.image, b.image.array, self._stream)
         engine.enqueue(self._stream)
         device.copy(b.logits.array, engine.logits, self._stream)
-        self._judge((affine, threshold), judge)
+        self._judge(affine, judge)
         device.synchronize(self._stream)
-        np.copyto(student.alpha, b.alpha.host)
         total, faults = (int(number) for number in b.status.host)
-        return None if faults else total / LEVELS_OF_STATUS / b.alpha.host.size
+        if faults:
+            raise StudentFault("the student answered NaN")
+        return total / LEVELS_OF_STATUS / b.alpha.host.size
 
-    def forget(self, seen: bool = True, shown: bool = True) -> None:
-        """Start anew what is remembered from frame to frame: the picture that was seen, the alpha that was shown."""
-        # at the next frame: this may be called because the device failed
+    def _forget(self, seen: bool = False, shown: bool = False) -> None:
+        """Start anew with the next frame what is remembered: the picture that was seen, the alpha that was shown."""
+        # not at once: this may be called because the device failed
         self._lost = (self._lost[0] or seen, self._lost[1] or shown)
 
     def _forget_now(self) -> None:
@@ -132,25 +172,10 @@ class GpuPainter:
                 self._device.upload(buffer.array, buffer.host, self._stream)
         self._lost = (False, False)
 
-    # -- the second half -------------------------------------------------------------------------------------------
+    # -- the picture -----------------------------------------------------------------------------------------------
 
-    def matte(self, out: np.ndarray) -> None:
-        """The matte of the frame that `mask` was given last, at its size: uint8 (H, W), 255 = person."""
-        matte = self._b.matte
-        self._draw()
-        self._device.download(matte.host, matte.array, self._stream)
-        self._device.synchronize(self._stream)
-        np.copyto(out, matte.host)
-
-    def picture(self, background: np.ndarray, still: bool, out: np.ndarray, matte: np.ndarray) -> None:
-        """Blend the frame that `mask` was given last over `background`, all of one size.
-
-        Parameters
-        ----------
-        background, out : uint8 (H, W, 3).
-        still : the same array always holds the same picture: it goes up once.
-        matte : uint8 (H, W), receives the alpha that was blended with.
-        """
+    def _paint_person(self, background: np.ndarray, still: bool, canvas: Canvas) -> None:
+        """Blend over `background`, uint8 (H, W, 3); `still`: the same array always holds the same picture."""
         k, device, b = self._kernels, self._device, self._b
         if not still or self._uploaded is not background:
             np.copyto(b.background.host, background)
@@ -158,7 +183,8 @@ class GpuPainter:
             self._uploaded = background if still else None
 
         def paint(stream: int) -> None:
-            self._draw()
+            k.refine(b.seen.view, b.alpha.view, b.edges.view)
+            k.matte(b.frame.view, b.edges.view, b.matte.view)
             k.colours(b.image.view, *self._affine, b.alpha.view, b.colours.view)
             k.foreground(b.frame.view, b.matte.view, b.colours.view, b.foreground.view)
             k.composite(b.foreground.view, b.matte.view, b.background.view, b.picture.view)
@@ -167,12 +193,8 @@ class GpuPainter:
 
         self._paint(self._affine, paint)
         device.synchronize(self._stream)
-        np.copyto(out, b.picture.host)
-        np.copyto(matte, b.matte.host)
-
-    def _draw(self) -> None:
-        self._kernels.refine(self._b.seen.view, self._b.alpha.view, self._b.edges.view)
-        self._kernels.matte(self._b.frame.view, self._b.edges.view, self._b.matte.view)
+        np.copyto(canvas.picture, b.picture.host)
+        np.copyto(canvas.alpha, b.matte.host)
 
     def _fit(self, frame: tuple[int, ...], image: tuple[int, ...], mask: tuple[int, ...]) -> None:
         """Buffers for these sizes; what was remembered, and the graphs, go with the old ones."""
@@ -182,7 +204,7 @@ class GpuPainter:
         self._prepare, self._judge, self._paint = (_Replayed(self._device, self._stream) for _ in range(3))
         self._b = _Buffers(self._device, self._view, frame, image, mask)
         self._sizes, self._uploaded = (frame, image, mask), None
-        self.forget()
+        self.reset()
 
 
 class _Buffer:

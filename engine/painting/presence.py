@@ -1,9 +1,9 @@
-"""The empty rule: nobody there, nobody painted. Pure; knows nothing about pixels."""
+"""The empty rule (section 4.1 of the paper): nobody there, nobody painted. Pure: a number in, a decision out."""
 
 from __future__ import annotations
 
 MIN_AREA = 0.02  # share of the frame; the paper's 5 % hides who stands back to show the room (docs/decisions.md)
-REOPEN = 1.2  # times MIN_AREA; once shut, the gate opens only for clearly more, so that it does not flutter
+HYSTERESIS = 1.2  # times the smallest area: who was not painted has to show clearly more, so that nothing flutters
 
 
 class PresenceGate:
@@ -15,6 +15,9 @@ class PresenceGate:
 
     def admits(self, area: float) -> bool:
         """Whether a frame whose alpha has mean `area` (share, [0, 1]) is painted with its person."""
-        threshold = self.min_area * (REOPEN if self._open is False else 1.0)
+        threshold = self.min_area * (HYSTERESIS if self._open is False else 1.0)
         self._open = area >= threshold
         return self._open
+
+    def reset(self) -> None:
+        self._open = None

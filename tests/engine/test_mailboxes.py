@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from engine.mailboxes import LatestSlot, LosslessSlot, Tap
+from engine.mailboxes import FrameSampler, LatestSlot, LosslessSlot
 
 
 def test_the_newest_item_wins_and_the_loss_is_counted():
@@ -55,54 +55,54 @@ def test_closing_a_full_lossless_slot_frees_its_sender_and_hands_the_item_back()
 
 @pytest.fixture
 def frame():
-    return np.arange(24, dtype=np.uint8).reshape(2, 4, 3), np.ones((2, 2), np.float32)
+    return np.arange(24, dtype=np.uint8).reshape(2, 4, 3), np.ones((2, 2), np.float32), 0
 
 
-def test_a_tap_skips_what_nobody_waits_for(frame):
-    tap = Tap()
-    tap.offer(*frame)
-    assert tap.skipped == 1
+def test_a_sampler_skips_what_nobody_waits_for(frame):
+    sampler = FrameSampler()
+    sampler.offer(*frame)
+    assert sampler.skipped == 1
 
 
-def take_in_a_thread(tap):
+def take_in_a_thread(sampler):
     taken = []
-    thread = threading.Thread(target=lambda: taken.append(tap.take()))
+    thread = threading.Thread(target=lambda: taken.append(sampler.take()))
     thread.start()
-    while not tap._hungry and thread.is_alive():
+    while not sampler._wants_frame and thread.is_alive():
         pass
     return thread, taken
 
 
-def test_a_hungry_taker_gets_a_copy(frame):
-    bgr, alpha = frame
-    tap = Tap()
-    thread, taken = take_in_a_thread(tap)
-    tap.offer(bgr, alpha)
+def test_a_wants_frame_taker_gets_a_copy(frame):
+    bgr, logits, _ = frame
+    sampler = FrameSampler()
+    thread, taken = take_in_a_thread(sampler)
+    sampler.offer(bgr, logits, 0)
     thread.join(5)
-    (copy, _), expected = taken[0], bgr.copy()
+    (copy, _, _), expected = taken[0], bgr.copy()
     bgr[:] = 0
     assert np.array_equal(copy, expected)
 
 
 def test_while_the_taker_works_its_frame_is_not_overwritten(frame):
-    bgr, alpha = frame
-    tap = Tap()
-    thread, taken = take_in_a_thread(tap)
-    tap.offer(bgr, alpha)
+    bgr, logits, _ = frame
+    sampler = FrameSampler()
+    thread, taken = take_in_a_thread(sampler)
+    sampler.offer(bgr, logits, 0)
     thread.join(5)
-    tap.offer(np.zeros_like(bgr), alpha)
+    sampler.offer(np.zeros_like(bgr), logits, 0)
     assert np.array_equal(taken[0][0], bgr)
 
 
-def test_closing_a_tap_wakes_its_taker():
-    tap = Tap()
-    thread, taken = take_in_a_thread(tap)
-    tap.close()
+def test_closing_a_sampler_wakes_its_taker():
+    sampler = FrameSampler()
+    thread, taken = take_in_a_thread(sampler)
+    sampler.close()
     thread.join(5)
     assert taken == [None]
 
 
-def test_taking_from_a_closed_tap_returns_at_once():
-    tap = Tap()
-    tap.close()
-    assert tap.take() is None
+def test_taking_from_a_closed_sampler_returns_at_once():
+    sampler = FrameSampler()
+    sampler.close()
+    assert sampler.take() is None

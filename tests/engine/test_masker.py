@@ -4,20 +4,23 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 import weakref
 
 import numpy as np
 import pytest
 
-from engine import Masker
+from engine import Canvas, EdgeOptions, Masker, PaintState
 from engine.backends import BACKENDS, load
+from engine.backends.ort_cpu import OrtCpu
 from engine.errors import BackendUnavailable, CandidateRejected, ModelError, UsageError
-from engine.painting.loaded_student import PROBE_TOLERANCE, LoadedStudent, disagreement, to_alpha
+from engine.painting.contrast import PROBE_TOLERANCE, alpha_difference, stretched_sigmoid
+from engine.painting.loaded_student import LoadedStudent
 from engine.sources.synthetic import SyntheticPerson
 from export.contracts import Probe, Published
 from export.publish import Publisher, load_student
 from export.students import STUDENTS
-from tests.fakes import FaultyBackend
+from tests.fakes import RecordingLearner, faulty_backend
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,21 @@ def masker(room):
 @pytest.fixture
 def frame():
     return SyntheticPerson(seed=3).picture(0)
+
+
+@pytest.fixture
+def faulty(room, monkeypatch):
+    """Makes a masker on a backend that misbehaves; see `faulty_backend`."""
+    maskers = []
+
+    def make(*answers, **options):
+        monkeypatch.setitem(BACKENDS, "faulty", lambda: faulty_backend(*answers))
+        maskers.append(Masker("faulty", **{"background": room, "threads": 1, **options}))
+        return maskers[-1]
+
+    yield make
+    for masker in maskers:
+        masker.close()
 
 
 def publish(weights, change=None, probe=None):
@@ -108,21 +126,108 @@ def test_the_picture_is_a_new_array_unless_one_is_given(masker, frame):
     assert masker(frame, out=first) is first
 
 
-def test_the_matte_is_the_alpha_that_was_painted(masker, frame):
-    from engine.contracts import Frame
+# -- one result per frame --------------------------------------------------------------------------------------------
 
-    out, matte = np.empty_like(frame), np.empty(frame.shape[:2], np.uint8)
-    masker.paint(Frame(frame, 0, 0.0, 0.0), out, matte)
-    assert np.abs(matte / 255 - masker.alpha(frame)).max() < 2 / 255
+
+def test_a_result_says_what_was_painted_with_what_and_by_whom(masker, frame):
+    first, second = masker.process(frame), masker.process(frame)
+    assert (first.index, second.index) == (0, 1)
+    assert (second.state, second.version) == (PaintState.PERSON, 0)
+    blended = second.foreground * (second.alpha[..., None] / 255) + np.array((255, 0, 255)) * (
+        1 - second.alpha[..., None] / 255
+    )
+    assert np.abs(second.picture - blended).max() <= 2
+    assert first.picture is not second.picture
+
+
+def test_alpha_and_picture_are_the_same_frame_run_once_counted_and_taught(room, frame):
+    learner = RecordingLearner()
+    with Masker(teacher="recording", background=room, threads=1, start_learner=lambda *_: learner) as masker:
+        alpha = masker.alpha(frame)
+        masker(frame)
+        assert masker.stats.frames == 2
+    assert len(learner.offered) == 2
+    assert alpha.dtype == np.float32
+    assert 0 < alpha.mean() < 1
+
+
+def test_a_canvas_is_painted_into_and_fits_itself(masker, frame):
+    canvas = Canvas()
+    result = masker.process(frame, canvas=canvas)
+    assert result.picture is canvas.picture
+    assert masker.process(frame[:100], canvas=canvas).alpha.shape == frame[:100].shape[:2]
+
+
+def test_after_a_reset_the_stream_begins_anew(masker, frame):
+    expected = masker.process(frame, 0.0).alpha
+    masker.process(np.roll(frame, 40, 1), 0.04)
+    masker.reset()
+    result = masker.process(frame, 0.0)
+    assert result.index == 0
+    assert np.array_equal(result.alpha, expected)
+
+
+# -- the wall: what the user sees never reaches the learner ------------------------------------------------------------
+
+CHOICES = {
+    "threshold": {"edges": EdgeOptions(threshold=0.9)},
+    "feather and light wrap": {"edges": EdgeOptions(feather=8, light_wrap=1)},
+    "empty rule": {"min_area": 0.99},
+    "background": {"background": "blur"},
+}
+
+
+def offered_to_the_learner(frames, out=None, **options):
+    learner = RecordingLearner()
+    options = {"background": "#ff00ff", **options}
+    with Masker(teacher="recording", threads=1, start_learner=lambda *_: learner, **options) as masker:
+        for frame in frames:
+            masker(frame, **({"out": frame} if out == "in place" else {}))
+    return learner.offered
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_what_the_user_chose_to_see_changes_nothing_that_is_learnt(choice):
+    frames = [SyntheticPerson(seed=3).picture(i) for i in range(3)]
+    plain, chosen = offered_to_the_learner(frames), offered_to_the_learner(frames, **CHOICES[choice])
+    for (bgr, logits, scene), (other_bgr, other_logits, other_scene) in zip(plain, chosen, strict=True):
+        assert np.array_equal(bgr, other_bgr)
+        assert np.array_equal(logits, other_logits)
+        assert scene == other_scene
+
+
+def test_a_frame_that_is_painted_in_its_own_place_is_learnt_as_it_came():
+    frames = [SyntheticPerson(seed=3).picture(i) for i in range(3)]
+    offered = offered_to_the_learner([frame.copy() for frame in frames], out="in place")
+    assert all(np.array_equal(bgr, frame) for (bgr, _, _), frame in zip(offered, frames, strict=True))
+
+
+def test_in_place_and_apart_give_the_same_picture(masker, frame):
+    apart = masker(frame)
+    masker.reset()
+    copy = frame.copy()
+    assert masker(copy, out=copy) is copy
+    assert np.array_equal(copy, apart)
+
+
+def test_the_learner_hears_what_the_student_said_and_not_what_was_smoothed(room, frame):
+    (_, logits, _), *_ = offered_to_the_learner([frame])
+    with Masker(background=room, threads=1) as masker:
+        masker(frame)
+        assert np.array_equal(logits, masker.live.logits())
+    assert logits.min() < 0 < logits.max()
 
 
 # -- fail closed -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", [np.nan, np.inf, 1e9, RuntimeError("the runtime broke")])
-def test_a_fault_of_the_student_paints_the_background_alone(masker, frame, magenta, answer):
-    masker._live.backend = FaultyBackend(answer)
-    assert (masker(frame) == magenta).all()
+@pytest.mark.parametrize("answer", [np.nan, np.inf, 1e9, RuntimeError("the runtime broke"), MemoryError()])
+def test_a_fault_of_the_student_paints_the_background_alone(faulty, frame, magenta, answer):
+    masker = faulty(answer)
+    result = masker.process(frame)
+    assert (result.picture == magenta).all()
+    assert not result.alpha.any()
+    assert result.state is PaintState.COVERED
     assert masker.stats.faults == 1
 
 
@@ -131,33 +236,34 @@ def test_a_fault_of_the_background_paints_black(masker, frame):
     assert not masker(frame).any()
 
 
-def test_faults_are_told_once(masker, frame, caplog):
-    masker._live.backend = FaultyBackend(*[np.nan] * 3)
-    for _ in range(3):
+def test_faults_are_told_once(faulty, frame, caplog):
+    masker = faulty(np.nan, np.nan, None)
+    for _ in range(5):
         masker(frame)
-    assert masker.stats.faults == 3
+    assert masker.stats.faults == 4
     assert len(caplog.records) == 1
 
 
-def test_nobody_there_paints_the_background_alone(masker, frame, magenta):
-    masker._live.backend = FaultyBackend(-20.0)
-    assert (masker(frame) == magenta).all()
+def test_nobody_there_paints_the_background_alone(faulty, frame, magenta):
+    masker = faulty(-20.0)
+    result = masker.process(frame)
+    assert (result.picture == magenta).all()
+    assert result.state is PaintState.NOBODY
     assert masker.stats.faults == 0
 
 
 @pytest.mark.parametrize("answer", [-20.0, np.nan, RuntimeError("the runtime broke")])
-def test_the_foreground_fits_the_frame_though_nobody_was_painted(frame, answer):
-    with Masker("ort-cpu", None, "none", threads=1) as masker:
-        masker._live.backend = FaultyBackend(answer)
-        masker(frame)
-        assert masker.foreground.shape == frame.shape
+def test_where_nobody_was_painted_no_colour_hides_in_the_foreground(faulty, frame, answer):
+    masker = faulty(None, answer, background="none")
+    masker.process(frame)
+    result = masker.process(frame)
+    assert result.foreground.shape == frame.shape
+    assert not result.foreground.any()
 
 
-def test_after_a_fault_the_next_frame_is_painted_again(masker, frame, magenta):
-    good = masker._live.backend
-    masker._live.backend = FaultyBackend(np.nan)
-    masker(frame)
-    masker._live.backend = good
+def test_after_a_fault_the_next_frame_is_painted_again(faulty, frame, magenta):
+    masker = faulty(np.nan, None)
+    assert (masker(frame) == magenta).all()
     assert not (masker(frame) == magenta).all()
 
 
@@ -211,26 +317,90 @@ def test_a_student_of_another_size_can_take_over(masker, frame, weights):
 
 
 def test_at_most_two_students_are_alive(masker, frame, weights, monkeypatch):
-    alive = weakref.WeakSet()
     most = 0
+    alive = weakref.WeakSet([masker.live])
 
     class Counted(LoadedStudent):
         def __init__(self, *args):
             nonlocal most
-            super().__init__(*args)
-            alive.add(self)
             gc.collect()
-            most = max(most, len(alive) + 1)  # and the first one, which is not counted
+            alive.add(self)
+            most = max(most, len(alive))
+            super().__init__(*args)
 
-    monkeypatch.setattr("engine.masker.LoadedStudent", Counted)
+    monkeypatch.setattr("engine.painting.hot_swap.LoadedStudent", Counted)
     publisher = Publisher(weights)
     for i in range(6):
         masker.swap(publisher.publish(dict(weights.tensors)))
         if i % 2:  # some are never adopted
             masker(frame)
-            alive.discard(masker._retired)
-    assert most <= 3  # counted at the moment when the new one is built and the old ones are being freed
-    assert len(alive) <= 2
+    assert most == 2
+    assert masker.stats.swaps == 3
+
+
+def test_of_two_threads_that_swap_without_pause_the_newest_is_adopted(masker, frame, weights):
+    """Each would take back the other's student before a frame sees it."""
+    publisher, swapped = Publisher(weights, masker.size), []
+    students = [publisher.publish(dict(weights.tensors)) for _ in range(20)]
+
+    def swap_all(half):
+        for student in half:
+            masker.swap(student)
+            swapped.append(student.version)
+
+    swappers = [threading.Thread(target=swap_all, args=(students[i::2],)) for i in range(2)]
+    for swapper in swappers:
+        swapper.start()
+    while any(swapper.is_alive() for swapper in swappers):
+        masker(frame)
+    masker(frame)
+    assert masker.stats.version == swapped[-1]
+    assert masker.stats.swaps >= 18
+
+
+# -- a student that fails while it paints ------------------------------------------------------------------------------
+
+
+def broken_from(version, error):
+    """A backend class whose students fail from the second on, counted as they are loaded, once they paint."""
+
+    class Broken(OrtCpu):
+        loaded = 0
+
+        def __init__(self, model, threads=1):
+            super().__init__(model, threads)
+            self.number, Broken.loaded, self.runs = Broken.loaded, Broken.loaded + 1, 0
+
+        def run(self):
+            self.runs += 1
+            if self.number in version and self.runs > 1:
+                raise error
+            return super().run()
+
+    return Broken
+
+
+def test_a_student_that_fails_for_good_gives_way_to_the_one_before(room, magenta, frame, weights, monkeypatch, caplog):
+    monkeypatch.setitem(BACKENDS, "broken", lambda: broken_from({1}, RuntimeError("the session broke")))
+    with Masker("broken", background=room, threads=1) as masker:
+        masker(frame)
+        masker.swap(publish(weights))
+        covered = [masker.process(frame).state is PaintState.COVERED for _ in range(5)]
+        assert covered == [True, True, True, False, False]
+        stats = masker.stats
+        assert (stats.version, stats.rollbacks, stats.faults) == (0, 1, 3)
+    assert sum("going back to student 0" in record.message for record in caplog.records) == 1
+
+
+def test_where_the_one_before_fails_too_the_start_is_loaded_again(room, frame, weights, monkeypatch):
+    monkeypatch.setitem(BACKENDS, "broken", lambda: broken_from({0, 1}, RuntimeError("the card is gone")))
+    with Masker("broken", background=room, threads=1) as masker:
+        masker.swap(publish(weights))
+        until = time.monotonic() + 30
+        while masker.process(frame).state is PaintState.COVERED:
+            assert time.monotonic() < until
+        assert masker.stats.rollbacks == 2
+        assert masker.stats.version == 0
 
 
 def test_swaps_from_another_thread_do_not_disturb_frames(masker, frame, weights):
@@ -294,7 +464,7 @@ def test_every_backend_agrees_with_the_oracle(choice, weights):
     model = Publisher(weights).publish(dict(weights.tensors)).model
     backend, oracle = choice(model, 1), load("torch-cpu")(model, 1)
     backend.image[:] = oracle.image[:] = np.random.default_rng(0).random(backend.image.shape)
-    assert disagreement(backend.run(), oracle.run()) < (PROBE_TOLERANCE if choice.name == "trt" else 1e-3)
+    assert alpha_difference(backend.run(), oracle.run()) < (PROBE_TOLERANCE if choice.name == "trt" else 1e-3)
 
 
 def test_every_backend_refuses_bytes_that_are_no_model(choice):
@@ -326,6 +496,90 @@ def test_a_backend_without_its_runtime_is_an_error_when_named_and_passed_over_by
 def test_alpha_is_the_stretched_sigmoid_and_its_mean_the_area():
     logits = np.array([[-40.0, 0.0], [1.0, 40.0]], np.float32)
     out = np.empty_like(logits)
-    area = to_alpha(logits, out)
+    area = stretched_sigmoid(logits, out)
     assert np.allclose(out, np.clip((1 / (1 + np.exp(-logits)) - 0.1) / 0.8, 0, 1), atol=1e-6)
     assert area == pytest.approx(out.mean())
+
+
+# -- the program that we run in ----------------------------------------------------------------------------------------
+
+
+def test_the_pool_that_paints_keeps_its_priority_when_a_learner_of_low_priority_swaps(weights):
+    """In a process of its own: /proc says how nice each thread is."""
+    code = """
+import os, threading, numpy as np
+from engine import CpuBudget, Masker
+from export.publish import Publisher
+from training.online.learner import lower_priority
+
+def niceness():
+    return {int(t): os.getpriority(os.PRIO_PROCESS, int(t)) for t in os.listdir("/proc/self/task")}
+
+frame = np.zeros((48, 64, 3), np.uint8)
+with Masker("ort-cpu", background="#ff00ff", threads=CpuBudget(2, 0)) as masker:
+    masker(frame)
+    def swap():
+        lower_priority()
+        publisher = Publisher(masker.student, masker.size)
+        for _ in range(3):
+            masker.swap(publisher.publish(dict(masker.student.tensors)))
+    learner = threading.Thread(target=swap)
+    before = set(niceness())
+    learner.start(); learner.join()
+    masker(frame)
+    new = {t: n for t, n in niceness().items() if t not in before}
+    print(masker.stats.swaps, len(new), sorted(set(new.values())))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split(maxsplit=1)[0] == "1", done.stderr
+    assert int(done.stdout.split()[1]) >= 1
+    assert done.stdout.strip().endswith("[0]")
+
+
+def test_a_masker_that_learns_leaves_torchs_chance_and_threads_alone():
+    code = """
+import threading, torch, numpy as np
+torch.set_num_threads(2)
+torch.manual_seed(7)
+chance = torch.random.get_rng_state()
+from engine import Masker
+from training.teachers import TEACHERS
+
+class Bright:
+    def __init__(self, threads): pass
+    def __call__(self, bgr): return (bgr[..., 0] > 127).astype(np.float32)
+
+TEACHERS["bright"] = lambda: Bright
+frame = np.zeros((48, 64, 3), np.uint8)
+frame[:, :32] = 200
+for lockstep in (True, False):
+    with Masker(teacher="bright", threads=1, lockstep=lockstep) as masker:
+        while masker.stats.learning.steps < 2:
+            masker(frame)
+        later = []
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert (torch.get_num_threads(), later) == (2, [2]), later
+assert torch.equal(chance, torch.random.get_rng_state())
+print("same")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "same", done.stderr
+
+
+def test_the_teachers_pool_is_made_at_the_teachers_priority():
+    code = """
+import os, threading
+from training.online.learner import NICENESS, lower_priority
+from training.teachers.deadline import DeadlineTeacher
+
+seen = []
+def make():
+    seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    return lambda bgr: None
+DeadlineTeacher(make, on_thread=lower_priority).close()
+print(seen == [NICENESS], os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["True", "0"], done.stderr

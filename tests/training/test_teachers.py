@@ -95,7 +95,7 @@ def test_a_frame_that_shows_nothing_gets_a_label_without_nan(teacher):
 
 
 def test_what_is_no_frame_becomes_a_teacher_error(teacher):
-    guarded = DeadlineTeacher(teacher, deadline=60)
+    guarded = DeadlineTeacher(lambda: teacher, deadline=60)
     for nonsense in (np.zeros((0, 0, 3), np.uint8), np.zeros((4, 4), np.uint8)):
         with pytest.raises(TeacherError, match="the teacher failed"):
             guarded(nonsense)
@@ -110,7 +110,7 @@ def test_a_teacher_that_hangs_costs_its_labels_and_comes_back(teacher):
         gate(bgr)
         return teacher(bgr)
 
-    guarded = DeadlineTeacher(hanging, deadline=0.05)
+    guarded = DeadlineTeacher(lambda: hanging, deadline=0.05)
     frame = np.zeros((32, 32, 3), np.uint8)
     with pytest.raises(TeacherError, match="did not answer within"):
         guarded(frame)
@@ -118,7 +118,7 @@ def test_a_teacher_that_hangs_costs_its_labels_and_comes_back(teacher):
         guarded(frame)
     gate.release.set()
     guarded._deadline = 60
-    guarded._answers.put(guarded._answers.get(timeout=60))  # it has come back
+    guarded._labels.put(guarded._labels.get(timeout=60))  # it has come back
     assert guarded(frame).size
     guarded.close()
 
@@ -130,7 +130,7 @@ def test_every_teacher_can_keep_only_some(teacher):
 
 def test_a_teacher_that_knows_it_failed_is_not_wrapped_twice():
     with pytest.raises(TeacherError, match="^no labels today$"):
-        DeadlineTeacher(RaisingTeacher(TeacherError("no labels today")))(np.zeros((4, 4, 3), np.uint8))
+        DeadlineTeacher(lambda: RaisingTeacher(TeacherError("no labels today")))(np.zeros((4, 4, 3), np.uint8))
 
 
 # -- U²-Net ----------------------------------------------------------------------------------------------------------

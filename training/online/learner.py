@@ -1,4 +1,4 @@
-"""The teacher's thread (Figure 1): takes frames from its tap, at low priority, and lets the Distiller do one thing
+"""The teacher's thread (Figure 1): takes frames from its sampler, at low priority, and lets the distiller do one thing
 with each. If it dies, the picture goes on with the last good student and the reason is in `stats`.
 """
 
@@ -9,75 +9,63 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.contracts import LearnerOptions, LearningStats
 from engine.errors import BackendUnavailable
-from engine.mailboxes import Tap
-from engine.teacher_options import TeacherOptions, asked
-from engine.timing import Durations
+from engine.mailboxes import FrameSampler
 from export.contracts import Published, StudentWeights
 
 from ..teachers.deadline import DeadlineTeacher, TeacherClosed
 
+if TYPE_CHECKING:
+    from .distiller import Distiller  # it needs torch, whose absence is to be told in plain words
+
 log = logging.getLogger("jit_masker")
 
-PATIENCE = 2.0  # s, at the end, for the operation in flight
+CLOSE_TIMEOUT = 2.0  # s, at the end, for the operation in flight
 STEP_THREADS = 1  # of torch; a step this small gains little from a second, and waits for it where cores are short
 NICENESS = 10  # of the learner's threads, where the system has it: the picture goes first
 
 
-@dataclass(frozen=True)
-class LearningStats:
-    """A snapshot of the learner."""
-
-    teacher: str
-    calls: int  # of the teacher
-    failures: int  # calls without a usable label
-    steps: int
-    publishes: int  # students that went live
-    rejected: int  # students that did not
-    returns: int  # times an earlier student fitted better, after a cut or when lost, and was gone back to
-    delta: int  # frames between labels now
-    curve: list[tuple[int, float]]  # (frame of the learner's count, IoU-Acc against the teacher, as painted)
-    teacher_ms: Durations
-    publish_ms: Durations
-    died: str | None  # why learning stopped
-    wire: dict[str, Any] | None = None  # of a teacher on another machine; see docs/report.md
-
-
-class Learner:
-    """Owns the Distiller and its thread. `close()` may be called twice."""
+class OnlineLearner:
+    """See `engine.contracts.Learner`. Owns the distiller, its thread and the teacher."""
 
     def __init__(
         self,
-        distiller,
+        distiller: Distiller,
         teacher_name: str,
-        guard,
-        threaded: bool,
+        teacher: DeadlineTeacher,
+        *,
+        lockstep: bool,
         device: str = "cpu",
-        wire: Callable[[], dict[str, Any] | None] = lambda: None,
+        traffic: Callable[[], Mapping[str, object] | None] = lambda: None,
     ):
-        """`wire` tells what a teacher on another machine sent and received; None for one on this machine."""
-        self.tap = Tap()
-        self._wire = wire
-        self._distiller, self._teacher_name, self._guard = distiller, teacher_name, guard
+        """`traffic` tells what a teacher on another machine sent and received; None for one on this machine."""
+        self._traffic = traffic
+        self._distiller, self._teacher_name, self._teacher = distiller, teacher_name, teacher
         self._device = device
         self._died: str | None = None
-        self._thread = threading.Thread(target=self._run, name="learner", daemon=True) if threaded else None
+        self._sampler = FrameSampler()
+        self._thread = None if lockstep else threading.Thread(target=self._run, name="learner", daemon=True)
         if self._thread is not None:
             self._thread.start()
 
-    def operate(self, bgr: np.ndarray, alpha: np.ndarray) -> None:
-        """The one operation for this frame, on the calling thread. Never raises: learning stops instead."""
-        if self._died is not None:
-            return
+    def offer(self, bgr: np.ndarray, logits: np.ndarray, scene: int) -> None:
+        if self._thread is not None:
+            self._sampler.offer(bgr, logits, scene)
+        elif self._died is None:
+            with torch_threads(STEP_THREADS):
+                self._operate(bgr, logits, scene)
+
+    def _operate(self, bgr: np.ndarray, logits: np.ndarray, scene: int) -> None:
+        """The one operation for this frame. Never raises: learning stops instead."""
         try:
-            self._distiller.operate(bgr, alpha)
+            self._distiller.operate(bgr, logits, scene)
         except TeacherClosed:
             return
         except Exception as error:
@@ -85,28 +73,25 @@ class Learner:
             log.exception("learning stopped; the picture goes on with the last good student")
 
     def _run(self) -> None:
-        import torch
-
         lower_priority()
-        torch.set_num_threads(STEP_THREADS)
-        with own_stream(self._device):
-            while self._died is None and (taken := self.tap.take()) is not None:
-                self.operate(*taken)
+        with torch_threads(STEP_THREADS), own_stream(self._device):
+            while self._died is None and (taken := self._sampler.take()) is not None:
+                self._operate(*taken)
 
     @property
     def stats(self) -> LearningStats:
         d = self._distiller
         return LearningStats(
-            self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.returns, d.schedule.delta,
-            list(d.curve), d.teacher_ms, d.publish_ms, self._died, self._wire(),
+            self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.rollbacks, d.schedule.delta,
+            list(d.curve), d.teacher_ms, d.publish_ms, self._died, self._traffic(),
         )  # fmt: skip
 
     def close(self) -> None:
         """Stop after the operation in flight; a teacher that hangs is left behind."""
-        self.tap.close()
+        self._sampler.close()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=PATIENCE)
-        self._guard.close()
+            self._thread.join(timeout=CLOSE_TIMEOUT)
+        self._teacher.close()
 
 
 def lower_priority() -> None:
@@ -115,7 +100,27 @@ def lower_priority() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-def own_stream(device: str) -> AbstractContextManager:
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """The calling thread computes with `count` threads of torch; the program that we run in, as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    if before == count:
+        yield
+        return
+    torch.set_num_threads(count)
+    # that also sets what threads begin with that come later; a thread of its own sets it back
+    restore = threading.Thread(target=torch.set_num_threads, args=(before,), name="learner")
+    restore.start()
+    restore.join()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def own_stream(device: str) -> AbstractContextManager[object]:
     """The calling thread's work on a GPU goes to a stream of its own, after the picture's; nothing for "cpu"."""
     import torch
 
@@ -128,39 +133,22 @@ def own_stream(device: str) -> AbstractContextManager:
 def start(
     weights: StudentWeights,
     size: tuple[int, int],
-    *,
-    teacher: str | TeacherOptions,
-    recipe: str,
     publish: Callable[[Published], None],
-    threads: int,
-    seed: int,
-    threaded: bool,
-    on_gpu: bool = False,
-) -> Learner:
-    """A Learner for the student of `weights`, taught by `teacher`; running if `threaded`.
-
-    `threads` are the teacher's. `on_gpu`: the student paints on a GPU, and is taught there if torch has it.
-
-    Raises
-    ------
-    UsageError
-        Unknown teacher or recipe.
-    BackendUnavailable
-        torch, or a package that the teacher needs, is not installed.
-    ModelError
-        The teacher's weights cannot be had.
-    """
-    from ..teachers import load, wire_of
+    options: LearnerOptions,
+) -> OnlineLearner:
+    """A running learner; see `engine.contracts.StartLearner`."""
+    from ..teachers import load, traffic_of
     from .recipe import recipe as recipe_named
 
-    chosen = recipe_named(recipe, weights.student)
+    recipe = recipe_named(options.recipe, weights.student)
     if importlib.util.find_spec("torch") is None:
         raise BackendUnavailable(
             'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
         )
-    teacher = asked(teacher)
-    source = load(teacher, threads)
-    guard = DeadlineTeacher(source, on_thread=lower_priority if threaded else None)
+    # made on the teacher's thread, so that a runtime's pool inherits its priority
+    teacher = DeadlineTeacher(
+        lambda: load(options.teacher, options.threads), on_thread=None if options.lockstep else lower_priority
+    )
     import torch
 
     import kernels
@@ -170,14 +158,18 @@ def start(
     from ..teachers.devices import best_device
     from .distiller import Distiller
 
-    torch.set_num_threads(STEP_THREADS)
-    torch.manual_seed(seed)
-    student = new_student(weights.student)
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # random weights that are overwritten at once; the program's chance is its own
+        student = new_student(weights.student)
     student.load_weights(weights.tensors)
-    device = best_device().type if on_gpu else "cpu"
-    elsewhere = wire_of(source) is not None
+    device = best_device().type if options.on_gpu else "cpu"
+    elsewhere = traffic_of(teacher.inner) is not None
     distiller = Distiller(
-        student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed, device,
-        overlap=threaded and elsewhere,
+        student, Publisher(weights, size), teacher, recipe, publish, kernels.load(), options.seed, device,
+        overlap=elsewhere and not options.lockstep,
     )  # fmt: skip
-    return Learner(distiller, teacher.name, guard, threaded, device, lambda: wire_of(source))
+    return OnlineLearner(
+        distiller, options.teacher.name, teacher, lockstep=options.lockstep, device=device,
+        traffic=lambda: traffic_of(teacher.inner),
+    )  # fmt: skip

@@ -23,23 +23,23 @@ class Recipe:
     publish_every: int  # steps between two published students, at most
     schedule: ScheduleOptions
     eps: float = 1e-8  # Adam's; a larger one takes small steps where the student is right already
-    anchor: float = 0.0  # share of the way back to the start, on each step
-    gated: bool = True  # a student that looks worse than the one that paints does not go live
+    l2_sp: float = 0.0  # share of the way back to the start on each step (L2-SP, Li et al. 2018)
+    validate_before_publish: bool = True  # a student that looks worse than the one that paints does not go live
     bf16: bool = False  # bfloat16 where the CPU has it: faster for dense convolutions, slower for depthwise ones
-    rooms: int = 0  # students of scenes before that are tried after a cut; 0: the student goes on as it is
+    scenes: int = 0  # snapshots of scenes before that are tried after a cut; 0: the student goes on as it is
 
 
 NAMES = ("default", "paper")
 
 # Section 4.4. The paper does not give batch norm's momentum; the authors' .001 exports a net that was not trained
 # (docs/decisions.md), so the statistics follow here.
-PAPER = Recipe("sgd", 0.2, 0.3, False, 0, 1, 1, ScheduleOptions(), gated=False, bf16=True)
+PAPER = Recipe("sgd", 0.2, 0.3, False, 0, 1, 1, ScheduleOptions(), validate_before_publish=False, bf16=True)
 
 NEARLY_ALWAYS = ScheduleOptions(delta_max=8, target=0.995, cut_delta=4, cut_labels=4)
 DEFAULT = {
-    "lite": Recipe("adam", 5e-4, None, True, 4, 2, 2, NEARLY_ALWAYS, eps=1e-5, anchor=0.01, rooms=4),
-    "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, NEARLY_ALWAYS, bf16=True, rooms=4),
-    "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, NEARLY_ALWAYS, bf16=True, rooms=4),
+    "lite": Recipe("adam", 5e-4, None, True, 4, 2, 2, NEARLY_ALWAYS, eps=1e-5, l2_sp=0.01, scenes=4),
+    "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, NEARLY_ALWAYS, bf16=True, scenes=4),
+    "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, NEARLY_ALWAYS, bf16=True, scenes=4),
 }
 
 

@@ -1,4 +1,4 @@
-"""The labelled frames that a student learns from: the newest, and some before it. Knows nothing about students."""
+"""The labelled frames that a student learns from: the newest, and some before it."""
 
 from __future__ import annotations
 
@@ -12,48 +12,47 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Example:
+class LabelledFrame:
     """A frame with its label, as the student sees them."""
 
     image: Tensor  # float32 (1, 3, h, w), normalised RGB
     label: Tensor  # float32 (1, 1, h', w') in [0, 1], at the resolution of the logits
 
     @classmethod
-    def of(cls, image: np.ndarray, label: np.ndarray, device: str) -> Example:
+    def of(cls, image: np.ndarray, label: np.ndarray, device: str) -> LabelledFrame:
         """From an image float32 (1, 3, h, w), which is borrowed on the CPU, and a label float32 (h', w')."""
         on_device = torch.from_numpy(image).to(device).contiguous(memory_format=torch.channels_last)
         return cls(on_device, torch.from_numpy(label)[None, None].to(device))
 
 
 class ReplayBuffer:
-    """Those of one scene. The same seed chooses the same ones."""
+    """The labelled frames of one scene. The same seed chooses the same ones."""
 
-    def __init__(self, places: int, seed: int = 0):
-        """`places`: how many are remembered besides the newest; then the oldest goes."""
-        self.newest: Example | None = None
-        self.remembered: deque[Example] = deque(maxlen=places)
+    def __init__(self, capacity: int, seed: int = 0):
+        """`capacity`: how many are remembered besides the newest; then the oldest goes."""
+        self.newest: LabelledFrame | None = None
+        self.older: deque[LabelledFrame] = deque(maxlen=capacity)
         self._random = random.Random(seed)
 
-    def add(self, example: Example) -> None:
-        """`example` is the newest now, and the one that was is remembered."""
+    def add(self, labelled: LabelledFrame) -> None:
+        """`labelled` is the newest now, and the one that was is remembered."""
         if self.newest is not None:
-            self.remembered.append(self.newest)
-        self.newest = example
+            self.older.append(self.newest)
+        self.newest = labelled
 
     def clear(self) -> None:
-        self.remembered.clear()
+        self.older.clear()
         self.newest = None
 
-    def choose(self, batch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Images (N, 3, h, w) and labels (N, 1, h', w') of a step: the newest, and as many remembered ones as there
-        are, `batch` in all. A batch of one is the newest and a remembered one in turn: `step` counts them.
+    def batch(self, size: int, step: int) -> tuple[Tensor, Tensor]:
+        """Images (N, 3, h, w) and labels (N, 1, h', w') of a step: the newest, and as many older ones as there are,
+        `size` in all. A batch of one is the newest and an older one in turn: `step` counts them.
         """
         assert self.newest is not None
         chosen = [self.newest]
-        if batch == 1 and self.remembered and step % 2:
-            chosen = [self._random.choice(self.remembered)]
-        more = min(batch - 1, len(self.remembered))
-        chosen += self._random.sample(self.remembered, more)
+        if size == 1 and self.older and step % 2:
+            chosen = [self._random.choice(self.older)]
+        chosen += self._random.sample(self.older, min(size - 1, len(self.older)))
         if len(chosen) == 1:
             return chosen[0].image, chosen[0].label
-        return torch.cat([e.image for e in chosen]), torch.cat([e.label for e in chosen])
+        return torch.cat([c.image for c in chosen]), torch.cat([c.label for c in chosen])

@@ -1,7 +1,7 @@
-"""A student in training, and the students that it was: it takes a step, says what it sees, goes back to one of them.
+"""A student in training, and snapshots of it: it takes a step, predicts, and is reverted to an earlier snapshot.
 
-It is the student that is exported: batch norm runs on the statistics that are folded. Knows nothing about teachers,
-nor when it is good enough to go live.
+What is trained is what is exported: batch norm runs on the statistics that are folded. When a student is good enough to
+go live is the distiller's to decide.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from ..students import Student, tensors_of
 from .recipe import Recipe
-from .replay import Example
+from .replay import LabelledFrame
 
-SETTLED = 7  # steps after which a student is worth remembering: those of one label
+MIN_STEPS = 7  # steps in a scene, from which its student is worth remembering: those of one label
 
 
 class OnlineTrainer:
-    """One student with its optimiser. Kept are the one it all began with, the last good one, and those of rooms."""
+    """One student with its optimiser. Snapshots: the start, the last one that went live, one for each scene before."""
 
     def __init__(self, student: Student, recipe: Recipe, device: str = "cpu"):
         self._student = student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -32,10 +32,10 @@ class OnlineTrainer:
             if device == "cpu"
             else torch.cuda.is_bf16_supported()
         )
-        self._freeze_or_follow()
-        self._base = self._good = self._snapshot()
-        self._rooms: deque[dict[str, Tensor]] = deque(maxlen=recipe.rooms)  # students of the scenes before
-        self._steps_here = 0  # since the last cut
+        self._set_norm_mode()
+        self._start = self._published = self._snapshot()
+        self._scenes: deque[dict[str, Tensor]] = deque(maxlen=recipe.scenes)  # oldest first
+        self._steps_in_scene = 0
         self._optimizer = self._new_optimizer()
 
     @property
@@ -51,63 +51,62 @@ class OnlineTrainer:
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
-        if self._recipe.anchor:
+        if self._recipe.l2_sp:
             with torch.no_grad():
                 for name, parameter in self._student.named_parameters():
-                    parameter.lerp_(self._base[name], self._recipe.anchor)
-        self._steps_here += 1
+                    parameter.lerp_(self._start[name], self._recipe.l2_sp)
+        self._steps_in_scene += 1
 
     def logits(self, *images: Tensor) -> Tensor:
-        """What it says of these images, (1, 3, h, w) each, as it would be exported: (N, 1, h', w')."""
+        """Its logits (N, 1, h', w') for these images, (1, 3, h, w) each, as it would be exported."""
         # exact on a GPU, too: TF32 would be off by as much as the half precision that is held against it
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             self._student.eval()
             logits = self._student(torch.cat([image.to(self._device) for image in images]))
-            self._freeze_or_follow()
+            self._set_norm_mode()
         return logits
 
-    # -- what is kept --------------------------------------------------------------------------------------------
+    # -- snapshots -------------------------------------------------------------------------------------------------
 
-    def keep(self) -> None:
-        """It is good as it is: `fall_back` leads here."""
-        self._good = self._snapshot()
+    def on_publish(self) -> None:
+        """The student went live as it is: `revert` leads here."""
+        self._published = self._snapshot()
 
-    def fall_back(self) -> None:
-        """Go on from the last good one."""
-        self._student.load_state_dict(self._good)
-        self._forget_direction()
+    def revert(self) -> None:
+        """Go on from the student that went live last."""
+        self._student.load_state_dict(self._published)
+        self._reset_momentum()
 
-    def leave_room(self) -> None:
+    def on_scene_change(self) -> None:
         """The scene is over: remember the student that was taught there, if it was for long enough."""
-        if self._steps_here >= SETTLED:
-            self._rooms.append(self._snapshot())
-        self._steps_here = 0
+        if self._steps_in_scene >= MIN_STEPS:
+            self._scenes.append(self._snapshot())
+        self._steps_in_scene = 0
 
-    def start_from_best(self, example: Example, afresh: bool) -> bool:
-        """Go on from whichever student fits `example` best; True if that is another one than at hand.
+    def roll_back_to_best(self, labelled: LabelledFrame, new_optimizer: bool) -> bool:
+        """Go on from whichever student fits `labelled` best; True if that is another one than at hand.
 
-        Tried are the one at hand, the one it all began with, and those of the rooms before: a room that comes back is
-        known. `afresh`: the optimiser begins anew, too.
+        Tried are the one at hand, the start, and those of the scenes before: a scene that comes back is known.
         """
-        candidates = [self._snapshot(), self._base, *self._rooms]
+        candidates = [self._snapshot(), self._start, *self._scenes]
         losses = []
         with torch.inference_mode():
             for candidate in candidates:
                 self._student.load_state_dict(candidate)
-                logits = self._student(example.image)
-                losses.append(float(F.binary_cross_entropy_with_logits(logits, example.label)))
+                logits = self._student(labelled.image)
+                losses.append(float(F.binary_cross_entropy_with_logits(logits, labelled.label)))
         best = min(range(len(losses)), key=losses.__getitem__)
         self._student.load_state_dict(candidates[best])
-        if afresh:
+        if new_optimizer:
             self._optimizer = self._new_optimizer()
         if best:
-            self._forget_direction()
+            self._reset_momentum()
         return best != 0
 
-    def _forget_direction(self) -> None:
-        """Let the optimiser keep its sense of scale: a new Adam's first steps are its largest."""
+    def _reset_momentum(self) -> None:
+        """Forget the first moment, keep the second: a new Adam's first steps are its largest."""
         for state in self._optimizer.state.values():
-            if "exp_avg_sq" not in state:  # SGD has no sense of either
+            if "exp_avg_sq" not in state:  # SGD has neither
                 return
             if not torch.isfinite(state["exp_avg_sq"]).all():
                 self._optimizer = self._new_optimizer()
@@ -122,7 +121,7 @@ class OnlineTrainer:
             return torch.optim.SGD(self._student.parameters(), self._recipe.rate)
         return torch.optim.Adam(self._student.parameters(), self._recipe.rate, eps=self._recipe.eps, fused=True)
 
-    def _freeze_or_follow(self) -> None:
+    def _set_norm_mode(self) -> None:
         """Batch norm on the statistics that are exported: frozen, or following with the recipe's momentum."""
         self._student.train()
         for module in self._student.modules():

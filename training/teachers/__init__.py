@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from engine.errors import BackendUnavailable, TeacherError, UsageError
-from engine.teacher_options import TeacherOptions, Who, asked
+from engine.teacher_options import TeacherOptions, Who, as_options
 
 from .subjects import SubjectSelector, pieces
 
@@ -120,7 +120,7 @@ def load(teacher: str | TeacherOptions, threads: int) -> Teacher:
     ModelError
         Its weights cannot be had.
     """
-    options = asked(teacher)
+    options = as_options(teacher)
     found = _load(options, threads)
     return found if options.who == "all" else Selective(found, options.who)
 
@@ -149,7 +149,7 @@ def _load(options: TeacherOptions, threads: int) -> Teacher:
     return factory(threads)
 
 
-def wire_of(teacher: Teacher) -> dict[str, Any] | None:
+def traffic_of(teacher: Teacher) -> dict[str, Any] | None:
     """What a teacher on another machine sent and received so far; None for one on this machine."""
     inner = teacher.inner if isinstance(teacher, Selective) else teacher
     return inner.wire() if isinstance(inner, Remote) else None

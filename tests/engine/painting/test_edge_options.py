@@ -70,13 +70,13 @@ def test_a_lower_threshold_keeps_more():
     frame = SyntheticPerson(width=320, height=240, seed=5).picture(10)
     areas = []
     for threshold in (0.1, 0.5, 0.9):
-        with Masker(threads=1, look=EdgeOptions(threshold=threshold)) as masker:
+        with Masker(threads=1, edges=EdgeOptions(threshold=threshold)) as masker:
             areas.append(masker.alpha(frame).mean())
     assert areas[0] > areas[1] > areas[2]
 
 
 def test_everything_together_paints_the_same_matte_that_it_reports(room):
     frame = SyntheticPerson(width=320, height=240, seed=5).picture(10)
-    with Masker(background=room, threads=1, look=EdgeOptions(feather=-3, light_wrap=0.5)) as masker:
+    with Masker(background=room, threads=1, edges=EdgeOptions(feather=-3, light_wrap=0.5)) as masker:
         picture, matte = masker(frame), masker.alpha(frame)
     assert (picture[matte == 0] == (255, 0, 255)).all()

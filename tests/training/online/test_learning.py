@@ -12,15 +12,15 @@ import kernels
 from engine import Masker
 from engine.backends import load
 from engine.errors import TeacherError, UsageError
-from engine.painting.loaded_student import LoadedStudent, to_alpha
+from engine.painting.contrast import sigmoid, stretched_sigmoid
+from engine.painting.loaded_student import LoadedStudent
 from engine.sources.synthetic import SyntheticPerson
 from export.publish import Publisher, first, load_student
 from export.students import STUDENTS, input_size
 from tests.fakes import CollectingMasker, FigureTeacher, HangingTeacher, NonsenseTeacher, RaisingTeacher
 from training.online.distiller import Distiller
-from training.online.learner import Learner
+from training.online.learner import OnlineLearner
 from training.online.recipe import recipe as named
-from training.online.scene import CutDetector
 from training.online.schedule import Operation
 from training.online.score import iou, iou_acc
 from training.students import new_student, tensors_of
@@ -29,7 +29,7 @@ from training.teachers import load as load_teacher
 from training.teachers.deadline import DeadlineTeacher
 
 KERNELS = kernels.load()
-NOBODY = np.zeros(STUDENTS["lite"].size, np.float32)
+NOBODY = np.full(STUDENTS["lite"].size, -30, np.float32)  # logits
 
 
 def make_distiller(teacher, publish, name="lite", recipe="default", **options):
@@ -38,7 +38,7 @@ def make_distiller(teacher, publish, name="lite", recipe="default", **options):
     weights = load_student(name, input_size(name, None))
     student = new_student(name)
     student.load_weights(weights.tensors)
-    guard = teacher if isinstance(teacher, DeadlineTeacher) else DeadlineTeacher(teacher)
+    guard = teacher if isinstance(teacher, DeadlineTeacher) else DeadlineTeacher(lambda: teacher)
     publisher = Publisher(weights, input_size(name, None))
     return Distiller(student, publisher, guard, named(recipe, name), publish, KERNELS, **options), student, weights
 
@@ -54,10 +54,10 @@ def teach(figure, frames, name="lite", recipe="default"):
     for i in range(frames):
         bgr, painter = figure.picture(i), live[-1]
         KERNELS.preprocess(bgr, painter.mean, painter.std, painter.backend.image)
-        to_alpha(painter.backend.run()[0, 0], painter.alpha)
-        truth = cv2.resize(figure.mask(i), painter.alpha.shape[::-1], interpolation=cv2.INTER_AREA)
-        scores.append(iou_acc(truth > 127, painter.alpha))
-        distiller.operate(bgr, painter.alpha.copy())
+        logits = painter.logits()
+        truth = cv2.resize(figure.mask(i), logits.shape[::-1], interpolation=cv2.INTER_AREA)
+        scores.append(iou_acc(truth > 127, logits > 0))
+        distiller.operate(bgr, logits)
     return scores, distiller, student, live[-1]
 
 
@@ -78,12 +78,12 @@ def test_the_student_that_is_trained_is_the_student_that_is_exported(taught):
     assert distiller.steps >= 15
     bgr = SyntheticPerson(width=480, height=480, seed=5).picture(70)
     KERNELS.preprocess(bgr, live.mean, live.std, live.backend.image)
-    exported = np.empty_like(live.alpha)
-    to_alpha(live.backend.run()[0, 0], exported)
+    exported = np.empty(live.mask_size, np.float32)
+    stretched_sigmoid(live.logits(), exported)
     with torch.inference_mode():
         logits = student.eval()(torch.from_numpy(live.backend.image))[0, 0].numpy()
     trained = np.empty_like(exported)
-    to_alpha(logits, trained)
+    stretched_sigmoid(logits, trained)
     assert np.abs(trained - exported).max() < 1e-3
     assert iou(trained, exported) > 0.999
 
@@ -134,7 +134,7 @@ def test_weights_that_became_nan_recover_by_themselves():
                 with torch.no_grad():
                     student.stem.weight.fill_(float("nan"))
             masker(figure.picture(i))
-            distiller.operate(figure.picture(i), masker.live.alpha.copy())
+            distiller.operate(figure.picture(i), masker.live.logits())
         assert distiller.rejected >= 1
         assert masker.stats.version > poisoned
         assert masker.alpha(figure.picture(39)).any()
@@ -152,8 +152,8 @@ def test_a_student_that_collapses_is_never_painted_and_recovers():
                     student.logits.weight.zero_()
                     student.logits.bias.fill_(-5)
             masker(figure.picture(i))
-            areas.append(masker.live.alpha.mean())
-            distiller.operate(figure.picture(i), masker.live.alpha.copy())
+            areas.append(sigmoid(masker.live.logits(), np.empty(masker.live.mask_size, np.float32)).mean())
+            distiller.operate(figure.picture(i), masker.live.logits())
         assert distiller.rejected >= 1
         assert min(areas) > 0.8 * areas[19]
         assert distiller.curve[-1][1] > 0.95
@@ -169,8 +169,8 @@ def test_a_student_that_collapsed_and_was_painted_is_replaced_at_the_next_label(
             student.logits.bias.fill_(-5)
         masker.swap(Publisher(weights, masker.size).publish(tensors_of(student)))
         assert not masker.alpha(figure.picture(0)).any()
-        distiller.operate(figure.picture(0), masker.live.alpha.copy())
-        assert distiller.returns == 1
+        distiller.operate(figure.picture(0), masker.live.logits())
+        assert distiller.rollbacks == 1
         assert masker.alpha(figure.picture(0)).mean() > 0.2
 
 
@@ -182,23 +182,7 @@ def test_what_the_student_knows_is_neither_stepped_on_nor_remembered():
         distiller.operate(figure.picture(i), NOBODY)
     assert distiller.calls == 3
     assert distiller.steps == 0
-    assert not distiller._examples.remembered
-
-
-# -- cuts ------------------------------------------------------------------------------------------------------------
-
-
-def images_of(figure, frames, mean, std):
-    for i in frames:
-        yield KERNELS.preprocess(figure.picture(i), mean, std, np.empty((1, 3, 240, 240), np.float32))
-
-
-@pytest.mark.parametrize("name", STUDENTS)
-def test_a_cut_is_seen_and_movement_is_not(name):
-    mean, std = STUDENTS[name].mean, STUDENTS[name].std
-    detector = CutDetector(std)
-    seen = [detector(image) for image in images_of(SyntheticPerson(cut=20), range(40), mean, std)]
-    assert [i for i, cut in enumerate(seen) if cut] == [20]
+    assert not distiller.replay.older
 
 
 # -- teachers that fail ----------------------------------------------------------------------------------------------
@@ -206,12 +190,12 @@ def test_a_cut_is_seen_and_movement_is_not(name):
 
 def test_a_teacher_that_raises_becomes_a_teacher_error():
     with pytest.raises(TeacherError, match="the teacher failed: RuntimeError: no labels today"):
-        DeadlineTeacher(RaisingTeacher())(np.zeros((4, 4, 3), np.uint8))
+        DeadlineTeacher(lambda: RaisingTeacher())(np.zeros((4, 4, 3), np.uint8))
 
 
 def test_a_teacher_that_hangs_is_not_waited_for_beyond_its_deadline():
     teacher = HangingTeacher()
-    guarded = DeadlineTeacher(teacher, deadline=0.05)
+    guarded = DeadlineTeacher(lambda: teacher, deadline=0.05)
     with pytest.raises(TeacherError, match="did not answer within 0.05 s"):
         guarded(np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(TeacherError, match="has not come back"):
@@ -221,11 +205,11 @@ def test_a_teacher_that_hangs_is_not_waited_for_beyond_its_deadline():
 
 def test_a_teacher_that_comes_back_is_asked_again():
     teacher = HangingTeacher()
-    guarded = DeadlineTeacher(teacher, deadline=0.05)
+    guarded = DeadlineTeacher(lambda: teacher, deadline=0.05)
     with pytest.raises(TeacherError):
         guarded(np.zeros((4, 4, 3), np.uint8))
     teacher.release.set()
-    while guarded._answers.empty():
+    while guarded._labels.empty():
         pass
     assert guarded(np.zeros((4, 4, 3), np.uint8)).all()
 
@@ -248,7 +232,7 @@ def test_nonsense_is_no_label(answer):
 
 @pytest.mark.parametrize("teacher", [RaisingTeacher(), NonsenseTeacher(None)])
 def test_a_failing_teacher_costs_learning_only_and_is_told_once(teacher, caplog):
-    distiller, *_ = make_distiller(DeadlineTeacher(teacher), CollectingMasker().swap)
+    distiller, *_ = make_distiller(DeadlineTeacher(lambda: teacher), CollectingMasker().swap)
     for i in range(20):
         distiller.operate(SyntheticPerson(seed=5).picture(i), NOBODY)
     assert distiller.failures == distiller.calls == 3
@@ -273,15 +257,15 @@ def apart():
     """A distiller whose teacher is on another machine: (operate on the figure's frame i, answer, distiller)."""
     figure = SyntheticPerson(width=480, height=480, seed=5, cut=30)
     teacher = SlowTeacher(figure, 60)
-    guard = DeadlineTeacher(teacher)
+    guard = DeadlineTeacher(lambda: teacher)
     distiller, *_ = make_distiller(guard, CollectingMasker().swap, overlap=True)
 
     def answer():
         teacher.told.release()
-        while guard._answers.empty():
+        while guard._labels.empty():
             time.sleep(0.001)
 
-    yield lambda i: distiller.operate(figure.picture(i), NOBODY), answer, distiller
+    yield lambda i: distiller.operate(figure.picture(i), NOBODY, scene=int(i >= 30)), answer, distiller
     teacher.told.release(100)
     guard.close()
 
@@ -308,7 +292,7 @@ def test_a_label_that_comes_late_is_scored_and_learnt_on_its_own_frame(apart):
     assert list(distiller.curve) == [(0, 0.0)]
     figure = SyntheticPerson(width=480, height=480, seed=5, cut=30)
     truth = cv2.resize(figure.mask(0).astype(np.float32) / 255, NOBODY.shape[::-1], interpolation=cv2.INTER_AREA)
-    assert np.array_equal(distiller._examples.newest.label[0, 0].numpy(), truth)
+    assert np.array_equal(distiller.replay.newest.label[0, 0].numpy(), truth)
     assert operate(13) is Operation.STEP
 
 
@@ -324,13 +308,34 @@ def test_a_label_of_a_scene_that_is_over_is_not_learnt(apart):
     assert [frame for frame, _ in distiller.curve] == [3]
 
 
-def test_where_every_frame_looks_like_a_cut_every_second_label_is_learnt(apart):
-    operate, answer, distiller = apart
-    distiller._cut = lambda image: True
+def test_where_every_frame_is_another_scene_every_second_label_is_learnt(apart):
+    _, answer, distiller = apart
+    figure = SyntheticPerson(width=480, height=480, seed=5, cut=30)
     for i in range(8):
-        operate(i)
+        distiller.operate(figure.picture(i), NOBODY, scene=i)
         answer()
     assert [frame for frame, _ in distiller.curve] == [1, 3, 5]
+
+
+class LampTeacher(FigureTeacher):
+    """Knows the truth about a figure under a lamp that flickers: which of its frames are 25 % brighter."""
+
+    def __init__(self, figure, frames):
+        self.pictures = [
+            np.clip(figure.picture(i) * (1.25 if i % 2 else 1), 0, 255).astype(np.uint8) for i in range(frames)
+        ]
+        self._masks = {picture.tobytes(): figure.mask(i) for i, picture in enumerate(self.pictures)}
+
+
+def test_under_a_lamp_that_flickers_labels_are_rare_and_steps_are_taken(room):
+    teacher = LampTeacher(SyntheticPerson(width=480, height=480, seed=5), 40)
+    with Masker(teacher="lamp", background=room, threads=1, lockstep=True, start_learner=taught_by(teacher)) as masker:
+        for picture in teacher.pictures:
+            masker(picture)
+        learning = masker.stats.learning
+    assert learning.calls == 5
+    assert learning.steps >= 25
+    assert learning.curve[-1][1] > learning.curve[0][1]
 
 
 def test_while_the_teacher_is_away_nothing_is_stepped_on_beyond_what_the_last_label_granted():
@@ -343,14 +348,22 @@ def test_while_the_teacher_is_away_nothing_is_stepped_on_beyond_what_the_last_la
     assert distiller.steps == 8
 
 
+def taught_by(teacher, change=lambda distiller: None):
+    """Starts a learner whose teacher is `teacher`, and whose distiller was changed by `change`."""
+
+    def start(weights, size, publish, options):
+        guard = DeadlineTeacher(lambda: teacher)
+        distiller, *_ = make_distiller(guard, publish)
+        change(distiller)
+        return OnlineLearner(distiller, options.teacher.name, guard, lockstep=options.lockstep)
+
+    return start
+
+
 def test_while_the_teacher_hangs_every_frame_is_painted(room):
     """The paint path never waits for the learner's thread."""
-    teacher = HangingTeacher()
-    figure = SyntheticPerson(seed=5)
-    with Masker(background=room, threads=1) as masker:
-        guard = DeadlineTeacher(teacher)
-        distiller, *_ = make_distiller(guard, masker.swap)
-        masker._learner = Learner(distiller, "hanging", guard, threaded=True)
+    teacher, figure = HangingTeacher(), SyntheticPerson(seed=5)
+    with Masker(teacher="hanging", background=room, threads=1, start_learner=taught_by(teacher)) as masker:
         for i in range(30):
             masker(figure.picture(i))
         assert masker.stats.frames == 30
@@ -359,12 +372,11 @@ def test_while_the_teacher_hangs_every_frame_is_painted(room):
 
 
 def test_a_learner_that_dies_is_reported_and_the_picture_goes_on(room, caplog):
-    figure = SyntheticPerson(seed=5)
-    with Masker(background=room, threads=1) as masker:
-        distiller, *_ = make_distiller(FigureTeacher(figure, 1), masker.swap)
+    def broken(distiller):
         distiller.operate = lambda *_: 1 / 0
-        masker._learner = Learner(distiller, "none", DeadlineTeacher(RaisingTeacher()), threaded=False)
-        masker._lockstep = True
+
+    figure, start = SyntheticPerson(seed=5), taught_by(RaisingTeacher(), broken)
+    with Masker(teacher="none at all", background=room, threads=1, lockstep=True, start_learner=start) as masker:
         for i in range(3):
             masker(figure.picture(i))
         assert masker.stats.learning.died == "ZeroDivisionError: division by zero"

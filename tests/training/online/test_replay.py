@@ -4,27 +4,27 @@ import numpy as np
 import pytest
 import torch
 
-from training.online.replay import Example, ReplayBuffer
+from training.online.replay import LabelledFrame, ReplayBuffer
 
 
 def numbered(count, places=4, seed=0):
     """ReplayBuffer that were given `count` labelled frames, each of which is its number."""
-    examples = ReplayBuffer(places, seed)
+    replay = ReplayBuffer(places, seed)
     for i in range(count):
-        examples.add(Example(torch.full((1, 3, 2, 2), float(i)), torch.full((1, 1, 1, 1), float(i))))
-    return examples
+        replay.add(LabelledFrame(torch.full((1, 3, 2, 2), float(i)), torch.full((1, 1, 1, 1), float(i))))
+    return replay
 
 
-def chosen(examples, batch, step=0):
-    images, labels = examples.choose(batch, step)
+def chosen(replay, batch, step=0):
+    images, labels = replay.batch(batch, step)
     assert images[:, 0, 0, 0].tolist() == labels[:, 0, 0, 0].tolist()
     return labels[:, 0, 0, 0].tolist()
 
 
 def test_a_batch_of_one_is_the_newest_and_a_remembered_one_in_turn():
-    examples = numbered(3)
+    replay = numbered(3)
     for step in range(10):
-        (number,) = chosen(examples, 1, step)
+        (number,) = chosen(replay, 1, step)
         assert (number == 2) == (step % 2 == 0)
 
 
@@ -40,11 +40,11 @@ def test_the_oldest_is_forgotten():
 
 
 def test_nothing_is_left_of_a_scene_that_is_over():
-    examples = numbered(3)
-    examples.clear()
-    assert examples.newest is None
-    examples.add(Example(torch.full((1, 3, 2, 2), 7.0), torch.full((1, 1, 1, 1), 7.0)))
-    assert chosen(examples, batch=4) == [7]
+    replay = numbered(3)
+    replay.clear()
+    assert replay.newest is None
+    replay.add(LabelledFrame(torch.full((1, 3, 2, 2), 7.0), torch.full((1, 1, 1, 1), 7.0)))
+    assert chosen(replay, batch=4) == [7]
 
 
 def test_the_same_seed_chooses_the_same_ones():
@@ -54,6 +54,6 @@ def test_the_same_seed_chooses_the_same_ones():
 
 def test_an_example_is_laid_out_for_convolutions():
     image, label = np.zeros((1, 3, 4, 6), np.float32), np.ones((2, 3), np.float32)
-    example = Example.of(image, label, "cpu")
+    example = LabelledFrame.of(image, label, "cpu")
     assert example.image.is_contiguous(memory_format=torch.channels_last)
     assert example.label.shape == (1, 1, 2, 3)

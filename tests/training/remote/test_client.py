@@ -349,7 +349,7 @@ def test_the_picture_goes_on_while_the_teacher_is_away_and_the_report_knows(serv
     assert learning.teacher == server.url
     assert (learning.calls, learning.failures) == (3, 1)
     assert learning.steps > 0
-    assert learning.wire["failures"] == {"server error": 1}
+    assert learning.traffic["failures"] == {"server error": 1}
     assert learning.died is None
 
 
@@ -358,4 +358,4 @@ def test_the_guards_deadline_is_beyond_the_longest_that_can_be_asked_for():
     from training.teachers.deadline import DEADLINE
 
     assert DEADLINE > MAX_DEADLINE
-    assert DeadlineTeacher(load("http://127.0.0.1:1/v2/models/m", 1))
+    assert DeadlineTeacher(lambda: load("http://127.0.0.1:1/v2/models/m", 1))

@@ -114,14 +114,14 @@ def test_killed_and_restarted_it_costs_no_picture_and_learning_resumes(tmp_path,
                 masker(red_thing(frames))
                 frames += 1
 
-        paint_until(lambda learning: learning.wire["labels"] >= 2 and learning.steps)
+        paint_until(lambda learning: learning.traffic["labels"] >= 2 and learning.steps)
         process.kill()
         failed = masker.stats.learning.failures
         paint_until(lambda learning: learning.failures >= failed + 3)
         before = masker.stats.learning
         with TeacherProcess(toml, port=process.port):
             paint_until(lambda learning: learning.steps >= before.steps + 8)
-        assert masker.stats.learning.wire["labels"] > before.wire["labels"]
+        assert masker.stats.learning.traffic["labels"] > before.traffic["labels"]
         assert masker.stats.frames == frames
         assert masker.stats.faults == 0
         assert masker.stats.learning.died is None

@@ -1,0 +1,49 @@
+"""Logits -> alpha: the sigmoid, and the contrast-stretched sigmoid that is painted with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+MAX_LOGIT = 1e4  # a larger one is a fault, not a confident student
+STRETCH = (0.1, 0.9)  # of the sigmoid, which become 0 and 1; symmetric, so that 0.5 stays where it is
+PROBE_TOLERANCE = 0.01  # of alpha, largest difference; float32 runtimes agree to 1e-5
+
+
+def is_answer(logits: np.ndarray) -> bool:
+    """Whether every logit is a number within MAX_LOGIT."""
+    return bool(logits.min() >= -MAX_LOGIT and logits.max() <= MAX_LOGIT)  # NaN comes through both
+
+
+def sigmoid(logits: np.ndarray, out: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+    """Sigmoid of `logits` - `threshold` (a logit) into `out`, both float32 of one shape; returns `out`."""
+    np.subtract(threshold, logits, out=out)
+    np.clip(out, -30, 30, out=out)  # exp stays finite; the sigmoid is 0 or 1 to float32 there
+    np.exp(out, out=out)
+    out += 1
+    return np.reciprocal(out, out=out)
+
+
+def stretched_sigmoid(logits: np.ndarray, out: np.ndarray, threshold: float = 0.0) -> float:
+    """Sigmoid of `logits` - `threshold`, stretched so that STRETCH becomes 0 and 1, into `out`; both float32 (h, w).
+
+    A student that is a little unsure must neither let the room shine through nor make the person translucent.
+
+    Returns
+    -------
+    The mean alpha, share of the frame that is person, in [0, 1].
+    """
+    sigmoid(logits, out, threshold)
+    out -= STRETCH[0]
+    out *= 1 / (STRETCH[1] - STRETCH[0])
+    np.clip(out, 0, 1, out=out)
+    return float(out.mean())
+
+
+def alpha_difference(logits: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of painted alpha between two answers (1, 1, h, w); infinity where one is no answer."""
+    if not (is_answer(logits) and is_answer(expected)):
+        return float("inf")
+    alphas = np.empty((2, *logits.shape[2:]), np.float32)
+    for given, alpha in zip((logits, expected), alphas, strict=True):
+        stretched_sigmoid(given[0, 0], alpha)
+    return float(np.abs(alphas[0] - alphas[1]).max())

@@ -1,0 +1,66 @@
+"""Which scene a frame belongs to: a cut to another scene starts a new one. Runs at frame rate, on a grid of cells.
+
+A cut changes what is where. A lamp that flickers or a camera that sets its exposure changes how bright it is, and a
+camera that pans or is carried moves it a little: neither is a cut. So frames are compared with their neighbour in time,
+cell by cell, after the brightness of the whole frame was taken out. The thresholds lie between what was measured on
+webcams, pans and walks and what was measured on cuts (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+CELLS = (12, 16)  # rows, columns of the grid
+SAMPLES = 4  # pixels along each side of a cell that are looked at
+GAIN_CHANGE = 0.11  # mean |difference| of cells over their mean; up to .09 without a cut, from .13 at one
+PATTERN_CHANGE = 0.28  # the same of cells brought to mean 0 and deviation 1; up to .25 in a walk, from .30 at a cut
+REFRACTORY = 0.5  # s after a cut in which no other is seen: a flash, a cross-fade
+DARK = 4.0  # grey levels: darker differences are noise
+
+
+class SceneDetector:
+    """Counts the scenes of one stream. Frames come in the order of time; their size may change."""
+
+    def __init__(self) -> None:
+        self.scene = 0
+        self._last: np.ndarray | None = None
+        self._cut_at = -np.inf  # s
+        self._grid: tuple[tuple[int, int], np.ndarray, np.ndarray] = ((0, 0), np.empty(0), np.empty(0))
+
+    def __call__(self, bgr: np.ndarray, timestamp: float) -> int:
+        """The scene of a frame uint8 (H, W, 3) at `timestamp` (s), counted from 0."""
+        cells = self._cells(bgr)
+        last, self._last = self._last, cells
+        if last is not None and timestamp - self._cut_at >= REFRACTORY and is_cut(last, cells):
+            self._cut_at = timestamp
+            self.scene += 1
+        return self.scene
+
+    def reset(self) -> None:
+        """Another stream begins, which is another scene."""
+        if self._last is not None:
+            self.scene += 1
+        self._last, self._cut_at = None, -np.inf
+
+    def _cells(self, bgr: np.ndarray) -> np.ndarray:
+        """The frame as float32 (rows, columns, 3): the mean of a few pixels of each cell."""
+        size, rows, columns = self._grid
+        if size != bgr.shape[:2]:
+            places = [
+                (2 * np.arange(count * SAMPLES) + 1) * side // (2 * count * SAMPLES)
+                for count, side in zip(CELLS, bgr.shape[:2], strict=True)
+            ]
+            rows, columns = places[0][:, None], places[1]
+            self._grid = (bgr.shape[:2], rows, columns)
+        sampled = bgr[rows, columns].astype(np.float32)
+        return sampled.reshape(CELLS[0], SAMPLES, CELLS[1], SAMPLES, 3).mean((1, 3))
+
+
+def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether two grids of cells, float32 (rows, columns, 3) in [0, 255], show different scenes."""
+    means = [cells.mean((0, 1)) for cells in (before, after)]
+    gains = [cells / (mean + DARK) for cells, mean in zip((before, after), means, strict=True)]
+    if float(np.abs(gains[0] - gains[1]).mean()) <= GAIN_CHANGE:
+        return False
+    patterns = [(cells - mean) / (cells.std((0, 1)) + DARK) for cells, mean in zip((before, after), means, strict=True)]
+    return float(np.abs(patterns[0] - patterns[1]).mean()) > PATTERN_CHANGE
