@@ -62,7 +62,8 @@ setup(
     package_data={
         "benchmarks": ["*.html"],
         "benchmarks.harness": ["*.toml"],
-        "export": ["weights/*.safetensors", "weights/README.md"],
+        "engine": ["py.typed"],
+        "export": ["py.typed", "weights/*.safetensors", "weights/README.md"],
     },
     install_requires=[
         "numpy>=1.26",

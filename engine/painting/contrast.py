@@ -20,7 +20,8 @@ def sigmoid(logits: np.ndarray, out: np.ndarray, threshold: float = 0.0) -> np.n
     np.clip(out, -30, 30, out=out)  # exp stays finite; the sigmoid is 0 or 1 to float32 there
     np.exp(out, out=out)
     out += 1
-    return np.reciprocal(out, out=out)
+    np.reciprocal(out, out=out)
+    return out
 
 
 def stretched_sigmoid(logits: np.ndarray, out: np.ndarray, threshold: float = 0.0) -> float:

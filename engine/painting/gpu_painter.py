@@ -28,6 +28,8 @@ from .presence import PresenceGate
 
 log = logging.getLogger("jit_masker")
 
+Shape = tuple[int, ...]
+
 
 def gpu_painter_for(
     backend: Backend, edges: EdgeOptions, stages: Stages, transparent: bool = False
@@ -86,9 +88,9 @@ class GpuPainter:
         self._prepare: _Replayed
         self._judge: _Replayed
         self._paint: _Replayed
-        self._sizes: tuple = ()
+        self._sizes: tuple[object, ...] = ()
         self._b: _Buffers
-        self._affine: tuple = ()  # mean and std of the student that saw the last frame
+        self._affine: tuple[tuple[float, float, float], ...] = ()  # mean and std of the student that saw the last frame
         self._lost = (True, True)  # what the next frame must not remember: seen, shown
         self._uploaded: object = None  # the background that is on the device, if it stays the same
 
@@ -219,7 +221,7 @@ class _Buffer:
 class _Buffers:
     """Everything that a frame touches, for one size of frame, of the student's input and of its mask."""
 
-    def __init__(self, device: Any, view: Callable[[Any], Any], frame: tuple, image: tuple, mask: tuple):
+    def __init__(self, device: Any, view: Callable[[Any], Any], frame: Shape, image: Shape, mask: Shape):
         make = functools.partial(_Buffer, device, view)
         self.frame, self.background, self.foreground, self.picture = (make(frame, np.uint8) for _ in range(4))
         self.matte = make(frame[:2], np.uint8)

@@ -44,7 +44,7 @@ class LoadedStudent:
             The runtime failed, or a logit is NaN or out of range.
         """
         try:
-            logits = self.backend.run()[0, 0]
+            logits: np.ndarray = self.backend.run()[0, 0]
         except Exception as error:  # each runtime has its own
             raise StudentFault(f"{type(error).__name__}: {error}") from error
         if not is_answer(logits):

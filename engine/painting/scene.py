@@ -8,6 +8,8 @@ webcams, pans and walks and what was measured on cuts (docs/decisions.md).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 CELLS = (12, 16)  # rows, columns of the grid
@@ -22,10 +24,13 @@ class SceneDetector:
     """Counts the scenes of one stream. Frames come in the order of time; their size may change."""
 
     def __init__(self) -> None:
+        import cv2  # late: `import engine` loads no OpenCV
+
         self.scene = 0
+        self._cv2: Any = cv2
         self._last: np.ndarray | None = None
         self._cut_at = -np.inf  # s
-        self._grid: tuple[tuple[int, int], np.ndarray, np.ndarray] = ((0, 0), np.empty(0), np.empty(0))
+        self._sampled = np.empty((CELLS[0] * SAMPLES, CELLS[1] * SAMPLES, 3), np.uint8)
 
     def __call__(self, bgr: np.ndarray, timestamp: float) -> int:
         """The scene of a frame uint8 (H, W, 3) at `timestamp` (s), counted from 0."""
@@ -44,23 +49,17 @@ class SceneDetector:
 
     def _cells(self, bgr: np.ndarray) -> np.ndarray:
         """The frame as float32 (rows, columns, 3): the mean of a few pixels of each cell."""
-        size, rows, columns = self._grid
-        if size != bgr.shape[:2]:
-            places = [
-                (2 * np.arange(count * SAMPLES) + 1) * side // (2 * count * SAMPLES)
-                for count, side in zip(CELLS, bgr.shape[:2], strict=True)
-            ]
-            rows, columns = places[0][:, None], places[1]
-            self._grid = (bgr.shape[:2], rows, columns)
-        sampled = bgr[rows, columns].astype(np.float32)
-        return sampled.reshape(CELLS[0], SAMPLES, CELLS[1], SAMPLES, 3).mean((1, 3))
+        cv2 = self._cv2
+        cv2.resize(bgr, self._sampled.shape[1::-1], dst=self._sampled, interpolation=cv2.INTER_NEAREST)
+        cells: np.ndarray = cv2.resize(self._sampled, CELLS[::-1], interpolation=cv2.INTER_AREA)
+        return cells.astype(np.float32)
 
 
 def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
     """Whether two grids of cells, float32 (rows, columns, 3) in [0, 255], show different scenes."""
-    means = [cells.mean((0, 1)) for cells in (before, after)]
-    gains = [cells / (mean + DARK) for cells, mean in zip((before, after), means, strict=True)]
-    if float(np.abs(gains[0] - gains[1]).mean()) <= GAIN_CHANGE:
+    means = before.mean((0, 1)), after.mean((0, 1))
+    gain_change = np.abs(before / (means[0] + DARK) - after / (means[1] + DARK)).mean()
+    if gain_change <= GAIN_CHANGE:
         return False
     patterns = [(cells - mean) / (cells.std((0, 1)) + DARK) for cells, mean in zip((before, after), means, strict=True)]
     return float(np.abs(patterns[0] - patterns[1]).mean()) > PATTERN_CHANGE
