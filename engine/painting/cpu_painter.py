@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from kernels import UNSEEN, Kernels, colour_grid
+from kernels import NO_BRIGHTNESS, Kernels, colour_grid
 
 from .edge_options import EdgeOptions, Feather, LightWrap
 from .loaded_student import LoadedStudent, to_alpha
@@ -25,8 +25,8 @@ class CpuPainter:
         self._kernels = kernels
         self._feather = Feather(look.feather) if look.feather else None
         self._light_wrap = LightWrap(look.light_wrap) if look.light_wrap else None
-        self._seen = self._shown = np.empty((0, 0), np.float32)
-        self._edges: np.ndarray
+        self._last_grey = self._smoothed = np.empty((0, 0), np.float32)
+        self._coefficients: np.ndarray
         self._colours: np.ndarray
         self._bgr: np.ndarray  # the frame that `mask` was given last, and who saw it
         self._student: LoadedStudent
@@ -51,20 +51,20 @@ class CpuPainter:
         self.preparing = time.perf_counter() - began
         area = to_alpha(student.backend.run()[0, 0], student.alpha, threshold)
         if area is not None:
-            k.steady(image, *affine, student.alpha, self._seen, self._shown)
+            k.smooth_alpha(image, *affine, student.alpha, self._last_grey, self._smoothed)
         return area
 
     def forget(self, seen: bool = True, shown: bool = True) -> None:
         """Start anew what is remembered from frame to frame: the picture that was seen, the alpha that was shown."""
         if seen:
-            self._seen.fill(UNSEEN)
+            self._last_grey.fill(NO_BRIGHTNESS)
         if shown:
-            self._shown.fill(0)
+            self._smoothed.fill(0)
 
     def matte(self, out: np.ndarray) -> None:
         """The matte of the frame that `mask` was given last, its edges where the picture has them: uint8 (H, W)."""
-        self._kernels.refine(self._seen, self._student.alpha, self._edges)
-        self._kernels.matte(self._bgr, self._edges, out)
+        self._kernels.fit_guided_filter(self._last_grey, self._student.alpha, self._coefficients)
+        self._kernels.apply_guided_filter(self._bgr, self._coefficients, out)
         if self._feather is not None:
             self._feather(out)
 
@@ -80,8 +80,8 @@ class CpuPainter:
         began = time.perf_counter()
         k, student = self._kernels, self._student
         self.matte(matte)
-        k.colours(student.backend.image, student.mean, student.std, student.alpha, self._colours)
-        k.foreground(self._bgr, matte, self._colours, self.foreground)
+        k.local_colours(student.backend.image, student.mean, student.std, student.alpha, self._colours)
+        k.estimate_foreground(self._bgr, matte, self._colours, self.foreground)
         self.drawing = time.perf_counter() - began
         if self._light_wrap is not None:
             self._light_wrap(self.foreground, matte, background)
@@ -91,7 +91,7 @@ class CpuPainter:
         """Buffers for these sizes; what was remembered goes with those of another mask."""
         if self.foreground.shape != frame:
             self.foreground = np.empty(frame, np.uint8)
-        if self._seen.shape != mask:
-            self._seen, self._shown = np.full(mask, UNSEEN, np.float32), np.zeros(mask, np.float32)
-            self._edges = np.zeros((2, *mask), np.float32)
+        if self._last_grey.shape != mask:
+            self._last_grey, self._smoothed = np.full(mask, NO_BRIGHTNESS, np.float32), np.zeros(mask, np.float32)
+            self._coefficients = np.zeros((2, *mask), np.float32)
             self._colours = np.zeros((2, *colour_grid(mask), 3), np.float32)

@@ -1,6 +1,6 @@
 """The paint path on the GPU: a frame goes up once, its picture comes down once, and all between stays on the device.
 
-What host_path.py does with the CPU's kernels, with `kernels.device`, in two halves: `mask`, after which the host knows
+What cpu_painter.py does with the CPU's kernels, with `kernels.device`, in two halves: `mask`, after which the host knows
 the area and may decide that nobody is painted; `picture`. Each half is replayed as a CUDA graph once its sizes are
 known. Knows no gate, no background and no learner.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import LEVELS_OF_STATUS, STATUS, UNSEEN, colour_grid
+from kernels import LEVELS_OF_STATUS, NO_BRIGHTNESS, STATUS, colour_grid
 
 from ..contracts import Backend
 from ..errors import GpuFault
@@ -104,7 +104,7 @@ class GpuPainter:
 
         def judge(stream: int) -> None:
             k.alpha(b.logits.view, threshold, LEVELS, MAX_LOGIT, b.alpha.view, b.status.view)
-            k.steady(b.image.view, *affine, b.alpha.view, b.seen.view, b.shown.view)
+            k.smooth_alpha(b.image.view, *affine, b.alpha.view, b.last_grey.view, b.smoothed.view)
             device.download(b.status.host, b.status.array, stream)
             device.download(b.alpha.host, b.alpha.array, stream)
 
@@ -126,7 +126,9 @@ class GpuPainter:
         self._lost = (self._lost[0] or seen, self._lost[1] or shown)
 
     def _forget_now(self) -> None:
-        for lost, buffer, value in zip(self._lost, (self._b.seen, self._b.shown), (UNSEEN, 0.0), strict=True):
+        for lost, buffer, value in zip(
+            self._lost, (self._b.last_grey, self._b.smoothed), (NO_BRIGHTNESS, 0.0), strict=True
+        ):
             if lost:
                 buffer.host.fill(value)
                 self._device.upload(buffer.array, buffer.host, self._stream)
@@ -159,8 +161,8 @@ class GpuPainter:
 
         def paint(stream: int) -> None:
             self._draw()
-            k.colours(b.image.view, *self._affine, b.alpha.view, b.colours.view)
-            k.foreground(b.frame.view, b.matte.view, b.colours.view, b.foreground.view)
+            k.local_colours(b.image.view, *self._affine, b.alpha.view, b.colours.view)
+            k.estimate_foreground(b.frame.view, b.matte.view, b.colours.view, b.foreground.view)
             k.composite(b.foreground.view, b.matte.view, b.background.view, b.picture.view)
             device.download(b.picture.host, b.picture.array, stream)
             device.download(b.matte.host, b.matte.array, stream)
@@ -171,8 +173,8 @@ class GpuPainter:
         np.copyto(matte, b.matte.host)
 
     def _draw(self) -> None:
-        self._kernels.refine(self._b.seen.view, self._b.alpha.view, self._b.edges.view)
-        self._kernels.matte(self._b.frame.view, self._b.edges.view, self._b.matte.view)
+        self._kernels.fit_guided_filter(self._b.last_grey.view, self._b.alpha.view, self._b.coefficients.view)
+        self._kernels.apply_guided_filter(self._b.frame.view, self._b.coefficients.view, self._b.matte.view)
 
     def _fit(self, frame: tuple[int, ...], image: tuple[int, ...], mask: tuple[int, ...]) -> None:
         """Buffers for these sizes; what was remembered, and the graphs, go with the old ones."""
@@ -202,8 +204,8 @@ class _Buffers:
         self.frame, self.background, self.foreground, self.picture = (make(frame, np.uint8) for _ in range(4))
         self.matte = make(frame[:2], np.uint8)
         self.image = make(image, np.float32)
-        self.logits, self.alpha, self.seen, self.shown = (make(mask, np.float32) for _ in range(4))
-        self.edges = make((2, *mask), np.float32)
+        self.logits, self.alpha, self.last_grey, self.smoothed = (make(mask, np.float32) for _ in range(4))
+        self.coefficients = make((2, *mask), np.float32)
         self.colours = make((2, *colour_grid(mask), 3), np.float32)
         self.status = make((STATUS,), np.int32)
 

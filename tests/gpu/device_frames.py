@@ -43,22 +43,22 @@ class ReferencePath:
     """What Masker does, with the reference's kernels."""
 
     def __init__(self):
-        self.seen, self.shown = np.full(MASK, kernels.UNSEEN, np.float32), np.zeros(MASK, np.float32)
+        self.last_grey, self.smoothed = np.full(MASK, kernels.NO_BRIGHTNESS, np.float32), np.zeros(MASK, np.float32)
 
     def mask(self, bgr, threshold=0.0):
         self.bgr = bgr
         self.image = reference.preprocess(bgr, MEAN, STD, np.empty((1, 3, *MASK), np.float32))
         self.alpha = np.empty(MASK, np.float32)
         area = to_alpha(8 * self.image[0, 0] - 1, self.alpha, threshold)
-        reference.steady(self.image, MEAN, STD, self.alpha, self.seen, self.shown)
+        reference.smooth_alpha(self.image, MEAN, STD, self.alpha, self.last_grey, self.smoothed)
         return area
 
     def picture(self, background):
-        edges = reference.refine(self.seen, self.alpha, np.empty((2, *MASK), np.float32))
-        matte = reference.matte(self.bgr, edges, np.empty(FRAME, np.uint8))
+        coefficients = reference.fit_guided_filter(self.last_grey, self.alpha, np.empty((2, *MASK), np.float32))
+        matte = reference.apply_guided_filter(self.bgr, coefficients, np.empty(FRAME, np.uint8))
         grid = np.empty((2, *kernels.colour_grid(MASK), 3), np.float32)
-        colours = reference.colours(self.image, MEAN, STD, self.alpha, grid)
-        foreground = reference.foreground(self.bgr, matte, colours, np.empty_like(self.bgr))
+        colours = reference.local_colours(self.image, MEAN, STD, self.alpha, grid)
+        foreground = reference.estimate_foreground(self.bgr, matte, colours, np.empty_like(self.bgr))
         return reference.composite(foreground, matte, background, np.empty_like(self.bgr)), matte
 
 
