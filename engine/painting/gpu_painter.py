@@ -1,8 +1,8 @@
 """The paint path on the GPU: a frame goes up once, its picture comes down once, and all between stays on the device.
 
-What cpu_painter.py does with the CPU's kernels, with `kernels.device`, in two halves: `mask`, after which the host knows
-the area and may decide that nobody is painted; `picture`. Each half is replayed as a CUDA graph once its sizes are
-known. Knows no gate, no background and no learner.
+What cpu_painter.py does with the CPU's kernels, with `kernels.device`, in two halves: `mask`, after which the host
+knows the area and may decide that nobody is painted; `picture`. Each half is replayed as a CUDA graph once its sizes
+are known. Knows no gate, no background and no learner.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ to two grey levels.
     foreground_estimation.py   local_colours, estimate_foreground
     compositing.py             composite
     plan.py                    sampling tables and scratch, one plan for each of the seven
+    rows.py                    loops that several share
     compilation.py             how they are compiled, and for what arrays
     cache.py                   where their machine code is kept
 
@@ -34,7 +35,7 @@ __all__ = [
 
 
 def warm() -> None:
-    """Compile (or load from Numba's cache) every kernel, for every kind of array that the functions pass on."""
+    """Compile (or load) every kernel, for every kind of array that the functions pass on."""
     frame = np.zeros((4, 5, 3), np.uint8)
     alpha = np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)
     coefficients, whole = np.zeros((2, 2, 3), np.float32), np.zeros((4, 5), np.uint8)

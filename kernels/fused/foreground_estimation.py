@@ -11,6 +11,7 @@ from ..checks import check_foreground
 from ..reference import CELL_RADIUS, CELL_SIDE, OWN_WEIGHT, SAMPLE_STEP
 from .compilation import kernel, plain
 from .plan import EstimateForegroundPlan, LocalColoursPlan, plans
+from .rows import fill
 
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)  # eight pixels of alpha 255
 
@@ -50,12 +51,6 @@ def _sum_cell(cells, image, alpha, row, column, j, i, last_row, last_column):
 
 
 @kernel
-def _fill(out, value):
-    for i in range(out.shape[0]):
-        out[i] = value
-
-
-@kernel
 def _add(total, row):
     for i in range(total.shape[0]):
         total[i] += row[i]
@@ -82,7 +77,7 @@ def _local_colours(image, scale, shift, alpha, out, row, column, cells, near):
     for j in range(rows):
         for q in range(8):
             inner = near[q, CELL_RADIUS : CELL_RADIUS + columns]
-            _fill(inner, np.float32(0))
+            fill(inner, np.float32(0))
             for k in range(max(j - CELL_RADIUS, 0), min(j + CELL_RADIUS, rows - 1) + 1):
                 _add(inner, cells[k, q])
         for kind in range(2):

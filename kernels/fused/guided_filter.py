@@ -12,6 +12,7 @@ from ..checks import check_guided_filter
 from ..reference import ALPHA_FLOOR, GUIDED_EPS, GUIDED_RADIUS
 from .compilation import as_rows, kernel, plain
 from .plan import ApplyGuidedFilterPlan, FitGuidedFilterPlan, plans
+from .rows import fill, replicate
 
 SIDE = np.float32(2 * GUIDED_RADIUS + 1)  # pixels of the mask, of the window of the filter
 BACKGROUND, MIXED, PERSON = 0, 1, 2  # what a cell of the mask is
@@ -93,15 +94,6 @@ def _stretch(a, b, sum_a, sum_b):
 
 
 @kernel
-def _replicate(row, border):
-    """The pixels of `row` inside a border, copied into the border."""
-    last = row.shape[0] - border
-    for k in range(border):
-        row[k] = row[border]
-        row[last + k] = row[last - 1]
-
-
-@kernel
 def _fit(grey, alpha, coefficients, sums, fit):
     height, width = alpha.shape
     inner = slice(GUIDED_RADIUS, GUIDED_RADIUS + width)
@@ -111,10 +103,10 @@ def _fit(grey, alpha, coefficients, sums, fit):
         _slide_moments(sums, grey[enters], alpha[enters], grey[leaves], alpha[leaves])
         if j >= 0:
             for k in range(4):
-                _replicate(sums[k], GUIDED_RADIUS)
+                replicate(sums[k], GUIDED_RADIUS)
             _solve(fit[0, j, inner], fit[1, j, inner], sums[0], sums[1], sums[2], sums[3])
-            _replicate(fit[0, j], GUIDED_RADIUS)
-            _replicate(fit[1, j], GUIDED_RADIUS)
+            replicate(fit[0, j], GUIDED_RADIUS)
+            replicate(fit[1, j], GUIDED_RADIUS)
     for k in range(2):
         _begin(sums[k], fit[k, 0])
     for j in range(-GUIDED_RADIUS, height):
@@ -188,12 +180,6 @@ def _evaluate(out, bgr, a_upper, a_lower, b_upper, b_lower, weight):
 
 
 @kernel
-def _fill(out, value):
-    for i in range(out.shape[0]):
-        out[i] = value
-
-
-@kernel
 def _draw(bgr, out, coefficients, kind, cell, top, bottom, row_weight, left, column_weight, edge, upper, lower):
     height, cells = out.shape[0], cell.shape[0]
     first = 0
@@ -216,7 +202,7 @@ def _draw(bgr, out, coefficients, kind, cell, top, bottom, row_weight, left, col
                 continue
             if what != MIXED:
                 for j in range(first, last):
-                    _fill(out[j, p:q], uint8(255 if what == PERSON else 0))
+                    fill(out[j, p:q], uint8(255 if what == PERSON else 0))
                 continue
             for k in range(2):
                 _widen(upper[k], coefficients[k, above], left, column_weight, p, q)

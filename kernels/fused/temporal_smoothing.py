@@ -9,6 +9,7 @@ import numpy as np
 from ..reference import CHANGE_HIGH, CHANGE_LOW, EMA_MIN, MOTION_HIGH, MOTION_LOW, MOTION_RADIUS
 from .compilation import kernel
 from .plan import SmoothAlphaPlan, plans
+from .rows import replicate
 
 
 def smooth_alpha(
@@ -68,15 +69,6 @@ def _smooth_row(alpha, smoothed, motion):
 
 
 @kernel
-def _replicate(row, border):
-    """The pixels of `row` inside a border, copied into the border."""
-    last = row.shape[0] - border
-    for k in range(border):
-        row[k] = row[border]
-        row[last + k] = row[last - 1]
-
-
-@kernel
 def _smooth(image, scale, shift, alpha, last_grey, smoothed, row, column, change, motion, line, nearby):
     height, width = alpha.shape
     for j in range(height):
@@ -84,14 +76,14 @@ def _smooth(image, scale, shift, alpha, last_grey, smoothed, row, column, change
         _grey_change(
             change[j + 1, 1 : width + 1], last_grey[j], image[0, at], image[1, at], image[2, at], column, scale, shift
         )
-        _replicate(change[j + 1], 1)
+        replicate(change[j + 1], 1)
     _copy(change[0], change[1])
     _copy(change[height + 1], change[height])
     for j in range(height):
         _mean_3x3(
             motion[j + MOTION_RADIUS, MOTION_RADIUS : width + MOTION_RADIUS], change[j], change[j + 1], change[j + 2]
         )
-        _replicate(motion[j + MOTION_RADIUS], MOTION_RADIUS)
+        replicate(motion[j + MOTION_RADIUS], MOTION_RADIUS)
     for k in range(MOTION_RADIUS):
         _copy(motion[k], motion[MOTION_RADIUS])
         _copy(motion[height + MOTION_RADIUS + k], motion[height + MOTION_RADIUS - 1])

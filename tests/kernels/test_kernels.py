@@ -1,7 +1,6 @@
 """Each implementation against the reference, over awkward sizes, strides and values."""
 
 import importlib
-import runpy
 import sys
 
 import numpy as np
@@ -218,31 +217,6 @@ def compiled():
     for name, module in list(sys.modules.items()):
         if name.startswith("kernels.fused."):
             yield from ((name, value) for value in vars(module).values() if hasattr(value, "py_func"))
-
-
-def test_a_fused_kernel_calls_kernels_of_its_own_file_only():
-    """Numba's cache does not see that a callee in another file has changed."""
-    homes = [(name, function.py_func.__module__) for name, function in compiled()]
-    assert len(homes) > 30
-    for name, home in homes:
-        assert home == name, f"{name} imports a kernel of {home}"
-
-
-def test_machine_code_with_other_constants_is_not_taken_from_numbas_cache(tmp_path, monkeypatch):
-    file = tmp_path / "ema_min.py"
-    file.write_text(
-        "from kernels.fused.compilation import kernel\nfrom kernels.reference import EMA_MIN\n"
-        "@kernel\ndef ema_min():\n    return EMA_MIN\n"
-    )
-
-    def hits():
-        ema_min = runpy.run_path(str(file))["ema_min"]
-        ema_min()
-        return sum(ema_min.stats.cache_hits.values())
-
-    assert [hits(), hits()] == [0, 1]
-    monkeypatch.setattr("kernels.fused.compilation.COMPILED_IN", "another")
-    assert hits() == 0
 
 
 def test_no_live_frame_compiles_a_kernel(rng):

@@ -1,0 +1,20 @@
+"""Loops over one row that kernels of several files need."""
+
+from __future__ import annotations
+
+from .compilation import kernel
+
+
+@kernel
+def fill(out, value):
+    for i in range(out.shape[0]):
+        out[i] = value
+
+
+@kernel
+def replicate(row, border):
+    """The pixels of `row` inside a border, copied into the border."""
+    last = row.shape[0] - border
+    for k in range(border):
+        row[k] = row[border]
+        row[last + k] = row[last - 1]
