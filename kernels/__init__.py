@@ -23,7 +23,7 @@ The implementations:
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Protocol
 
@@ -113,15 +113,5 @@ def load() -> Kernels:
     return _kernels("fused", "Numba compiled them", fused)
 
 
-def _kernels(name: str, reason: str, m: ModuleType) -> Kernels:
-    return Kernels(
-        name,
-        reason,
-        m.preprocess,
-        m.smooth_alpha,
-        m.fit_guided_filter,
-        m.apply_guided_filter,
-        m.local_colours,
-        m.estimate_foreground,
-        m.composite,
-    )
+def _kernels(name: str, reason: str, module: ModuleType) -> Kernels:
+    return Kernels(name, reason, *(getattr(module, field.name) for field in fields(Kernels)[2:]))

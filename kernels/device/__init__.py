@@ -82,14 +82,9 @@ class DeviceKernels:
         return out
 
     def smooth_alpha(
-        self,
-        image: DeviceArray,
-        mean: tuple,
-        std: tuple,
-        alpha: DeviceArray,
-        last_grey: DeviceArray,
+        self, image: DeviceArray, mean: tuple, std: tuple, alpha: DeviceArray, last_grey: DeviceArray,
         smoothed: DeviceArray,
-    ) -> DeviceArray:
+    ) -> DeviceArray:  # fmt: skip
         """See `kernels.reference.smooth_alpha`."""
         for name, array in (("last_grey", last_grey), ("smoothed", smoothed)):
             _expect(name, array, np.float32, alpha.shape)
