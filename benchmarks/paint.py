@@ -20,7 +20,7 @@ from engine.painting.loaded_student import to_alpha
 from engine.sources import open_source
 from engine.sources.synthetic import SyntheticPerson
 from export.publish import load_student
-from kernels import UNSEEN, colour_grid, fallback
+from kernels import NO_BRIGHTNESS, colour_grid, fallback
 from training.students.jitnet import JITNet
 
 from .harness.methods import BACKGROUND
@@ -85,20 +85,21 @@ def our_steps(masker: Masker, bgr: np.ndarray) -> Steps:
     k, student, background = masker.kernels, masker.live, np.full_like(bgr, 90)
     out, frame = np.empty_like(bgr), Frame(bgr, 0, 0.0, 0.0)
     masker.paint(frame, out)
-    alpha, seen, shown = student.alpha.copy(), np.full_like(student.alpha, UNSEEN), np.zeros_like(student.alpha)
-    edges, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
-    k.steady(student.backend.image, student.mean, student.std, alpha, seen, shown)
-    k.matte(bgr, k.refine(seen, alpha, edges), matte)
+    alpha, image, affine = student.alpha.copy(), student.backend.image, (student.mean, student.std)
+    last_grey, smoothed = np.full_like(alpha, NO_BRIGHTNESS), np.zeros_like(alpha)
+    coefficients, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
+    k.smooth_alpha(image, *affine, alpha, last_grey, smoothed)
+    k.apply_guided_filter(bgr, k.fit_guided_filter(last_grey, alpha, coefficients), matte)
     grid, person = np.zeros((2, *colour_grid(alpha.shape), 3), np.float32), np.empty_like(bgr)
     return {
         "paint path": lambda: masker.paint(frame, out),
-        "preprocess": lambda: k.preprocess(bgr, student.mean, student.std, student.backend.image),
+        "preprocess": lambda: k.preprocess(bgr, *affine, image),
         "student": lambda: to_alpha(student.backend.run()[0, 0], student.alpha),
-        "steady": lambda: k.steady(student.backend.image, student.mean, student.std, alpha, seen, shown),
-        "refine": lambda: k.refine(seen, alpha, edges),
-        "matte": lambda: k.matte(bgr, edges, matte),
-        "colours": lambda: k.colours(student.backend.image, student.mean, student.std, alpha, grid),
-        "foreground": lambda: k.foreground(bgr, matte, grid, person),
+        "smooth_alpha": lambda: k.smooth_alpha(image, *affine, alpha, last_grey, smoothed),
+        "fit_guided_filter": lambda: k.fit_guided_filter(last_grey, alpha, coefficients),
+        "apply_guided_filter": lambda: k.apply_guided_filter(bgr, coefficients, matte),
+        "local_colours": lambda: k.local_colours(image, *affine, alpha, grid),
+        "estimate_foreground": lambda: k.estimate_foreground(bgr, matte, grid, person),
         "composite": lambda: k.composite(person, matte, background, out),
         "copy floor": lambda: np.copyto(out, bgr),
     }
@@ -107,18 +108,18 @@ def our_steps(masker: Masker, bgr: np.ndarray) -> Steps:
 def opencv_steps(masker: Masker, bgr: np.ndarray) -> Steps:
     """The kernels in OpenCV and NumPy, `kernels.fallback`: what a machine without Numba runs."""
     student, out, background = masker.live, np.empty_like(bgr), np.full_like(bgr, 90)
-    image, alpha = student.backend.image.copy(), student.alpha.copy()
-    seen, shown = np.full_like(alpha, UNSEEN), np.zeros_like(alpha)
-    edges, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
+    image, alpha, affine = student.backend.image.copy(), student.alpha.copy(), (student.mean, student.std)
+    last_grey, smoothed = np.full_like(alpha, NO_BRIGHTNESS), np.zeros_like(alpha)
+    coefficients, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
     grid, person = np.zeros((2, *colour_grid(alpha.shape), 3), np.float32), np.empty_like(bgr)
-    fallback.matte(bgr, fallback.refine(seen, alpha, edges), matte)
+    fallback.apply_guided_filter(bgr, fallback.fit_guided_filter(last_grey, alpha, coefficients), matte)
     return {
-        "opencv: preprocess": lambda: fallback.preprocess(bgr, student.mean, student.std, image),
-        "opencv: steady": lambda: fallback.steady(image, student.mean, student.std, alpha, seen, shown),
-        "opencv: refine": lambda: fallback.refine(seen, alpha, edges),
-        "opencv: matte": lambda: fallback.matte(bgr, edges, matte),
-        "opencv: colours": lambda: fallback.colours(image, student.mean, student.std, alpha, grid),
-        "opencv: foreground": lambda: fallback.foreground(bgr, matte, grid, person),
+        "opencv: preprocess": lambda: fallback.preprocess(bgr, *affine, image),
+        "opencv: smooth_alpha": lambda: fallback.smooth_alpha(image, *affine, alpha, last_grey, smoothed),
+        "opencv: fit_guided_filter": lambda: fallback.fit_guided_filter(last_grey, alpha, coefficients),
+        "opencv: apply_guided_filter": lambda: fallback.apply_guided_filter(bgr, coefficients, matte),
+        "opencv: local_colours": lambda: fallback.local_colours(image, *affine, alpha, grid),
+        "opencv: estimate_foreground": lambda: fallback.estimate_foreground(bgr, matte, grid, person),
         "opencv: composite": lambda: fallback.composite(person, matte, background, out),
     }
 

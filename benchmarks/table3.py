@@ -28,7 +28,7 @@ OURS = {  # the paper's stage -> our steps in it
     "camera": ("camera",),
     "preprocess": ("preprocess",),
     "student": ("student",),
-    "output": ("steady", "refine", "matte", "composite"),
+    "output": ("smooth_alpha", "fit_guided_filter", "apply_guided_filter", "composite"),
 }
 THEIRS = {"camera": "camera", "preprocess": "preprocess", "student": "student", "output": "composite"}
 

@@ -1,8 +1,16 @@
 """Pixels: arrays in, arrays out, written into `out`. Imports none of ours.
 
-A frame goes through them in this order: `preprocess` makes the student's input of it, `steady` and `refine` work on
-the student's alpha, `matte` brings that to the frame's resolution, `colours` and `foreground` take the room out of the
-pixels at the edge, `composite` blends. The implementations:
+A frame goes through them in this order:
+
+    preprocess            the student's input, made of the frame
+    smooth_alpha          temporal smoothing of the student's alpha: a motion-adaptive exponential moving average
+    fit_guided_filter     alpha as a linear function of brightness: the coefficients of a guided filter (He, 2010)
+    apply_guided_filter   alpha at the frame's size, from those coefficients
+    local_colours         the colours of person and room around the edge
+    estimate_foreground   the room, taken out of the mixed pixels (Forte, 2021)
+    composite             the foreground over a background
+
+The implementations:
 
     reference.py  the specification: plain NumPy in floating point, slow, the oracle of every test
     fused/        Numba: one pass over the pixels, allocates nothing, releases the GIL
@@ -15,7 +23,7 @@ pixels at the edge, `composite` blends. The implementations:
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Protocol
 
@@ -23,9 +31,9 @@ import numpy as np
 
 from .reference import colour_grid
 
-__all__ = ["LEVELS_OF_STATUS", "STATUS", "UNSEEN", "Kernels", "colour_grid", "load"]
+__all__ = ["LEVELS_OF_STATUS", "NO_BRIGHTNESS", "STATUS", "Kernels", "colour_grid", "load"]
 
-UNSEEN = -1e6  # a brightness that no picture has: what `steady` is to remember before the first frame
+NO_BRIGHTNESS = -1e6  # a brightness that no picture has: what `smooth_alpha` is to remember before the first frame
 STATUS = 2  # int32 in which a device says how a mask went: the sum of alpha, and how many logits are no number
 LEVELS_OF_STATUS = 255  # that alpha 1 counts there; the largest mask, 1024x1024, stays within int32
 
@@ -38,37 +46,37 @@ class Preprocess(Protocol):
     ) -> np.ndarray: ...
 
 
-class Steady(Protocol):
-    """See `kernels.reference.steady`."""
+class SmoothAlpha(Protocol):
+    """See `kernels.reference.smooth_alpha`."""
 
     def __call__(
-        self, image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, seen: np.ndarray,
-        shown: np.ndarray,
+        self, image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray,
+        last_grey: np.ndarray, smoothed: np.ndarray,
     ) -> np.ndarray: ...  # fmt: skip
 
 
-class Refine(Protocol):
-    """See `kernels.reference.refine`."""
+class FitGuidedFilter(Protocol):
+    """See `kernels.reference.fit_guided_filter`."""
 
-    def __call__(self, grey: np.ndarray, alpha: np.ndarray, edges: np.ndarray) -> np.ndarray: ...
-
-
-class Matte(Protocol):
-    """See `kernels.reference.matte`."""
-
-    def __call__(self, bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray: ...
+    def __call__(self, grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndarray) -> np.ndarray: ...
 
 
-class Colours(Protocol):
-    """See `kernels.reference.colours`."""
+class ApplyGuidedFilter(Protocol):
+    """See `kernels.reference.apply_guided_filter`."""
+
+    def __call__(self, bgr: np.ndarray, coefficients: np.ndarray, out: np.ndarray) -> np.ndarray: ...
+
+
+class LocalColours(Protocol):
+    """See `kernels.reference.local_colours`."""
 
     def __call__(
         self, image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, out: np.ndarray
     ) -> np.ndarray: ...
 
 
-class Foreground(Protocol):
-    """See `kernels.reference.foreground`."""
+class EstimateForeground(Protocol):
+    """See `kernels.reference.estimate_foreground`."""
 
     def __call__(self, bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray: ...
 
@@ -86,11 +94,11 @@ class Kernels:
     name: str  # "fused" or "fallback"
     reason: str  # why this one, for the user
     preprocess: Preprocess
-    steady: Steady
-    refine: Refine
-    matte: Matte
-    colours: Colours
-    foreground: Foreground
+    smooth_alpha: SmoothAlpha
+    fit_guided_filter: FitGuidedFilter
+    apply_guided_filter: ApplyGuidedFilter
+    local_colours: LocalColours
+    estimate_foreground: EstimateForeground
     composite: Composite
 
 
@@ -105,5 +113,5 @@ def load() -> Kernels:
     return _kernels("fused", "Numba compiled them", fused)
 
 
-def _kernels(name: str, reason: str, m: ModuleType) -> Kernels:
-    return Kernels(name, reason, m.preprocess, m.steady, m.refine, m.matte, m.colours, m.foreground, m.composite)
+def _kernels(name: str, reason: str, module: ModuleType) -> Kernels:
+    return Kernels(name, reason, *(getattr(module, field.name) for field in fields(Kernels)[2:]))

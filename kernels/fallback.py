@@ -6,21 +6,17 @@ import cv2
 import numpy as np
 
 from . import reference
+from .checks import check_composite, check_foreground, check_frame, check_guided_filter, check_image
 from .reference import (
-    CALM,
-    FAINT,
-    FLAT,
-    LARGE,
-    LOUD,
-    NEAR,
-    QUIET,
-    RADIUS,
-    SMALL,
-    check_blend,
-    check_foreground,
-    check_frame,
-    check_image,
-    check_matte,
+    ALPHA_FLOOR,
+    CHANGE_HIGH,
+    CHANGE_LOW,
+    EMA_MIN,
+    GUIDED_EPS,
+    GUIDED_RADIUS,
+    MOTION_HIGH,
+    MOTION_LOW,
+    MOTION_RADIUS,
 )
 
 
@@ -36,39 +32,39 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
     return out
 
 
-def refine(grey: np.ndarray, alpha: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """See `kernels.reference.refine`."""
+def fit_guided_filter(grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.fit_guided_filter`."""
 
     def mean(array: np.ndarray) -> np.ndarray:
-        return cv2.blur(array, (2 * RADIUS + 1, 2 * RADIUS + 1), borderType=cv2.BORDER_REPLICATE)
+        return cv2.blur(array, (2 * GUIDED_RADIUS + 1, 2 * GUIDED_RADIUS + 1), borderType=cv2.BORDER_REPLICATE)
 
     mean_grey, mean_alpha = mean(grey), mean(alpha)
     variance = np.maximum(mean(grey * grey) - mean_grey**2, 0)
-    gain = (mean(grey * alpha) - mean_grey * mean_alpha) / (variance + FLAT)
-    edges[0] = mean(gain) / (1 - 2 * FAINT)
-    edges[1] = (mean(mean_alpha - gain * mean_grey) - FAINT) / (1 - 2 * FAINT)
-    return edges
+    a = (mean(grey * alpha) - mean_grey * mean_alpha) / (variance + GUIDED_EPS)
+    coefficients[0] = mean(a) / (1 - 2 * ALPHA_FLOOR)
+    coefficients[1] = (mean(mean_alpha - a * mean_grey) - ALPHA_FLOOR) / (1 - 2 * ALPHA_FLOOR)
+    return coefficients
 
 
-def matte(bgr: np.ndarray, edges: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """See `kernels.reference.matte`."""
-    check_matte(bgr, edges, out)
+def apply_guided_filter(bgr: np.ndarray, coefficients: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.apply_guided_filter`."""
+    check_guided_filter(bgr, coefficients, out)
     size = (bgr.shape[1], bgr.shape[0])
     grey = cv2.transform(np.ascontiguousarray(bgr), np.full((1, 3), 1 / 3, np.float32)).astype(np.float32) / 255
-    value = cv2.resize(edges[0], size) * grey + cv2.resize(edges[1], size)
+    value = cv2.resize(coefficients[0], size) * grey + cv2.resize(coefficients[1], size)
     out[...] = np.rint(np.clip(value, 0, 1) * 255)
     return out
 
 
-def colours(
+def local_colours(
     image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, out: np.ndarray
 ) -> np.ndarray:
-    """See `kernels.reference.colours`."""
-    return reference.colours(image, mean, std, alpha, out)
+    """See `kernels.reference.local_colours`."""
+    return reference.local_colours(image, mean, std, alpha, out)
 
 
-def foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """See `kernels.reference.foreground`."""
+def estimate_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.estimate_foreground`."""
     check_foreground(bgr, alpha, colours, out)
     np.copyto(out, bgr)
     y, x = np.nonzero((alpha > 0) & (alpha < 255))
@@ -81,27 +77,26 @@ def foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.
 
 def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.reference.composite`."""
-    check_blend(bgr, alpha, background, out)
+    check_composite(bgr, alpha, background, out)
     weight = alpha.astype(np.float32) / 255
     cv2.blendLinear(bgr, background, weight, 1 - weight, dst=out)
     return out
 
 
-def steady(
-    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, seen: np.ndarray,
-    shown: np.ndarray,
+def smooth_alpha(
+    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray,
+    last_grey: np.ndarray, smoothed: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """See `kernels.reference.steady`."""
+    """See `kernels.reference.smooth_alpha`."""
     (height, width), (h, w) = image.shape[2:], alpha.shape
     rows, columns = (2 * np.arange(h) + 1) * height // (2 * h), (2 * np.arange(w) + 1) * width // (2 * w)
-    brightness = np.tensordot(np.asarray(std, np.float32) / 3, image[0], 1)[rows][:, columns] + np.float32(
-        np.mean(mean)
-    )
+    grey = np.tensordot(np.asarray(std, np.float32) / 3, image[0], 1)[rows][:, columns] + np.float32(np.mean(mean))
     border = cv2.BORDER_REPLICATE
-    change = np.abs(cv2.blur(brightness - seen, (3, 3), borderType=border))
-    motion = cv2.dilate(change, np.ones((2 * NEAR + 1, 2 * NEAR + 1), np.uint8), borderType=border)
-    moves, jumps = (motion - QUIET) / (LOUD - QUIET), (np.abs(alpha - shown) - SMALL) / (LARGE - SMALL)
-    weight = np.clip(np.maximum(moves, jumps), CALM, 1)
-    alpha[...] = shown + weight * (alpha - shown)
-    seen[...], shown[...] = brightness, alpha
+    change = np.abs(cv2.blur(grey - last_grey, (3, 3), borderType=border))
+    motion = cv2.dilate(change, np.ones((2 * MOTION_RADIUS + 1, 2 * MOTION_RADIUS + 1), np.uint8), borderType=border)
+    moves = (motion - MOTION_LOW) / (MOTION_HIGH - MOTION_LOW)
+    jumps = (np.abs(alpha - smoothed) - CHANGE_LOW) / (CHANGE_HIGH - CHANGE_LOW)
+    weight = np.clip(np.maximum(moves, jumps), EMA_MIN, 1)
+    alpha[...] = smoothed + weight * (alpha - smoothed)
+    last_grey[...], smoothed[...] = grey, alpha
     return alpha

@@ -11,10 +11,10 @@ import numpy as np
 from engine import Masker
 from engine.backends import load
 from engine.errors import JitMaskerError
-from engine.painting.loaded_student import LEVELS, MAX_LOGIT, PROBE_TOLERANCE, disagreement, to_alpha
+from engine.painting.contrast import MAX_LOGIT, PROBE_TOLERANCE, STRETCH, alpha_difference, stretched_sigmoid
 from engine.sources.synthetic import SyntheticPerson
 from export.publish import first
-from kernels import STATUS, UNSEEN, colour_grid, reference
+from kernels import NO_BRIGHTNESS, STATUS, colour_grid, reference
 
 from .times import STUDENTS, Row, student_weights
 
@@ -32,20 +32,20 @@ def kernels_against_reference(
     rng = np.random.default_rng(0)
     bgr, background = rng.integers(0, 256, (2, *frame, 3), dtype=np.uint8)
     image = rng.normal(0, 1, (1, 3, side, side)).astype(np.float32)
-    grey, alpha, shown = rng.random((3, side, side)).astype(np.float32)
+    grey, alpha, smoothed = rng.random((3, side, side)).astype(np.float32)
     logits = rng.normal(0, 5, (side, side)).astype(np.float32)
-    edges = rng.normal(0.3, 1, (2, side, side)).astype(np.float32)
+    coefficients = rng.normal(0.3, 1, (2, side, side)).astype(np.float32)
     matte = np.rint(np.clip(rng.normal(0.5, 0.6, frame), 0, 1) * 255).astype(np.uint8)
     grid = (255 * rng.random((2, *colour_grid((side, side)), 3))).astype(np.float32)
-    seen = np.full((side, side), UNSEEN, np.float32)
+    last_grey = np.full((side, side), NO_BRIGHTNESS, np.float32)
     new = np.zeros
     calls: dict[str, tuple[list[Any], float]] = {
         "preprocess": ([bgr, MEAN, STD, new((1, 3, side, side), np.float32)], 0.01),
-        "steady": ([image, MEAN, STD, alpha, seen, shown], 1e-3),
-        "refine": ([grey, alpha, new((2, side, side), np.float32)], 2e-3),
-        "matte": ([bgr, edges, new(frame, np.uint8)], 1),
-        "colours": ([image, MEAN, STD, alpha, new(grid.shape, np.float32)], 0.05),
-        "foreground": ([bgr, matte, grid, new(bgr.shape, np.uint8)], 1),
+        "smooth_alpha": ([image, MEAN, STD, alpha, last_grey, smoothed], 1e-3),
+        "fit_guided_filter": ([grey, alpha, new((2, side, side), np.float32)], 2e-3),
+        "apply_guided_filter": ([bgr, coefficients, new(frame, np.uint8)], 1),
+        "local_colours": ([image, MEAN, STD, alpha, new(grid.shape, np.float32)], 0.05),
+        "estimate_foreground": ([bgr, matte, grid, new(bgr.shape, np.uint8)], 1),
         "composite": ([bgr, matte, background, new(bgr.shape, np.uint8)], 1),
     }
     rows = []
@@ -61,8 +61,8 @@ def kernels_against_reference(
         wait()
         rows[-1]["launch_ms"] = 1e3 * (time.perf_counter() - began) / repeats if repeats else None
     expected, out = np.empty_like(logits), up(np.empty_like(logits))
-    to_alpha(logits, expected)
-    device_kernels.alpha(up(logits), 0.0, LEVELS, MAX_LOGIT, out, up(np.zeros(STATUS, np.int32)))
+    stretched_sigmoid(logits, expected)
+    device_kernels.alpha(up(logits), 0.0, STRETCH, MAX_LOGIT, out, up(np.zeros(STATUS, np.int32)))
     rows.append(_verdict("alpha", float(np.abs(out.copy_to_host() - expected).max()), 1e-4))
     return rows
 
@@ -85,7 +85,7 @@ def backends_against_oracle(backends: list[str]) -> list[Row]:
                 made = load(backend)(model, 1)
                 made.image[:] = oracle.image
                 row = _verdict(
-                    f"{backend}, {name} {size[1]}x{size[0]}", disagreement(made.run(), expected), PROBE_TOLERANCE
+                    f"{backend}, {name} {size[1]}x{size[0]}", alpha_difference(made.run(), expected), PROBE_TOLERANCE
                 )
                 rows.append({**row, "provider": made.provider})
             except JitMaskerError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kernels import UNSEEN, Kernels, colour_grid
+from kernels import NO_BRIGHTNESS, Kernels, colour_grid
 
 from ..backgrounds import Background
 from ..contracts import Canvas
@@ -30,8 +30,8 @@ class CpuPainter:
         self._threshold = edges.threshold_logit
         self._feather = Feather(edges.feather) if edges.feather else None
         self._light_wrap = LightWrap(edges.light_wrap) if edges.light_wrap else None
-        self._alpha = self._seen = self._shown = np.empty((0, 0), np.float32)
-        self._edges = np.empty((2, 0, 0), np.float32)
+        self._alpha = self._last_grey = self._smoothed = np.empty((0, 0), np.float32)
+        self._coefficients = np.empty((2, 0, 0), np.float32)
         self._colours = np.empty((2, 0, 0, 3), np.float32)
 
     def paint(
@@ -50,11 +50,11 @@ class CpuPainter:
         try:
             logits = student.logits()
         except StudentFault:
-            self._seen.fill(UNSEEN)  # what is remembered belongs to a frame that is gone
+            self._last_grey.fill(NO_BRIGHTNESS)  # what is remembered belongs to a frame that is gone
             raise
         area = stretched_sigmoid(logits, self._alpha, self._threshold)
         lap("student")
-        k.steady(student.image, student.mean, student.std, self._alpha, self._seen, self._shown)
+        k.smooth_alpha(student.image, student.mean, student.std, self._alpha, self._last_grey, self._smoothed)
         person = presence.admits(area)
         if not person:
             self._paint_nobody(bgr, background, position, canvas)
@@ -66,7 +66,7 @@ class CpuPainter:
     def _paint_nobody(self, bgr: np.ndarray, background: Background, position: float, canvas: Canvas) -> None:
         for array in (self._alpha, canvas.alpha, self.foreground):
             array.fill(0)
-        self._shown.fill(0)  # so that a returning person is not blended with the old mask
+        self._smoothed.fill(0)  # so that a returning person is not blended with the old mask
         np.copyto(canvas.picture, background.picture(bgr, self._alpha, position))
 
     def _paint_person(
@@ -75,20 +75,20 @@ class CpuPainter:
         k, lap = self._kernels, self._stages.lap
         behind = background.picture(bgr, self._alpha, position)
         lap("composite")
-        k.refine(self._seen, self._alpha, self._edges)
-        k.matte(bgr, self._edges, canvas.alpha)
+        k.fit_guided_filter(self._last_grey, self._alpha, self._coefficients)
+        k.apply_guided_filter(bgr, self._coefficients, canvas.alpha)
         if self._feather is not None:
             self._feather(canvas.alpha)
-        k.colours(student.image, student.mean, student.std, self._alpha, self._colours)
-        k.foreground(bgr, canvas.alpha, self._colours, self.foreground)
+        k.local_colours(student.image, student.mean, student.std, self._alpha, self._colours)
+        k.estimate_foreground(bgr, canvas.alpha, self._colours, self.foreground)
         lap("edges")
         if self._light_wrap is not None:
             self._light_wrap(self.foreground, canvas.alpha, behind)
         k.composite(self.foreground, canvas.alpha, behind, canvas.picture)
 
     def reset(self) -> None:
-        self._seen.fill(UNSEEN)
-        self._shown.fill(0)
+        self._last_grey.fill(NO_BRIGHTNESS)
+        self._smoothed.fill(0)
 
     def _fit(self, frame: tuple[int, ...], mask: tuple[int, int]) -> None:
         """Buffers for these sizes; what was remembered goes with those of another mask."""
@@ -96,6 +96,6 @@ class CpuPainter:
             self.foreground = np.empty(frame, np.uint8)
         if self._alpha.shape != mask:
             self._alpha = np.zeros(mask, np.float32)
-            self._seen, self._shown = np.full(mask, UNSEEN, np.float32), np.zeros(mask, np.float32)
-            self._edges = np.zeros((2, *mask), np.float32)
+            self._last_grey, self._smoothed = np.full(mask, NO_BRIGHTNESS, np.float32), np.zeros(mask, np.float32)
+            self._coefficients = np.zeros((2, *mask), np.float32)
             self._colours = np.zeros((2, *colour_grid(mask), 3), np.float32)

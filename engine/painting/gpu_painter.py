@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import LEVELS_OF_STATUS, STATUS, UNSEEN, colour_grid
+from kernels import LEVELS_OF_STATUS, STATUS, NO_BRIGHTNESS, colour_grid
 
 from ..backgrounds import Background
 from ..contracts import Backend, Canvas
@@ -91,7 +91,7 @@ class GpuPainter:
         self._sizes: tuple[object, ...] = ()
         self._b: _Buffers
         self._affine: tuple[tuple[float, float, float], ...] = ()  # mean and std of the student that saw the last frame
-        self._lost = (True, True)  # what the next frame must not remember: seen, shown
+        self._lost = (True, True)  # what the next frame must not remember: last_grey, smoothed
         self._uploaded: object = None  # the background that is on the device, if it stays the same
 
     def paint(
@@ -106,7 +106,7 @@ class GpuPainter:
         try:
             area = self._answer(bgr, student)
         except Exception as error:  # a driver can fail in any way
-            self._forget(seen=True)
+            self._forget(last_grey=True)
             if isinstance(error, StudentFault):
                 raise
             raise StudentFault(f"{type(error).__name__}: {error}") from error
@@ -116,7 +116,7 @@ class GpuPainter:
             behind = background.picture(bgr, b.alpha.host, position)
             self._paint_person(behind, background.still, canvas)
         else:
-            self._forget(shown=True)  # so that a returning person is not blended with the old mask
+            self._forget(smoothed=True)  # so that a returning person is not blended with the old mask
             b.alpha.host.fill(0)
             canvas.alpha.fill(0)
             np.copyto(canvas.picture, background.picture(bgr, b.alpha.host, position))
@@ -124,7 +124,7 @@ class GpuPainter:
         return Painted(b.logits.host, person)
 
     def reset(self) -> None:
-        self._forget(seen=True, shown=True)
+        self._forget(last_grey=True, smoothed=True)
 
     # -- the student's answer ------------------------------------------------------------------------------------
 
@@ -144,7 +144,7 @@ class GpuPainter:
 
         def judge(stream: int) -> None:
             k.alpha(b.logits.view, self._threshold, STRETCH, MAX_LOGIT, b.alpha.view, b.status.view)
-            k.steady(b.image.view, *affine, b.alpha.view, b.seen.view, b.shown.view)
+            k.smooth_alpha(b.image.view, *affine, b.alpha.view, b.last_grey.view, b.smoothed.view)
             device.download(b.status.host, b.status.array, stream)
             device.download(b.alpha.host, b.alpha.array, stream)
             device.download(b.logits.host, b.logits.array, stream)
@@ -162,13 +162,13 @@ class GpuPainter:
             raise StudentFault("the student answered NaN")
         return total / LEVELS_OF_STATUS / b.alpha.host.size
 
-    def _forget(self, seen: bool = False, shown: bool = False) -> None:
-        """Start anew with the next frame what is remembered: the picture that was seen, the alpha that was shown."""
+    def _forget(self, last_grey: bool = False, smoothed: bool = False) -> None:
+        """Start anew, with the next frame, what is remembered from frame to frame."""
         # not at once: this may be called because the device failed
-        self._lost = (self._lost[0] or seen, self._lost[1] or shown)
+        self._lost = (self._lost[0] or last_grey, self._lost[1] or smoothed)
 
     def _forget_now(self) -> None:
-        for lost, buffer, value in zip(self._lost, (self._b.seen, self._b.shown), (UNSEEN, 0.0), strict=True):
+        for lost, buffer, value in zip(self._lost, (self._b.last_grey, self._b.smoothed), (NO_BRIGHTNESS, 0.0), strict=True):
             if lost:
                 buffer.host.fill(value)
                 self._device.upload(buffer.array, buffer.host, self._stream)
@@ -185,10 +185,10 @@ class GpuPainter:
             self._uploaded = background if still else None
 
         def paint(stream: int) -> None:
-            k.refine(b.seen.view, b.alpha.view, b.edges.view)
-            k.matte(b.frame.view, b.edges.view, b.matte.view)
-            k.colours(b.image.view, *self._affine, b.alpha.view, b.colours.view)
-            k.foreground(b.frame.view, b.matte.view, b.colours.view, b.foreground.view)
+            k.fit_guided_filter(b.last_grey.view, b.alpha.view, b.coefficients.view)
+            k.apply_guided_filter(b.frame.view, b.coefficients.view, b.matte.view)
+            k.local_colours(b.image.view, *self._affine, b.alpha.view, b.colours.view)
+            k.estimate_foreground(b.frame.view, b.matte.view, b.colours.view, b.foreground.view)
             k.composite(b.foreground.view, b.matte.view, b.background.view, b.picture.view)
             device.download(b.picture.host, b.picture.array, stream)
             device.download(b.matte.host, b.matte.array, stream)
@@ -226,8 +226,8 @@ class _Buffers:
         self.frame, self.background, self.foreground, self.picture = (make(frame, np.uint8) for _ in range(4))
         self.matte = make(frame[:2], np.uint8)
         self.image = make(image, np.float32)
-        self.logits, self.alpha, self.seen, self.shown = (make(mask, np.float32) for _ in range(4))
-        self.edges = make((2, *mask), np.float32)
+        self.logits, self.alpha, self.last_grey, self.smoothed = (make(mask, np.float32) for _ in range(4))
+        self.coefficients = make((2, *mask), np.float32)
         self.colours = make((2, *colour_grid(mask), 3), np.float32)
         self.status = make((STATUS,), np.int32)
 

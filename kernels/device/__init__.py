@@ -4,13 +4,13 @@ One thread computes one pixel; nothing is copied to or from the host and nothing
 on one stream and owns the scratch. The same code runs without a GPU in Numba's simulator (NUMBA_ENABLE_CUDASIM=1),
 where the tests hold it against reference.py. Knows no engine and no frame.
 
-    resample.py    preprocess
-    logits.py      alpha
-    motion.py      steady
-    edges.py       refine, matte
-    unmixing.py    colours, foreground
-    blend.py       composite
-    pixel.py       what they share
+    resample.py                preprocess
+    logits.py                  alpha
+    temporal_smoothing.py      smooth_alpha
+    guided_filter.py           fit_guided_filter, apply_guided_filter
+    foreground_estimation.py   local_colours, estimate_foreground
+    compositing.py             composite
+    pixel.py                   what they share
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import numpy as np
 
 from .. import STATUS
 from ..reference import colour_grid
-from .blend import mix
-from .edges import draw_edges, fit_edges, smooth_edges
+from .compositing import blend
+from .foreground_estimation import estimate, mean_colours, sum_cells
+from .guided_filter import evaluate, fit_coefficients, mean_coefficients
 from .logits import alpha_of_logits, clear
-from .motion import brighten, follow, mean_of_nine
 from .pixel import cuda
 from .resample import preprocess
-from .unmixing import mean_colours, sum_cells, unmix
+from .temporal_smoothing import grey_change, mean_3x3, smooth
 
 BLOCK = (32, 8)  # threads of a block, along x and y: a warp reads neighbouring pixels
 
@@ -44,8 +44,8 @@ class DeviceKernels:
     """Every kernel of `kernels.reference` with its signature, launched on `stream`.
 
     Arrays are C-contiguous on the device, with the shapes and dtypes of the reference; `bgr` may not be `out` in
-    `foreground`. Everything is asynchronous: whoever reads a result synchronises the stream. Scratch is allocated at
-    the first call with a size and then kept, so that a second call can be captured into a CUDA graph.
+    `estimate_foreground`. Everything is asynchronous: whoever reads a result synchronises the stream. Scratch is
+    allocated at the first call with a size and then kept, so that a second call can be captured into a CUDA graph.
     """
 
     def __init__(self, stream: Any = 0):
@@ -81,37 +81,40 @@ class DeviceKernels:
         self._launch(alpha_of_logits, out.shape, logits, *_floats(threshold, low, 1 / (high - low), limit), out, status)
         return out
 
-    def steady(
-        self, image: DeviceArray, mean: tuple, std: tuple, alpha: DeviceArray, seen: DeviceArray, shown: DeviceArray
-    ) -> DeviceArray:
-        """See `kernels.reference.steady`."""
-        for name, array in (("seen", seen), ("shown", shown)):
+    def smooth_alpha(
+        self, image: DeviceArray, mean: tuple, std: tuple, alpha: DeviceArray, last_grey: DeviceArray,
+        smoothed: DeviceArray,
+    ) -> DeviceArray:  # fmt: skip
+        """See `kernels.reference.smooth_alpha`."""
+        for name, array in (("last_grey", last_grey), ("smoothed", smoothed)):
             _expect(name, array, np.float32, alpha.shape)
         change, motion = self._buffer("change", alpha.shape), self._buffer("motion", alpha.shape)
         scale = _floats(*(s / 3 for s in std), sum(mean) / 3)
-        self._launch(brighten, alpha.shape, image, *scale, seen, change)
-        self._launch(mean_of_nine, alpha.shape, change, motion)
-        self._launch(follow, alpha.shape, motion, alpha, shown)
+        self._launch(grey_change, alpha.shape, image, *scale, last_grey, change)
+        self._launch(mean_3x3, alpha.shape, change, motion)
+        self._launch(smooth, alpha.shape, motion, alpha, smoothed)
         return alpha
 
-    def refine(self, grey: DeviceArray, alpha: DeviceArray, edges: DeviceArray) -> DeviceArray:
-        """See `kernels.reference.refine`."""
+    def fit_guided_filter(self, grey: DeviceArray, alpha: DeviceArray, coefficients: DeviceArray) -> DeviceArray:
+        """See `kernels.reference.fit_guided_filter`."""
         _expect("grey", grey, np.float32, alpha.shape)
-        _expect("edges", edges, np.float32, (2, *alpha.shape))
-        fit = self._buffer("fit", edges.shape)
-        self._launch(fit_edges, alpha.shape, grey, alpha, fit)
-        self._launch(smooth_edges, alpha.shape, fit, edges)
-        return edges
+        _expect("coefficients", coefficients, np.float32, (2, *alpha.shape))
+        fit = self._buffer("fit", coefficients.shape)
+        self._launch(fit_coefficients, alpha.shape, grey, alpha, fit)
+        self._launch(mean_coefficients, alpha.shape, fit, coefficients)
+        return coefficients
 
-    def matte(self, bgr: DeviceArray, edges: DeviceArray, out: DeviceArray) -> DeviceArray:
-        """See `kernels.reference.matte`."""
-        _expect("edges", edges, np.float32, (2, None, None))
+    def apply_guided_filter(self, bgr: DeviceArray, coefficients: DeviceArray, out: DeviceArray) -> DeviceArray:
+        """See `kernels.reference.apply_guided_filter`."""
+        _expect("coefficients", coefficients, np.float32, (2, None, None))
         _expect("out", out, np.uint8, bgr.shape[:2])
-        self._launch(draw_edges, out.shape, bgr, edges, out)
+        self._launch(evaluate, out.shape, bgr, coefficients, out)
         return out
 
-    def colours(self, image: DeviceArray, mean: tuple, std: tuple, alpha: DeviceArray, out: DeviceArray) -> DeviceArray:
-        """See `kernels.reference.colours`."""
+    def local_colours(
+        self, image: DeviceArray, mean: tuple, std: tuple, alpha: DeviceArray, out: DeviceArray
+    ) -> DeviceArray:
+        """See `kernels.reference.local_colours`."""
         rows, columns = colour_grid(alpha.shape)
         _expect("out", out, np.float32, (2, rows, columns, 3))
         cells = self._buffer("cells", (12, rows, columns))
@@ -120,12 +123,14 @@ class DeviceKernels:
         self._launch(mean_colours, (rows, columns), cells, *affine, out)
         return out
 
-    def foreground(self, bgr: DeviceArray, alpha: DeviceArray, colours: DeviceArray, out: DeviceArray) -> DeviceArray:
-        """See `kernels.reference.foreground`."""
+    def estimate_foreground(
+        self, bgr: DeviceArray, alpha: DeviceArray, colours: DeviceArray, out: DeviceArray
+    ) -> DeviceArray:
+        """See `kernels.reference.estimate_foreground`."""
         _expect("alpha", alpha, np.uint8, bgr.shape[:2])
         _expect("colours", colours, np.float32, (2, None, None, 3))
         _expect("out", out, np.uint8, bgr.shape)
-        self._launch(unmix, alpha.shape, bgr, alpha, colours, out)
+        self._launch(estimate, alpha.shape, bgr, alpha, colours, out)
         return out
 
     def composite(self, bgr: DeviceArray, alpha: DeviceArray, background: DeviceArray, out: DeviceArray) -> DeviceArray:
@@ -133,7 +138,7 @@ class DeviceKernels:
         _expect("alpha", alpha, np.uint8, bgr.shape[:2])
         _expect("background", background, np.uint8, bgr.shape)
         _expect("out", out, np.uint8, bgr.shape)
-        self._launch(mix, alpha.shape, bgr, alpha, background, out)
+        self._launch(blend, alpha.shape, bgr, alpha, background, out)
         return out
 
     def _launch(self, kernel: Any, size: tuple[int, ...], *arguments: Any) -> None:

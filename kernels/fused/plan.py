@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 
-from ..reference import NEAR, RADIUS, REACH, SKIP, colour_grid, sample_positions
+from ..reference import CELL_RADIUS, GUIDED_RADIUS, MOTION_RADIUS, SAMPLE_STEP, colour_grid, sample_positions
 
 
 def _axis(source: int, target: int, one: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -35,7 +35,7 @@ class PreprocessPlan:
         self.contiguous = np.empty((*frame, 3), np.uint8)
 
 
-class SteadyPlan:
+class SmoothAlphaPlan:
     """Tables and scratch for one student size and one mask size."""
 
     def __init__(self, image: tuple[int, int], mask: tuple[int, int]):
@@ -43,20 +43,20 @@ class SteadyPlan:
         self.row, self.column = _nearest(image[0], h), _nearest(image[1], w)
         # a border of replicated pixels, so that no window looks outside
         self.change = np.zeros((h + 2, w + 2), np.float32)
-        self.motion = np.zeros((h + 2 * NEAR, w + 2 * NEAR), np.float32)
-        self.line, self.nearby = np.zeros((2, w + 2 * NEAR), np.float32)
+        self.motion = np.zeros((h + 2 * MOTION_RADIUS, w + 2 * MOTION_RADIUS), np.float32)
+        self.line, self.nearby = np.zeros((2, w + 2 * MOTION_RADIUS), np.float32)
 
 
-class RefinePlan:
+class FitGuidedFilterPlan:
     """Scratch for one mask size. Rows have a border of replicated pixels, so that no window looks outside."""
 
     def __init__(self, mask: tuple[int, int]):
-        wide = mask[1] + 2 * RADIUS
+        wide = mask[1] + 2 * GUIDED_RADIUS
         self.sums = np.zeros((4, wide), np.float32)
         self.fit = np.zeros((2, mask[0], wide), np.float32)
 
 
-class MattePlan:
+class ApplyGuidedFilterPlan:
     """Tables and scratch for one mask size and one frame size."""
 
     def __init__(self, mask: tuple[int, int], frame: tuple[int, int]):
@@ -66,25 +66,25 @@ class MattePlan:
         self.left = self.left.astype(np.int32)
         # cell k of a mask row lies between columns k and k + 1; its pixels are edge[k]:edge[k + 1]
         self.edge = np.searchsorted(self.left, np.arange(mask[1] + 1)).astype(np.int32)
-        self.edges = np.zeros((2, mask[0], mask[1] + 1), np.float32)  # the last column twice
+        self.coefficients = np.zeros((2, mask[0], mask[1] + 1), np.float32)  # the last column twice
         self.kind = np.zeros((mask[0], mask[1] + 1), np.uint8)
         self.cell = np.zeros(mask[1], np.uint8)
-        self.upper, self.lower = np.zeros((2, 2, frame[1]), np.float32)  # gain and offset of two mask rows
+        self.upper, self.lower = np.zeros((2, 2, frame[1]), np.float32)  # a and b of two mask rows
         self.contiguous = np.empty((*frame, 3), np.uint8)
 
 
-class ColoursPlan:
+class LocalColoursPlan:
     """Tables and scratch for one student size and one mask size."""
 
     def __init__(self, image: tuple[int, int], mask: tuple[int, int]):
-        self.row, self.column = (_nearest(*sides)[::SKIP] for sides in zip(image, mask, strict=True))
+        self.row, self.column = (_nearest(*sides)[::SAMPLE_STEP] for sides in zip(image, mask, strict=True))
         rows, columns = colour_grid(mask)
         # sums over each cell: the person's weight and colours, the room's, and all: number and colours
         self.cells = np.zeros((rows, 12, columns), np.float32)
-        self.near = np.zeros((8, columns + 2 * REACH), np.float32)
+        self.near = np.zeros((8, columns + 2 * CELL_RADIUS), np.float32)
 
 
-class ForegroundPlan:
+class EstimateForegroundPlan:
     """Tables and scratch for one grid of colours and one frame size."""
 
     def __init__(self, grid: tuple[int, int], frame: tuple[int, int]):
@@ -107,11 +107,11 @@ class _Plans(threading.local):
 
     preprocess: tuple[tuple, PreprocessPlan] | None = None
     composite: tuple[tuple, CompositePlan] | None = None
-    matte: tuple[tuple, MattePlan] | None = None
-    refine: tuple[tuple, RefinePlan] | None = None
-    steady: tuple[tuple, SteadyPlan] | None = None
-    colours: tuple[tuple, ColoursPlan] | None = None
-    foreground: tuple[tuple, ForegroundPlan] | None = None
+    apply_guided_filter: tuple[tuple, ApplyGuidedFilterPlan] | None = None
+    fit_guided_filter: tuple[tuple, FitGuidedFilterPlan] | None = None
+    smooth_alpha: tuple[tuple, SmoothAlphaPlan] | None = None
+    local_colours: tuple[tuple, LocalColoursPlan] | None = None
+    estimate_foreground: tuple[tuple, EstimateForegroundPlan] | None = None
 
 
 plans = _Plans()

@@ -7,9 +7,9 @@ from __future__ import annotations
 import numpy as np
 from numba import uint16, uint32
 
-from ..reference import check_frame, check_image
+from ..checks import check_frame, check_image
+from .compilation import as_rows, kernel
 from .plan import PreprocessPlan, plans
-from .rows import as_rows, kernel
 
 WEIGHT_BITS = 8  # a weighted sum of two bytes is at most 255 * 256, and fits 16 bits with rounding
 ONE = 1 << WEIGHT_BITS

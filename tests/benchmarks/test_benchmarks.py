@@ -69,7 +69,7 @@ def stage(tmp_path, monkeypatch):
 def test_paint_measures_every_kernel_and_ends_in_json(student, bench):
     result = bench("paint", "--student", student, "--height", "120", "--repeats", "2")
     ms = result["ms"]["160x120"]
-    assert {"preprocess", "student", "steady", "refine", "matte", "composite", "paint path"} <= ms.keys()
+    assert {"preprocess", "student", "smooth_alpha", "estimate_foreground", "composite", "paint path"} <= ms.keys()
     assert ms["ratio"] > 0
 
 

@@ -1,7 +1,6 @@
 """Each implementation against the reference, over awkward sizes, strides and values."""
 
 import importlib
-import runpy
 import sys
 
 import numpy as np
@@ -36,11 +35,11 @@ def alpha_of(rng, size):
     return np.rint(np.clip(columns + 0.5, 0, 1) * 255).astype(np.uint8)
 
 
-def edges_of(rng, size):
+def coefficients_of(rng, size):
     """Cells where alpha is 0, 1, or depends on brightness."""
-    offset = np.clip(rng.normal(0.5, 1.5, size), -0.3, 1.3)
-    gain = np.where(rng.random(size) < 0.5, 0, rng.normal(0, 2, size))
-    return np.stack([gain, offset]).astype(np.float32)
+    b = np.clip(rng.normal(0.5, 1.5, size), -0.3, 1.3)
+    a = np.where(rng.random(size) < 0.5, 0, rng.normal(0, 2, size))
+    return np.stack([a, b]).astype(np.float32)
 
 
 @pytest.mark.parametrize("size", FRAMES)
@@ -63,26 +62,26 @@ def test_composite_is_the_reference_to_one_grey_level(implementation, rng, size)
 
 @pytest.mark.parametrize("size", FRAMES)
 @pytest.mark.parametrize("mask", MASKS)
-def test_matte_is_the_reference_to_two_grey_levels(implementation, rng, size, mask):
-    bgr, edges = frame_of(rng, size), edges_of(rng, mask)
-    expected = reference.matte(bgr, edges, np.empty(size, np.uint8))
-    actual = implementation.matte(bgr, edges, np.empty(size, np.uint8))
+def test_apply_guided_filter_is_the_reference_to_two_grey_levels(implementation, rng, size, mask):
+    bgr, coefficients = frame_of(rng, size), coefficients_of(rng, mask)
+    expected = reference.apply_guided_filter(bgr, coefficients, np.empty(size, np.uint8))
+    actual = implementation.apply_guided_filter(bgr, coefficients, np.empty(size, np.uint8))
     assert np.abs(actual.astype(int) - expected).max() <= 2
 
 
 @pytest.mark.parametrize("mask", MASKS)
-def test_refine_is_the_reference(implementation, rng, mask):
+def test_fit_guided_filter_is_the_reference(implementation, rng, mask):
     grey, alpha = rng.random(mask, np.float32), rng.random(mask, np.float32)
-    expected = reference.refine(grey, alpha, np.empty((2, *mask), np.float32))
-    actual = implementation.refine(grey, alpha, np.empty((2, *mask), np.float32))
+    expected = reference.fit_guided_filter(grey, alpha, np.empty((2, *mask), np.float32))
+    actual = implementation.fit_guided_filter(grey, alpha, np.empty((2, *mask), np.float32))
     assert np.abs(actual - expected).max() < 1e-3
 
 
-def test_a_matte_without_gain_is_the_offset_upsampled(implementation, rng):
+def test_where_a_is_zero_b_is_upsampled(implementation, rng):
     cv2 = pytest.importorskip("cv2")
     alpha = rng.random((12, 16), np.float32)
-    edges = np.stack([np.zeros_like(alpha), alpha])
-    actual = implementation.matte(frame_of(rng, (96, 128)), edges, np.empty((96, 128), np.uint8))
+    coefficients = np.stack([np.zeros_like(alpha), alpha])
+    actual = implementation.apply_guided_filter(frame_of(rng, (96, 128)), coefficients, np.empty((96, 128), np.uint8))
     assert np.abs(actual - cv2.resize(alpha, (128, 96)) * 255).max() <= 1
 
 
@@ -93,41 +92,41 @@ def test_a_blurred_alpha_is_drawn_as_sharp_as_the_picture(implementation):
     bgr[:, 322:] = 200
     grey = cv2.resize(bgr[..., 0], (64, 48), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     alpha = cv2.blur((grey > 0.5).astype(np.float32), (4, 4))
-    edges = implementation.refine(grey, alpha, np.empty((2, 48, 64), np.float32))
-    row = implementation.matte(bgr, edges, np.empty((480, 640), np.uint8))[240]
+    coefficients = implementation.fit_guided_filter(grey, alpha, np.empty((2, 48, 64), np.float32))
+    row = implementation.apply_guided_filter(bgr, coefficients, np.empty((480, 640), np.uint8))[240]
     assert not row[:322].any()
     assert row[322:].min() > 200
 
 
-# -- colours and foreground ------------------------------------------------------------------------------------------
+# -- foreground estimation ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(12, 12), (37, 53), (240, 240)])
 @pytest.mark.parametrize("mask", MASKS)
-def test_colours_are_the_reference(implementation, rng, size, mask):
+def test_local_colours_are_the_reference(implementation, rng, size, mask):
     image, alpha = rng.normal(0, 1, (1, 3, *size)).astype(np.float32), rng.random(mask, np.float32)
     grid = (2, *kernels.colour_grid(mask), 3)
-    expected = reference.colours(image, MEAN, STD, alpha, np.empty(grid, np.float32))
-    actual = implementation.colours(image, MEAN, STD, alpha, np.empty(grid, np.float32))
+    expected = reference.local_colours(image, MEAN, STD, alpha, np.empty(grid, np.float32))
+    actual = implementation.local_colours(image, MEAN, STD, alpha, np.empty(grid, np.float32))
     assert np.abs(actual - expected).max() < 0.01
 
 
-def test_colours_know_person_and_room_apart():
+def test_local_colours_tell_person_and_room_apart():
     """A red person on the left, a blue room on the right: each is found a few pixels beyond the border, too."""
     image, alpha = np.zeros((1, 3, 64, 64), np.float32), np.zeros((64, 64), np.float32)
     image[0, 0, :, :32], image[0, 2, :, 32:], alpha[:, :32] = 1, 1, 1
-    person, room = reference.colours(image, (0,) * 3, (1,) * 3, alpha, np.empty((2, 16, 16, 3), np.float32))
+    person, room = reference.local_colours(image, (0,) * 3, (1,) * 3, alpha, np.empty((2, 16, 16, 3), np.float32))
     assert np.allclose(person[:, 8], (0, 0, 255), atol=16)
     assert np.allclose(room[:, 7], (255, 0, 0), atol=16)
     assert np.allclose(room[:, 0], (0, 0, 255))  # no room is near: the picture as it is
 
 
 @pytest.mark.parametrize("size", FRAMES)
-def test_foreground_is_the_reference_to_one_grey_level(implementation, rng, size):
+def test_estimate_foreground_is_the_reference_to_one_grey_level(implementation, rng, size):
     bgr, alpha = frame_of(rng, size), alpha_of(rng, size)
     colours = (255 * rng.random((2, 5, 7, 3))).astype(np.float32)
-    expected = reference.foreground(bgr, alpha, colours, np.empty_like(bgr))
-    actual = implementation.foreground(bgr, alpha, colours, np.empty_like(bgr))
+    expected = reference.estimate_foreground(bgr, alpha, colours, np.empty_like(bgr))
+    actual = implementation.estimate_foreground(bgr, alpha, colours, np.empty_like(bgr))
     assert np.abs(actual.astype(int) - expected).max() <= 1
 
 
@@ -138,18 +137,18 @@ def test_the_room_is_taken_out_of_the_pixels_it_is_mixed_into(implementation):
     bgr = np.rint(share * 40 + (1 - share) * 255).astype(np.uint8) * np.ones(3, np.uint8)
     colours = np.empty((2, 12, 16, 3), np.float32)
     colours[0], colours[1] = 40, 255
-    out = implementation.foreground(bgr, alpha, colours, np.empty_like(bgr))
+    out = implementation.estimate_foreground(bgr, alpha, colours, np.empty_like(bgr))
     assert np.abs(out[alpha > 0].astype(int) - 40).max() <= 1
     assert np.array_equal(out[alpha == 0], bgr[alpha == 0])
 
 
-def test_foreground_refuses_to_write_over_the_frame(implementation):
+def test_estimate_foreground_refuses_to_write_over_the_frame(implementation):
     frame = np.zeros((4, 4, 3), np.uint8)
     with pytest.raises(ValueError, match="give another buffer"):
-        implementation.foreground(frame, frame[..., 0].copy(), np.zeros((2, 1, 1, 3), np.float32), frame)
+        implementation.estimate_foreground(frame, frame[..., 0].copy(), np.zeros((2, 1, 1, 3), np.float32), frame)
 
 
-# -- composite -------------------------------------------------------------------------------------------------------
+# -- composite ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_mask_of_zeros_paints_the_background_exactly(implementation, rng):
@@ -168,8 +167,8 @@ def test_a_mask_of_ones_paints_the_frame_exactly(implementation, rng):
 def test_an_alpha_that_is_one_thing_everywhere_stays_that(implementation, rng, value):
     """The empty rule's zeros must not become a trace of the room."""
     grey, alpha = rng.random((13, 17), np.float32), np.full((13, 17), value, np.float32)
-    edges = implementation.refine(grey, alpha, np.empty((2, 13, 17), np.float32))
-    drawn = implementation.matte(frame_of(rng, (37, 53)), edges, np.empty((37, 53), np.uint8))
+    coefficients = implementation.fit_guided_filter(grey, alpha, np.empty((2, 13, 17), np.float32))
+    drawn = implementation.apply_guided_filter(frame_of(rng, (37, 53)), coefficients, np.empty((37, 53), np.uint8))
     assert np.array_equal(drawn, np.full((37, 53), 255 * value))
 
 
@@ -188,8 +187,11 @@ def test_any_strides_give_the_same_pixels(implementation, rng, view):
     plain, alpha = np.array(bgr), alpha_of(rng, (48, 64))
     expected = implementation.composite(plain, alpha, plain[::-1].copy(), np.empty_like(plain))
     assert np.array_equal(implementation.composite(bgr, alpha, plain[::-1], np.empty_like(plain)), expected)
-    edges, drawn = edges_of(rng, (12, 12)), np.empty((48, 64), np.uint8)
-    assert np.array_equal(implementation.matte(bgr, edges, drawn).copy(), implementation.matte(plain, edges, drawn))
+    coefficients, drawn = coefficients_of(rng, (12, 12)), np.empty((48, 64), np.uint8)
+    assert np.array_equal(
+        implementation.apply_guided_filter(bgr, coefficients, drawn).copy(),
+        implementation.apply_guided_filter(plain, coefficients, drawn),
+    )
     image = np.empty((1, 3, 24, 24), np.float32)
     assert np.array_equal(
         implementation.preprocess(bgr, MEAN, STD, image).copy(), implementation.preprocess(plain, MEAN, STD, image)
@@ -217,31 +219,6 @@ def compiled():
             yield from ((name, value) for value in vars(module).values() if hasattr(value, "py_func"))
 
 
-def test_a_fused_kernel_calls_kernels_of_its_own_file_only():
-    """Numba's cache does not see that a callee in another file has changed."""
-    homes = [(name, function.py_func.__module__) for name, function in compiled()]
-    assert len(homes) > 30
-    for name, home in homes:
-        assert home == name, f"{name} imports a kernel of {home}"
-
-
-def test_machine_code_with_other_constants_is_not_taken_from_numbas_cache(tmp_path, monkeypatch):
-    file = tmp_path / "calm.py"
-    file.write_text(
-        "from kernels.fused.rows import kernel\nfrom kernels.reference import CALM\n"
-        "@kernel\ndef calm():\n    return CALM\n"
-    )
-
-    def hits():
-        calm = runpy.run_path(str(file))["calm"]
-        calm()
-        return sum(calm.stats.cache_hits.values())
-
-    assert [hits(), hits()] == [0, 1]
-    monkeypatch.setattr("kernels.fused.rows.COMPILED_IN", "another")
-    assert hits() == 0
-
-
 def test_no_live_frame_compiles_a_kernel(rng):
     """Every kind of input must reach the machine code that `warm` made."""
     fused = importlib.import_module("kernels.fused")
@@ -254,16 +231,18 @@ def test_no_live_frame_compiles_a_kernel(rng):
     frozen.flags.writeable = False
     for bgr in (big, big[::2, ::-1], frozen):
         fused.preprocess(bgr, MEAN, STD, np.empty((1, 3, 24, 24), np.float32))
-        for edges in (edges_of(rng, (12, 12)), edges_of(rng, (12, 24))[:, :, ::2]):
-            alpha = fused.matte(bgr, edges, np.empty(bgr.shape[:2], np.uint8))
+        for coefficients in (coefficients_of(rng, (12, 12)), coefficients_of(rng, (12, 24))[:, :, ::2]):
+            alpha = fused.apply_guided_filter(bgr, coefficients, np.empty(bgr.shape[:2], np.uint8))
             fused.composite(bgr, alpha, bgr, np.empty(bgr.shape, np.uint8))
-            fused.foreground(bgr, alpha, np.zeros((2, 3, 3, 3), np.float32), np.empty(bgr.shape, np.uint8))
-            fused.foreground(bgr[1:, 1:], alpha[1:, 1:].copy(), grid, np.empty((*alpha[1:, 1:].shape, 3), np.uint8))
+            fused.estimate_foreground(bgr, alpha, np.zeros((2, 3, 3, 3), np.float32), np.empty(bgr.shape, np.uint8))
+            fused.estimate_foreground(
+                bgr[1:, 1:], alpha[1:, 1:].copy(), grid, np.empty((*alpha[1:, 1:].shape, 3), np.uint8)
+            )
     fused.composite(big, alpha_of(rng, (96, 128)), frozen, big)
-    fused.refine(*rng.random((2, 12, 12), np.float32), np.empty((2, 12, 12), np.float32))
-    list(remembered(fused.steady, film(rng, (24, 24), (12, 12))))
+    fused.fit_guided_filter(*rng.random((2, 12, 12), np.float32), np.empty((2, 12, 12), np.float32))
+    list(remembered(fused.smooth_alpha, film(rng, (24, 24), (12, 12))))
     image = rng.random((1, 3, 24, 24)).astype(np.float32)
-    fused.colours(image, MEAN, STD, rng.random((12, 12), np.float32), np.empty((2, 3, 3, 3), np.float32))
+    fused.local_colours(image, MEAN, STD, rng.random((12, 12), np.float32), np.empty((2, 3, 3, 3), np.float32))
     assert [len(d.signatures) for d in dispatchers] == before
 
 
@@ -285,7 +264,7 @@ def test_arrays_of_another_kind_are_refused(implementation, arrays, message):
         implementation.composite(**given)
 
 
-# -- steady ----------------------------------------------------------------------------------------------------------
+# -- temporal smoothing ------------------------------------------------------------------------------------------------
 
 
 def film(rng, size, mask, frames=4):
@@ -297,35 +276,35 @@ def film(rng, size, mask, frames=4):
         yield image[None].astype(np.float32), np.clip(rng.normal(0.5, 0.5, mask), 0, 1).astype(np.float32)
 
 
-def remembered(steady, frames):
-    """What is shown of every frame."""
-    shown = seen = None
+def remembered(smooth_alpha, frames):
+    """The smoothed alpha of every frame."""
+    smoothed = last_grey = None
     for image, alpha in frames:
-        if shown is None:
-            shown, seen = np.zeros_like(alpha), np.full_like(alpha, kernels.UNSEEN)
-        yield steady(image, (0.5, 0.4, 0.3), (0.3, 0.25, 0.2), alpha.copy(), seen, shown).copy()
+        if smoothed is None:
+            smoothed, last_grey = np.zeros_like(alpha), np.full_like(alpha, kernels.NO_BRIGHTNESS)
+        yield smooth_alpha(image, (0.5, 0.4, 0.3), (0.3, 0.25, 0.2), alpha.copy(), last_grey, smoothed).copy()
 
 
 @pytest.mark.parametrize("size", [(12, 12), (37, 53), (240, 240)])
 @pytest.mark.parametrize("mask", [(1, 1), (2, 3), (13, 17), (120, 120)])
-def test_steady_is_the_reference(implementation, size, mask):
-    expected = remembered(reference.steady, film(np.random.default_rng(3), size, mask))
-    actual = remembered(implementation.steady, film(np.random.default_rng(3), size, mask))
+def test_smooth_alpha_is_the_reference(implementation, size, mask):
+    expected = remembered(reference.smooth_alpha, film(np.random.default_rng(3), size, mask))
+    actual = remembered(implementation.smooth_alpha, film(np.random.default_rng(3), size, mask))
     for a, b in zip(actual, expected, strict=True):
         assert np.abs(a - b).max() < 1e-4
 
 
 def test_the_first_frame_is_shown_as_it_is(implementation, rng):
     ((image, alpha),) = film(rng, (64, 64), (64, 64), frames=1)
-    assert np.allclose(*remembered(implementation.steady, [(image, alpha)]), alpha, atol=1e-6)
+    assert np.allclose(*remembered(implementation.smooth_alpha, [(image, alpha)]), alpha, atol=1e-6)
 
 
 def test_where_nothing_moves_flutter_is_damped_and_a_large_change_followed(implementation, rng):
     image = rng.random((1, 3, 64, 64)).astype(np.float32)
     alphas = [np.full((64, 64), value, np.float32) for value in (0.5, 0.58, 0.0)]
-    shown = list(remembered(implementation.steady, [(image, alpha) for alpha in alphas]))
-    assert np.allclose(shown[1], 0.5 + reference.CALM * 0.08)
-    assert np.allclose(shown[2], 0)
+    smoothed = list(remembered(implementation.smooth_alpha, [(image, alpha) for alpha in alphas]))
+    assert np.allclose(smoothed[1], 0.5 + reference.EMA_MIN * 0.08)
+    assert np.allclose(smoothed[2], 0)
 
 
 def test_what_moves_leaves_no_trail(implementation):
@@ -336,7 +315,7 @@ def test_what_moves_leaves_no_trail(implementation):
         image[..., 20:36, column : column + 12] = 0.8
         alpha[20:36, column : column + 12] = 1
         frames.append((image, alpha))
-    last = list(remembered(implementation.steady, frames))[-1]
+    last = list(remembered(implementation.smooth_alpha, frames))[-1]
     assert np.array_equal(last, frames[-1][1])
 
 

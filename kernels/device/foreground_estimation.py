@@ -1,4 +1,4 @@
-"""The room's colour, taken out of the mixed pixels: the kernels of `colours` and `foreground`.
+"""Foreground estimation: the kernels of `local_colours` and `estimate_foreground`.
 
 Knows no background that they are blended over.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numba import float32
 
-from ..reference import CELL, REACH, SKIP, TRACE
+from ..reference import CELL_RADIUS, CELL_SIDE, OWN_WEIGHT, SAMPLE_STEP
 from .pixel import BYTE, F0, F1, cuda, grey_level, nearest
 
-_TRACE = np.float32(TRACE)
+_OWN_WEIGHT = np.float32(OWN_WEIGHT)
 
 
 @cuda.jit
@@ -23,8 +23,8 @@ def sum_cells(image, alpha, cells):
     for q in range(12):
         cells[q, j, i] = F0
     height, width = alpha.shape
-    for y in range(SKIP * CELL * j, min(SKIP * CELL * (j + 1), height), SKIP):
-        for x in range(SKIP * CELL * i, min(SKIP * CELL * (i + 1), width), SKIP):
+    for y in range(SAMPLE_STEP * CELL_SIDE * j, min(SAMPLE_STEP * CELL_SIDE * (j + 1), height), SAMPLE_STEP):
+        for x in range(SAMPLE_STEP * CELL_SIDE * i, min(SAMPLE_STEP * CELL_SIDE * (i + 1), width), SAMPLE_STEP):
             a, below = alpha[y, x], nearest(y, image.shape[2], height)
             at = nearest(x, image.shape[3], width)
             person, room = a * a, (F1 - a) * (F1 - a)
@@ -46,10 +46,10 @@ def mean_colours(cells, blue_scale, green_scale, red_scale, blue_shift, green_sh
         return
     for kind in range(2):
         first = 4 * kind
-        weight = _TRACE * cells[8, j, i]
-        blue, green, red = _TRACE * cells[9, j, i], _TRACE * cells[10, j, i], _TRACE * cells[11, j, i]
-        for y in range(max(j - REACH, 0), min(j + REACH + 1, rows)):
-            for x in range(max(i - REACH, 0), min(i + REACH + 1, columns)):
+        weight = _OWN_WEIGHT * cells[8, j, i]
+        blue, green, red = _OWN_WEIGHT * cells[9, j, i], _OWN_WEIGHT * cells[10, j, i], _OWN_WEIGHT * cells[11, j, i]
+        for y in range(max(j - CELL_RADIUS, 0), min(j + CELL_RADIUS + 1, rows)):
+            for x in range(max(i - CELL_RADIUS, 0), min(i + CELL_RADIUS + 1, columns)):
                 weight += cells[first, y, x]
                 blue += cells[first + 1, y, x]
                 green += cells[first + 2, y, x]
@@ -60,7 +60,7 @@ def mean_colours(cells, blue_scale, green_scale, red_scale, blue_shift, green_sh
 
 
 @cuda.jit
-def unmix(bgr, alpha, colours, out):
+def estimate(bgr, alpha, colours, out):
     i, j = cuda.grid(2)
     if i >= alpha.shape[1] or j >= alpha.shape[0]:
         return

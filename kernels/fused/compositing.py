@@ -7,16 +7,16 @@ from __future__ import annotations
 import numpy as np
 from numba import uint8, uint16, uint32
 
-from ..reference import check_blend
+from ..checks import check_composite
+from .compilation import as_rows, kernel, plain
 from .plan import CompositePlan, plans
-from .rows import as_rows, kernel, plain
 
 CHUNK = 1024  # pixels that are blended together: their weights stay in the first cache
 
 
 def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.reference.composite`."""
-    check_blend(bgr, alpha, background, out)
+    check_composite(bgr, alpha, background, out)
     key = bgr.shape
     if plans.composite is None or plans.composite[0] != key:
         plans.composite = (key, CompositePlan(bgr.shape[:2], CHUNK))

@@ -8,7 +8,7 @@ from .pixel import BYTE, F1, cuda, grey_level
 
 
 @cuda.jit
-def mix(bgr, alpha, background, out):
+def blend(bgr, alpha, background, out):
     i, j = cuda.grid(2)
     if i >= alpha.shape[1] or j >= alpha.shape[0]:
         return

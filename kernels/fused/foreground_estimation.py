@@ -1,4 +1,4 @@
-"""`colours` and `foreground`: the room's colour, looked for around the edge, is taken out of the mixed pixels.
+"""`local_colours` and `estimate_foreground`: the room's colour, taken out of the pixels in which it is mixed.
 
 Knows no background that they are blended over."""
 
@@ -7,26 +7,28 @@ from __future__ import annotations
 import numpy as np
 from numba import uint8, uint32
 
-from ..reference import CELL, REACH, SKIP, TRACE, check_foreground
-from .plan import ColoursPlan, ForegroundPlan, plans
-from .rows import kernel, plain
+from ..checks import check_foreground
+from ..reference import CELL_RADIUS, CELL_SIDE, OWN_WEIGHT, SAMPLE_STEP
+from .compilation import kernel, plain
+from .plan import EstimateForegroundPlan, LocalColoursPlan, plans
+from .rows import fill
 
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)  # eight pixels of alpha 255
 
 
-# -- colours ---------------------------------------------------------------------------------------------------------
+# -- local_colours -----------------------------------------------------------------------------------------------------
 
 
-def colours(
+def local_colours(
     image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, out: np.ndarray
 ) -> np.ndarray:
-    """See `kernels.reference.colours`."""
+    """See `kernels.reference.local_colours`."""
     key = (image.shape, alpha.shape)
-    if plans.colours is None or plans.colours[0] != key:
-        plans.colours = (key, ColoursPlan(image.shape[2:], alpha.shape))
-    plan = plans.colours[1]
+    if plans.local_colours is None or plans.local_colours[0] != key:
+        plans.local_colours = (key, LocalColoursPlan(image.shape[2:], alpha.shape))
+    plan = plans.local_colours[1]
     scale, shift = (tuple(np.float32(255 * x) for x in reversed(rgb)) for rgb in (std, mean))
-    _gather_colours(image[0], scale, shift, alpha, out, plan.row, plan.column, plan.cells, plan.near)
+    _local_colours(image[0], scale, shift, alpha, out, plan.row, plan.column, plan.cells, plan.near)
     return out
 
 
@@ -34,24 +36,18 @@ def colours(
 def _sum_cell(cells, image, alpha, row, column, j, i, last_row, last_column):
     """Sums over one cell: weight and colours of the person, of the room, and of all pixels. Colours as in the image."""
     wp = rp = gp = bp = wr = rr = gr = br = r = g = b = np.float32(0)
-    for y in range(CELL * j, last_row):
-        for x in range(CELL * i, last_column):
-            a, at, below = alpha[SKIP * y, SKIP * x], column[x], row[y]
+    for y in range(CELL_SIDE * j, last_row):
+        for x in range(CELL_SIDE * i, last_column):
+            a, at, below = alpha[SAMPLE_STEP * y, SAMPLE_STEP * x], column[x], row[y]
             red, green, blue = image[0, below, at], image[1, below, at], image[2, below, at]
             person, room = a * a, (np.float32(1) - a) * (np.float32(1) - a)
             wp, rp, gp, bp = wp + person, rp + person * red, gp + person * green, bp + person * blue
             wr, rr, gr, br = wr + room, rr + room * red, gr + room * green, br + room * blue
             r, g, b = r + red, g + green, b + blue
-    pixels = np.float32((last_row - CELL * j) * (last_column - CELL * i))
+    pixels = np.float32((last_row - CELL_SIDE * j) * (last_column - CELL_SIDE * i))
     sums = (wp, bp, gp, rp, wr, br, gr, rr, pixels, b, g, r)
     for q in range(12):
         cells[q, i] = sums[q]
-
-
-@kernel
-def _fill(out, value):
-    for i in range(out.shape[0]):
-        out[i] = value
 
 
 @kernel
@@ -62,27 +58,27 @@ def _add(total, row):
 
 @kernel
 def _mean_colour(out, c, near, weight, own, pixels, scale, shift):
-    """The mean within REACH, the cell's own colour where there is none; `near` and `weight` have a border."""
+    """The mean within CELL_RADIUS, the cell's own colour where there is none; `near` and `weight` have a border."""
     for i in range(own.shape[0]):
-        colour_sum, weight_sum = np.float32(TRACE) * own[i], np.float32(TRACE) * pixels[i]
-        for d in range(2 * REACH + 1):
+        colour_sum, weight_sum = np.float32(OWN_WEIGHT) * own[i], np.float32(OWN_WEIGHT) * pixels[i]
+        for d in range(2 * CELL_RADIUS + 1):
             colour_sum += near[i + d]
             weight_sum += weight[i + d]
         out[i, c] = colour_sum / weight_sum * scale + shift
 
 
 @kernel
-def _gather_colours(image, scale, shift, alpha, out, row, column, cells, near):
+def _local_colours(image, scale, shift, alpha, out, row, column, cells, near):
     height, width, rows, columns = row.shape[0], column.shape[0], cells.shape[0], cells.shape[2]
     for j in range(rows):
-        last_row = min(CELL * (j + 1), height)
+        last_row = min(CELL_SIDE * (j + 1), height)
         for i in range(columns):
-            _sum_cell(cells[j], image, alpha, row, column, j, i, last_row, min(CELL * (i + 1), width))
+            _sum_cell(cells[j], image, alpha, row, column, j, i, last_row, min(CELL_SIDE * (i + 1), width))
     for j in range(rows):
         for q in range(8):
-            inner = near[q, REACH : REACH + columns]
-            _fill(inner, np.float32(0))
-            for k in range(max(j - REACH, 0), min(j + REACH, rows - 1) + 1):
+            inner = near[q, CELL_RADIUS : CELL_RADIUS + columns]
+            fill(inner, np.float32(0))
+            for k in range(max(j - CELL_RADIUS, 0), min(j + CELL_RADIUS, rows - 1) + 1):
                 _add(inner, cells[k, q])
         for kind in range(2):
             weight, colours, own = near[4 * kind], near[4 * kind + 1 : 4 * kind + 4], cells[j, 8:]
@@ -90,16 +86,16 @@ def _gather_colours(image, scale, shift, alpha, out, row, column, cells, near):
                 _mean_colour(out[kind, j], c, colours[c], weight, own[c + 1], own[0], scale[c], shift[c])
 
 
-# -- foreground ------------------------------------------------------------------------------------------------------
+# -- estimate_foreground -----------------------------------------------------------------------------------------------
 
 
-def foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """See `kernels.reference.foreground`."""
+def estimate_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """See `kernels.reference.estimate_foreground`."""
     check_foreground(bgr, alpha, colours, out)
     key = (colours.shape, bgr.shape)
-    if plans.foreground is None or plans.foreground[0] != key:
-        plans.foreground = (key, ForegroundPlan(colours.shape[1:3], bgr.shape[:2]))
-    plan = plans.foreground[1]
+    if plans.estimate_foreground is None or plans.estimate_foreground[0] != key:
+        plans.estimate_foreground = (key, EstimateForegroundPlan(colours.shape[1:3], bgr.shape[:2]))
+    plan = plans.estimate_foreground[1]
     np.copyto(out, bgr)
     flat = alpha.reshape(-1)
     words = flat[: flat.size // 8 * 8].view(np.uint64)
@@ -107,12 +103,12 @@ def foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.
         np.copyto(plan.alpha, flat)
         flat, words = plan.alpha, plan.words
     grid = colours if plain(colours) else np.array(colours)
-    _unmix(out.reshape(-1), flat, words, grid.reshape(2, -1), plan.row, plan.column)
+    _estimate(out.reshape(-1), flat, words, grid.reshape(2, -1), plan.row, plan.column)
     return out
 
 
 @kernel
-def _unmix_pixel(out, alpha, grid, at, pixel):
+def _estimate_pixel(out, alpha, grid, at, pixel):
     share = np.float32(alpha) * np.float32(1 / 255)
     rest = np.float32(1) - share
     for c in range(3):
@@ -123,7 +119,7 @@ def _unmix_pixel(out, alpha, grid, at, pixel):
 
 
 @kernel
-def _unmix(out, alpha, words, grid, row, column):
+def _estimate(out, alpha, words, grid, row, column):
     """Most pixels are pure, eight of them at a look."""
     width, pixels = column.shape[0], alpha.shape[0]
     for k in range(words.shape[0] + 1):
@@ -132,4 +128,4 @@ def _unmix(out, alpha, words, grid, row, column):
         for pixel in range(8 * k, min(8 * k + 8, pixels)):
             if 0 < alpha[pixel] < 255:
                 y = pixel // width
-                _unmix_pixel(out, alpha[pixel], grid, row[y] + column[pixel - y * width], pixel)
+                _estimate_pixel(out, alpha[pixel], grid, row[y] + column[pixel - y * width], pixel)

@@ -1,0 +1,62 @@
+"""What arrays the kernels take: ValueError with what was given, what is expected, and what to give instead."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def check_frame(bgr: np.ndarray, name: str = "bgr") -> None:
+    """ValueError unless `bgr` is uint8 (H, W, 3) with at least one pixel."""
+    if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3 or 0 in bgr.shape:
+        raise ValueError(f"{name} is {bgr.dtype} {bgr.shape}; expected uint8 (H, W, 3)")
+
+
+def check_image(out: np.ndarray) -> None:
+    """ValueError unless `out` is a student's input."""
+    if out.dtype != np.float32 or out.ndim != 4 or out.shape[:2] != (1, 3) or not out.flags.c_contiguous:
+        raise ValueError(f"out is {out.dtype} {out.shape}; expected C-contiguous float32 (1, 3, h, w)")
+
+
+def check_guided_filter(bgr: np.ndarray, coefficients: np.ndarray, out: np.ndarray) -> None:
+    """ValueError unless the three fit `apply_guided_filter`."""
+    check_frame(bgr)
+    if (
+        coefficients.dtype != np.float32
+        or coefficients.ndim != 3
+        or coefficients.shape[0] != 2
+        or 0 in coefficients.shape
+    ):
+        raise ValueError(f"coefficients is {coefficients.dtype} {coefficients.shape}; expected float32 (2, h, w)")
+    _check_alpha(out, bgr, "out")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable; give a buffer of np.empty(bgr.shape[:2], np.uint8)")
+
+
+def check_composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> None:
+    """ValueError unless the four fit `composite`."""
+    check_frame(bgr)
+    _check_alpha(alpha, bgr, "alpha")
+    for name, array in (("background", background), ("out", out)):
+        check_frame(array, name)
+        if array.shape != bgr.shape:
+            raise ValueError(f"{name} is {array.shape} and bgr is {bgr.shape}; they must be of one size")
+    if not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError("out must be C-contiguous and writeable; give a buffer of np.empty_like(bgr)")
+
+
+def check_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> None:
+    """ValueError unless the four fit `estimate_foreground`."""
+    check_frame(bgr)
+    check_frame(out, "out")
+    _check_alpha(alpha, bgr, "alpha")
+    if colours.dtype != np.float32 or colours.ndim != 4 or colours.shape[::3] != (2, 3) or 0 in colours.shape:
+        raise ValueError(f"colours is {colours.dtype} {colours.shape}; expected float32 (2, gh, gw, 3)")
+    if out.shape != bgr.shape or out is bgr or not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError(
+            f"out is {out.shape} and bgr is {bgr.shape}; give another buffer, np.empty(bgr.shape, np.uint8)"
+        )
+
+
+def _check_alpha(alpha: np.ndarray, bgr: np.ndarray, name: str) -> None:
+    if alpha.dtype != np.uint8 or alpha.shape != bgr.shape[:2] or not alpha.flags.c_contiguous:
+        raise ValueError(f"{name} is {alpha.dtype} {alpha.shape}; expected C-contiguous uint8 {bgr.shape[:2]}")

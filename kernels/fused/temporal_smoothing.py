@@ -1,0 +1,97 @@
+"""`smooth_alpha`: temporal smoothing, an exponential moving average of alpha that follows motion.
+
+Knows no frame: it looks at what the student was shown."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..reference import CHANGE_HIGH, CHANGE_LOW, EMA_MIN, MOTION_HIGH, MOTION_LOW, MOTION_RADIUS
+from .compilation import kernel
+from .plan import SmoothAlphaPlan, plans
+from .rows import replicate
+
+
+def smooth_alpha(
+    image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray,
+    last_grey: np.ndarray, smoothed: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """See `kernels.reference.smooth_alpha`."""
+    key = (image.shape, alpha.shape)
+    if plans.smooth_alpha is None or plans.smooth_alpha[0] != key:
+        plans.smooth_alpha = (key, SmoothAlphaPlan(image.shape[2:], alpha.shape))
+    plan = plans.smooth_alpha[1]
+    scale, shift = tuple(np.float32(s / 3) for s in std), np.float32(sum(mean) / 3)
+    _smooth(
+        image[0], scale, shift, alpha, last_grey, smoothed, plan.row, plan.column, plan.change, plan.motion, plan.line,
+        plan.nearby,
+    )  # fmt: skip
+    return alpha
+
+
+@kernel
+def _grey_change(change, last_grey, red, green, blue, column, scale, shift):
+    for i in range(last_grey.shape[0]):
+        at = column[i]
+        grey = red[at] * scale[0] + green[at] * scale[1] + blue[at] * scale[2] + shift
+        change[i] = grey - last_grey[i]
+        last_grey[i] = grey
+
+
+@kernel
+def _mean_3x3(out, above, here, below):
+    for i in range(out.shape[0]):
+        columns = (above[i] + here[i] + below[i]) + (above[i + 1] + here[i + 1] + below[i + 1])
+        out[i] = abs(columns + (above[i + 2] + here[i + 2] + below[i + 2])) * np.float32(1 / 9)
+
+
+@kernel
+def _copy(out, source):
+    for i in range(out.shape[0]):
+        out[i] = source[i]
+
+
+@kernel
+def _larger(out, other):
+    for i in range(out.shape[0]):
+        out[i] = max(out[i], other[i])
+
+
+@kernel
+def _smooth_row(alpha, smoothed, motion):
+    for i in range(alpha.shape[0]):
+        change = alpha[i] - smoothed[i]
+        moves = (motion[i] - np.float32(MOTION_LOW)) * np.float32(1 / (MOTION_HIGH - MOTION_LOW))
+        jumps = (abs(change) - np.float32(CHANGE_LOW)) * np.float32(1 / (CHANGE_HIGH - CHANGE_LOW))
+        weight = min(max(max(moves, jumps), np.float32(EMA_MIN)), np.float32(1))
+        alpha[i] = smoothed[i] + weight * change
+        smoothed[i] = alpha[i]
+
+
+@kernel
+def _smooth(image, scale, shift, alpha, last_grey, smoothed, row, column, change, motion, line, nearby):
+    height, width = alpha.shape
+    for j in range(height):
+        at = row[j]
+        _grey_change(
+            change[j + 1, 1 : width + 1], last_grey[j], image[0, at], image[1, at], image[2, at], column, scale, shift
+        )
+        replicate(change[j + 1], 1)
+    _copy(change[0], change[1])
+    _copy(change[height + 1], change[height])
+    for j in range(height):
+        _mean_3x3(
+            motion[j + MOTION_RADIUS, MOTION_RADIUS : width + MOTION_RADIUS], change[j], change[j + 1], change[j + 2]
+        )
+        replicate(motion[j + MOTION_RADIUS], MOTION_RADIUS)
+    for k in range(MOTION_RADIUS):
+        _copy(motion[k], motion[MOTION_RADIUS])
+        _copy(motion[height + MOTION_RADIUS + k], motion[height + MOTION_RADIUS - 1])
+    for j in range(height):
+        _copy(line, motion[j])
+        for k in range(1, 2 * MOTION_RADIUS + 1):
+            _larger(line, motion[j + k])
+        _copy(nearby, line)
+        for k in range(1, 2 * MOTION_RADIUS + 1):
+            _larger(nearby[:width], line[k:])
+        _smooth_row(alpha[j], smoothed[j], nearby)
