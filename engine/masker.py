@@ -108,7 +108,7 @@ class Masker:
         self.kernels = kernels.load()
         if self.kernels.name != "fused":
             log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
-        from export.publish import first, load_student
+        from export.publish import load_student, publish_initial
         from export.students import input_size
 
         self.size = input_size(student, size)
@@ -127,7 +127,7 @@ class Masker:
         self._frames = self._faults = self._swaps = self._rejected = 0
         self._closed = False
         self._began = time.perf_counter()
-        self.backend, self._live = first_student(backend, first(self.student, self.size), self.threads.paint)
+        self.backend, self._live = first_student(backend, publish_initial(self.student, self.size), self.threads.paint)
         on_device = gpu_painter_for(self._live.backend, look, self.background.transparent)
         self._path: CpuPainter | GpuPainter = on_device or CpuPainter(self.kernels, look)
         self._empty: np.ndarray = np.zeros_like(self._live.alpha)  # of a frame with nobody

@@ -166,13 +166,13 @@ def start(
     import kernels
     from export.publish import Publisher
 
-    from ..students import new_student
+    from ..students import Student
     from ..teachers.devices import best_device
     from .distiller import Distiller
 
     torch.set_num_threads(STEP_THREADS)
     torch.manual_seed(seed)
-    student = new_student(weights.student)
+    student = Student(weights.student)
     student.load_weights(weights.tensors)
     device = best_device().type if on_gpu else "cpu"
     elsewhere = wire_of(source) is not None
