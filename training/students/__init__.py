@@ -22,7 +22,7 @@ class Student(nn.Module):
         super().__init__()
         self.name = name
         definition, layers = architecture(name), DryRun(self)
-        definition.decode(layers, definition.encode(layers, torch.zeros(1, 3, *definition.size)))
+        definition.decode(layers, definition.encode(layers, 3))
 
     def encode(self, image: Tensor) -> tuple[Tensor, ...]:
         """The features of `image`, (N, C, h, w) each, the finest first."""
