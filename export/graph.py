@@ -74,15 +74,9 @@ class OnnxLayers:
         return self._constant(name, value)
 
     def conv(
-        self,
-        x: str,
-        name: str,
-        channels: int,
-        kernel: int | tuple[int, int] = 1,
-        stride: int = 1,
-        groups: int = 1,
+        self, x: str, name: str, channels: int, kernel: int | tuple[int, int] = 1, stride: int = 1, groups: int = 1,
         padding: Padding = "centred",
-    ) -> str:
+    ) -> str:  # fmt: skip
         inputs, h, w = self.shapes[x]
         sides = (kernel, kernel) if isinstance(kernel, int) else kernel
         weight = self._weight(f"{name}.weight", (channels, inputs // groups, *sides))

@@ -21,15 +21,9 @@ class Layers(Protocol[T]):
     """
 
     def conv(
-        self,
-        x: T,
-        name: str,
-        channels: int,
-        kernel: int | tuple[int, int] = 1,
-        stride: int = 1,
-        groups: int = 1,
+        self, x: T, name: str, channels: int, kernel: int | tuple[int, int] = 1, stride: int = 1, groups: int = 1,
         padding: Padding = "centred",
-    ) -> T:
+    ) -> T:  # fmt: skip
         """Convolution with bias: (C, h, w) -> (channels, ceil(h / stride), ceil(w / stride)).
 
         `kernel`: odd sides, one or (height, width). `padding`: zeros around, see `pads`.

@@ -19,15 +19,9 @@ class TorchLayers:
         self._student = student
 
     def conv(
-        self,
-        x: Tensor,
-        name: str,
-        channels: int,
-        kernel: int | tuple[int, int] = 1,
-        stride: int = 1,
-        groups: int = 1,
+        self, x: Tensor, name: str, channels: int, kernel: int | tuple[int, int] = 1, stride: int = 1, groups: int = 1,
         padding: Padding = "centred",
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         top, bottom, left, right = pads(kernel, stride, padding)
         if (top, left) != (bottom, right):  # else the convolution pads, which is faster
             x = F.pad(x, (left, right, top, bottom))
@@ -74,15 +68,9 @@ class DryRun:
         self._student = student
 
     def conv(
-        self,
-        x: int,
-        name: str,
-        channels: int,
-        kernel: int | tuple[int, int] = 1,
-        stride: int = 1,
-        groups: int = 1,
+        self, x: int, name: str, channels: int, kernel: int | tuple[int, int] = 1, stride: int = 1, groups: int = 1,
         padding: Padding = "centred",
-    ) -> int:
+    ) -> int:  # fmt: skip
         top, bottom, left, right = pads(kernel, stride, padding)
         own = (top, left) if (top, left) == (bottom, right) else 0
         self._add(name, nn.Conv2d(x, channels, kernel, stride, own, groups=groups))
