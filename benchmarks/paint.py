@@ -21,7 +21,7 @@ from engine.sources import open_source
 from engine.sources.synthetic import SyntheticPerson
 from export.publish import load_student
 from kernels import NO_BRIGHTNESS, colour_grid, fallback
-from training.students.jitnet import JITNet
+from training.students import Student
 
 from .harness.methods import BACKGROUND
 from .harness.result import Metric, Result, Table
@@ -126,7 +126,7 @@ def opencv_steps(masker: Masker, bgr: np.ndarray) -> Steps:
 
 def authors_steps(bgr: np.ndarray) -> Steps:
     """The same steps as the authors' published code does them; see `benchmarks.peers.authors`."""
-    jitnet, background = JITNet(), np.full_like(bgr, 90)
+    jitnet, background = Student("jitnet"), np.full_like(bgr, 90)
     jitnet.load_weights(load_student("jitnet", AUTHORS_SIZE).tensors)
     eager = authors_way.AuthorsStudent(jitnet)
     image = authors_way.preprocess(bgr, AUTHORS_SIZE)

@@ -13,7 +13,7 @@ from engine.backends import load
 from engine.errors import JitMaskerError
 from engine.painting.contrast import MAX_LOGIT, PROBE_TOLERANCE, STRETCH, alpha_difference, stretched_sigmoid
 from engine.sources.synthetic import SyntheticPerson
-from export.publish import first
+from export.publish import publish_initial
 from kernels import NO_BRIGHTNESS, STATUS, colour_grid, reference
 
 from .times import STUDENTS, Row, student_weights
@@ -76,7 +76,7 @@ def backends_against_oracle(backends: list[str]) -> list[Row]:
     """Each backend, for each student, against ONNX Runtime on the CPU: largest difference of alpha."""
     rows = []
     for name, size in STUDENTS:
-        model = first(student_weights(name, size)).model
+        model = publish_initial(student_weights(name, size)).model
         oracle = load("ort-cpu")(model, 1)
         oracle.image[:] = np.random.default_rng(0).random(oracle.image.shape)
         expected = oracle.run()

@@ -20,7 +20,7 @@ from training.online.learner import STEP_THREADS, own_stream
 from training.online.recipe import recipe
 from training.online.schedule import Operation
 from training.online.score import iou_acc
-from training.students import new_student
+from training.students import Student
 from training.teachers.deadline import DeadlineTeacher
 
 from ..harness.timing import percentiles
@@ -37,7 +37,7 @@ def learning(backend: str, device: str, frames: int) -> list[dict[str, Any]]:
     guard = DeadlineTeacher(lambda _: figure.mask(at).astype(np.float32) / 255)
     size = STUDENTS["lite"].size
     weights = load_student("lite", size)
-    student = new_student("lite")
+    student = Student("lite")
     student.load_weights(weights.tensors)
     torch.set_num_threads(STEP_THREADS)
     operations: dict[Operation, list[float]] = {operation: [] for operation in Operation}

@@ -24,9 +24,9 @@ from engine.contracts import Frame
 from engine.errors import JitMaskerError, UsageError
 from engine.sources.synthetic import SyntheticPerson
 from export.contracts import Probe, Published, StudentWeights
-from export.publish import Publisher, first
+from export.publish import Publisher, publish_initial
 from export.students import STUDENTS as STUDENT_TABLE
-from training.students import new_student, tensors_of
+from training.students import Student, tensors_of
 from training.teachers.mrcnn50 import LONG_SIDE, SHORT_SIDE
 from training.teachers.rvm import RobustVideoMatting
 from training.teachers.torchvision_ops import prepare
@@ -44,7 +44,7 @@ TRIPS = {"upload_bytes_per_s": 1, "download_bytes_per_s": 1, "device_bytes_per_s
 def student_weights(name: str, size: tuple[int, int]) -> StudentWeights:
     """Random weights: none are shipped for every student, and time does not depend on them."""
     torch.manual_seed(0)
-    return StudentWeights(name, size, tensors_of(new_student(name)))
+    return StudentWeights(name, size, tensors_of(Student(name)))
 
 
 def frame_of(height: int) -> np.ndarray:
@@ -109,7 +109,7 @@ def student_latency(backends: list[str], device: str, rate: dict[str, float], re
     rows = []
     for name, size in STUDENTS:
         weights = student_weights(name, size)
-        model = first(weights).model
+        model = publish_initial(weights).model
         floors = {
             f"floor_{kind}_ms": 1e3 * operations(model) / rate[f"{kind}_operations_per_s"]
             for kind in ("float32", "float16")
@@ -143,7 +143,7 @@ def _eager(name: str, weights: StudentWeights, device: str) -> dict[str, Callabl
     for label, dtype in (("float32", torch.float32), ("float16", torch.float16)):
         if device == "cpu" and dtype is torch.float16:
             continue
-        student = new_student(name)
+        student = Student(name)
         student.load_weights(weights.tensors)
         student.eval().to(device, dtype)
         image = torch.zeros(1, 3, *weights.size, device=device, dtype=dtype)
@@ -208,7 +208,7 @@ def training_step(device: str, repeats: int) -> list[Row]:
     """ms of one step of Adam on one example, fused, as the learner takes it."""
     rows = []
     for name, size in STUDENTS:
-        student = new_student(name).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        student = Student(name).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(student.parameters(), 5e-4, fused=True)
         image = torch.rand(1, 3, *size, device=device).contiguous(memory_format=torch.channels_last)
         label = torch.rand_like(student(image))

@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 
 from export.students import STUDENTS
-from training.students import upsample
-from training.students.jitnet import JITNet
+from training.students import Student
 
 MEAN, STD = STUDENTS["jitnet"].mean, STUDENTS["jitnet"].std
 
@@ -31,14 +30,15 @@ def preprocess(bgr: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
 class AuthorsStudent(torch.nn.Module):
     """The student's layers, with the last convolution at full resolution."""
 
-    def __init__(self, student: JITNet):
+    def __init__(self, student: Student):
         super().__init__()
-        self.last, self.body = student.logits, student
-        student.logits = torch.nn.Identity()  # type: ignore[assignment]
+        self.last, self.body = student.get_submodule("logits"), student
+        student.logits = torch.nn.Identity()
         self.train()
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.last(upsample(self.body(image), (image.shape[2], image.shape[3])))
+        size = (image.shape[2], image.shape[3])
+        return self.last(torch.nn.functional.interpolate(self.body(image), size, mode="bilinear"))
 
 
 def predict(student: AuthorsStudent, image: torch.Tensor) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import LEVELS_OF_STATUS, STATUS, NO_BRIGHTNESS, colour_grid
+from kernels import LEVELS_OF_STATUS, NO_BRIGHTNESS, STATUS, colour_grid
 
 from ..backgrounds import Background
 from ..contracts import Backend, Canvas
@@ -168,7 +168,9 @@ class GpuPainter:
         self._lost = (self._lost[0] or last_grey, self._lost[1] or smoothed)
 
     def _forget_now(self) -> None:
-        for lost, buffer, value in zip(self._lost, (self._b.last_grey, self._b.smoothed), (NO_BRIGHTNESS, 0.0), strict=True):
+        for lost, buffer, value in zip(
+            self._lost, (self._b.last_grey, self._b.smoothed), (NO_BRIGHTNESS, 0.0), strict=True
+        ):
             if lost:
                 buffer.host.fill(value)
                 self._device.upload(buffer.array, buffer.host, self._stream)

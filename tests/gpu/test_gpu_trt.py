@@ -10,8 +10,9 @@ from engine.backends import graph_structure as structure
 from engine.backends import trt_plan
 from engine.errors import BackendUnavailable, ModelError
 from export.fold import fold
-from export.students import STUDENTS, build
-from training.students import new_student, tensors_of
+from export.graph import build
+from export.students import STUDENTS
+from training.students import Student, tensors_of
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed; make trt-check installs it")
 
@@ -26,7 +27,7 @@ def kit():
 @pytest.fixture(scope="module", params=[(s, half) for s in STUDENTS for half in (False, True)], ids=str)
 def graph(request):
     name, half = request.param
-    whole = build(name, fold(tensors_of(new_student(name))), STUDENTS[name].size)
+    whole = build(name, fold(tensors_of(Student(name))), STUDENTS[name].size)
     return structure.half(whole) if half else whole
 
 
@@ -60,7 +61,7 @@ def test_plans_are_built_ahead_of_time_for_three_series_of_cards(kit, graph):
 
 
 def test_the_trained_types_are_kept(kit):
-    graph = structure.half(build("jitnet", fold(tensors_of(new_student("jitnet"))), (240, 240)))
+    graph = structure.half(build("jitnet", fold(tensors_of(Student("jitnet"))), (240, 240)))
     _, network = trt_plan.parse(kit, graph.SerializeToString())
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     kinds = {layer.get_output(0).dtype for layer in layers if layer.type == kit.trt.LayerType.CONVOLUTION}
@@ -71,7 +72,7 @@ def test_the_trained_types_are_kept(kit):
 @pytest.mark.parametrize("refit", [True, False])
 def test_what_needs_a_card_fails_with_a_reason(kit, refit):
     """A plan that can be refitted cannot be built ahead of time: the day it can, this test tells."""
-    graph = build("jitnet", fold(tensors_of(new_student("jitnet"))), (240, 240)).SerializeToString()
+    graph = build("jitnet", fold(tensors_of(Student("jitnet"))), (240, 240)).SerializeToString()
     if refit:
         with pytest.raises(ModelError, match="cannot build this student: .*CUDA_SUCCESS"):
             trt_plan.build(kit, graph, refit=True, capabilities=[(8, 6)])
