@@ -22,16 +22,19 @@ class CpuBudget:
     learn: int  # 0: nobody learns
 
 
-def divide(threads: int | None, learning: bool, taking_turns: bool = False) -> CpuBudget:
+def divide(threads: int | CpuBudget | None, learning: bool, taking_turns: bool = False) -> CpuBudget:
     """`threads` (None: the cores that this process may use, at most 4) between the paint path and the learner.
 
-    With a single thread and learning on, both get one: the learner runs at low priority beside the paint path.
+    With a single thread and learning on, both get one: the learner runs at low priority beside the paint path. A
+    CpuBudget is divided already, and comes back as it is.
 
     Raises
     ------
     UsageError
         `threads` is not positive.
     """
+    if isinstance(threads, CpuBudget):
+        return threads
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}; expected 1 or more")
     total = threads or min(_cores(), DEFAULT_LIMIT)

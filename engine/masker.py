@@ -95,7 +95,7 @@ class Masker:
         student: str = STUDENT,
         size: int | str | tuple[int, int] | None = None,
         weights: str | Path | None = None,
-        threads: int | None = None,
+        threads: int | budget.CpuBudget | None = None,
         recipe: str = "default",
         lockstep: bool = False,
         min_area: float = MIN_AREA,
