@@ -1,4 +1,4 @@
-"""METHODS: who paints in a bench. Ours as it is shipped or without learning, and every peer, through one pipeline.
+"""Methods: who paints in a bench. Ours as it is shipped or without learning, and every peer, through one pipeline.
 
 A peer is put where the Masker stands: same sources, same threads, same composite, same sinks. Only the alpha differs.
 """
@@ -43,7 +43,7 @@ class Method:
             return f"{self.args.student}, {taught}"
         return _described(self.name, self.args.threads)[0]
 
-    def means_something(self) -> bool:
+    def has_weights(self) -> bool:
         """False for a peer with random weights: its time is true, and its alpha is not worth scoring."""
         return self.name in (OURS, STILL) or not _described(self.name, self.args.threads)[1]
 
@@ -87,22 +87,26 @@ class PeerPainter:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def __enter__(self) -> PeerPainter:
+        return self
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say how ours paints and learns."""
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def add_arguments(parser: argparse.ArgumentParser, default_peers: list[str]) -> None:
+    """The options that say how ours paints and learns, and who else paints."""
     parser.add_argument("--teacher", default="rvm", help="who teaches ours, local or remote; a name in TEACHERS")
     parser.add_argument("--recipe", default="default", help="default or paper")
     parser.add_argument("--backend", default="auto", help="what runs our student; see jm-engine --list-backends")
     parser.add_argument("--weights", help="the student's start; default: the shipped ones")
+    parser.add_argument(
+        "--peers", nargs="*", default=default_peers, metavar="PEER", help=f"of {', '.join(peers.PEERS)}"
+    )
 
 
-def add_peers(parser: argparse.ArgumentParser, default: list[str]) -> None:
-    """The option that says who else paints."""
-    parser.add_argument("--peers", nargs="*", default=default, metavar="PEER", help=f"of {', '.join(peers.PEERS)}")
-
-
-def methods(args: argparse.Namespace) -> tuple[list[Method], dict[str, str]]:
-    """Ours, ours without learning and `args.peers`, as far as they can be had; and why the others cannot.
+def chosen(args: argparse.Namespace) -> tuple[list[Method], dict[str, str]]:
+    """Ours, ours without learning and `args.peers`, as far as they can be had; why the others cannot, by name.
 
     UsageError where a name is unknown.
     """
