@@ -16,6 +16,7 @@ import pytest
 import kernels
 from benchmarks import paint, peers, table3
 from benchmarks.cli import BENCHES, main
+from benchmarks.harness import evaluation
 from benchmarks.harness.sheets import HEIGHT
 from engine import Masker
 from engine.errors import ModelError
@@ -121,33 +122,40 @@ def test_what_the_kernels_leave_of_the_paint_path_is_said():
 
 
 @pytest.fixture
-def called(monkeypatch):
-    """The names of the kernels that ours calls, in order."""
-    names = []
+def noting():
+    """Makes a function note its name where it is called; `names`, in order."""
 
-    def noting(name, kernel):
+    def noting(name, function):
         def note(*arguments):
-            names.append(name)
-            return kernel(*arguments)
+            noting.names.append(name)
+            return function(*arguments)
 
         return note
 
+    noting.names = []
+    return noting
+
+
+@pytest.fixture
+def called(monkeypatch, noting):
+    """The names of the kernels that ours calls, in order."""
     real = kernels.load()
     steps = {f.name: getattr(real, f.name) for f in dataclasses.fields(real) if f.name not in ("name", "reason")}
     noted = dataclasses.replace(real, **{name: noting(name, kernel) for name, kernel in steps.items()})
     monkeypatch.setattr(kernels, "load", lambda: noted)
-    return names
+    return noting.names
 
 
-def test_whatever_is_done_after_the_student_answered_is_output(called, monkeypatch):
-    monkeypatch.setattr(table3, "perf_counter", lambda: float(len(called)))  # s: only a kernel moves this clock
+def test_whatever_is_done_after_the_student_answered_is_output(called, noting, monkeypatch):
+    monkeypatch.setattr(table3, "perf_counter", lambda: float(len(called)))  # s: a kernel or the student moves it
     with Masker("ort-cpu", None, "#204060", threads=1, min_area=0.0) as masker:
+        masker.live.backend.run = noting("student", masker.live.backend.run)
         paint_one = table3.our_way(masker, SyntheticPerson(width=160, height=120).picture(0))
         called.clear()
         ms = table3.one_frame(paint_one, None)()
     assert called.count("preprocess") == 1
     assert {"colours", "foreground", "composite"} <= set(called)
-    assert ms == {"preprocess": 1e3, "student": 0, "output": 1e3 * (len(called) - 1), "all": 1e3 * len(called)}
+    assert ms == {"preprocess": 1e3, "student": 1e3, "output": 1e3 * (len(called) - 2), "all": 1e3 * len(called)}
 
 
 def test_the_person_is_painted_in_both_ways_even_where_nobody_is_there(called, bench, tmp_path):
@@ -292,6 +300,17 @@ def test_live_and_lockstep_are_never_one_number(name, bench, stage, tmp_path, ca
     shared = ours[0] & ours[1]
     assert all(ours)
     assert not {key for key in shared if not key.endswith((": between paints, live", ": latency, live"))}
+
+
+def test_only_ours_is_painted_at_the_pace_that_is_said(bench, stage, monkeypatch):
+    paces, run = [], evaluation.run
+    monkeypatch.setattr(
+        evaluation, "run", lambda painter, clip, pace, *more: (paces.append(pace), run(painter, clip, pace, *more))[1]
+    )
+    for pace in ("live", "lockstep"):
+        bench("fig3", *stage, "--pace", pace, "--peers", "same")
+    bench("fig4", *stage, "--peers", "--timed", "2")
+    assert paces == ["live", *["lockstep"] * 5, "flat out", "flat out"]
 
 
 def test_a_table_of_times_says_that_they_are_live_whatever_the_pace_of_the_mattes(bench, lockstep, tmp_path):

@@ -35,12 +35,16 @@ class LeftHalf:
 
 
 class WaitsForTheSource(PeerPainter):
-    """Paints its first frame only when the last one was read."""
+    """Paints its first frame only when the last one was read, or the source has waited for `patience` s in vain."""
+
+    def __init__(self, patience):
+        super().__init__(LeftHalf(), threads=1)
+        self.patience = patience
 
     def paint(self, frame, out, matte=None):
         for thread in threading.enumerate():
-            if thread.name == "source":
-                thread.join()
+            if thread.name == "source" and frame.index == 0:
+                thread.join(self.patience)
         super().paint(frame, out, matte)
 
 
@@ -52,6 +56,7 @@ def clip(tmp_path):
 def test_a_peer_paints_over_the_background_of_ours_with_the_whole_budget():
     bgr = np.full((12, 16, 3), 200, np.uint8)
     out, matte = np.zeros_like(bgr), np.zeros((12, 16), np.uint8)
+    cv2.setNumThreads(3)
     with PeerPainter(LeftHalf(), threads=2) as painter:
         painter.paint(Frame(bgr, 0, 0.0, 0.0), out, matte)
     assert cv2.getNumThreads() == 2
@@ -72,13 +77,13 @@ def test_a_peer_that_does_not_exist_is_named_with_those_that_do():
 
 @pytest.mark.parametrize("pace", ["flat out", "live", "lockstep"])
 def test_a_file_loses_no_frame(clip, pace):
-    done = run(PeerPainter(LeftHalf(), 1), clip, pace)
+    done = run(WaitsForTheSource(patience=1), clip, pace)
     assert (len(done.stamps), done.pipeline.dropped) == (FRAMES, 0)
     assert done.stamps == sorted(done.stamps)
 
 
 def test_as_a_camera_a_clip_waits_for_nobody(clip):
-    done = run(WaitsForTheSource(LeftHalf(), 1), clip, "camera")
+    done = run(WaitsForTheSource(patience=60), clip, "camera")
     assert len(done.stamps) <= 2
     assert len(done.stamps) + done.pipeline.dropped == FRAMES
 
