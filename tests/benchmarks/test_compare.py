@@ -75,6 +75,12 @@ def test_a_number_that_is_gone_or_new_is_said_and_costs_nothing(files, capsys):
     assert "| toy: new | ms | - | - | - | - | - | new |" in text
 
 
+def test_a_number_that_should_be_high_is_worse_where_it_falls(files, capsys):
+    text = [Result("toy", [], {}, {"IoU": higher(value)}).json() for value in (0.9, 0.5)]
+    assert main(["compare", *files(*text)]) == 1
+    assert main(["compare", *reversed(files(*text))]) == 0
+
+
 def test_another_machine_is_said(files, capsys):
     a, b = files(result(x=[10]), result(x=[10]))
     assert main(["compare", a, b]) == 0

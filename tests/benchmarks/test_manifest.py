@@ -85,6 +85,10 @@ def test_only_the_clips_asked_for_are_run(folder):
         clips=str(folder), manifest=str(folder / "set.toml"), only=["b"], frames=None, quick=False
     )
     assert [clip.name for clip in chosen(args).clips] == ["b"]
+    assert args.frames is None
+    args.quick = True
+    assert [clip.name for clip in chosen(args, 30).clips] == ["b"]
+    assert args.frames == 30
     args.only = ["c"]
     with pytest.raises(UsageError, match="no clip 'c'.*choose of a, b"):
         chosen(args)
