@@ -58,27 +58,29 @@ def main(args: argparse.Namespace) -> Result:
         rounds = [{who: way() for who, way in ways.items()} for _ in bar(range(WARM + repeats), "rounds")][WARM:]
         height, width = masker.size
     ms = {who: {stage: [r[who][stage] for r in rounds] for stage in rounds[0][who]} for who in ways}
-    ours, theirs = stages_p50(ms["ours"]), stages_p50(ms["authors"])
-    floor = float(np.median(ms["copy floor"]["all"]))
+    ours, theirs = stage_means(ms["ours"]), stage_means(ms["authors"])
+    floor = float(np.mean(ms["copy floor"]["all"]))
     rows: list[tuple] = []
-    for stage, p50 in ours.items():
-        p95 = float(np.percentile(ms["ours"][stage], 95)) if stage in ms["ours"] else None
-        times = theirs[stage] / p50 if stage != "unaccounted" else None
-        rows.append((stage, {**PAPER, "all": sum(PAPER.values())}.get(stage), p50, p95, theirs[stage], times, floor))
+    for stage, mean in ours.items():
+        paper = {**PAPER, "all": sum(PAPER.values())}.get(stage)
+        p50, p95 = np.percentile(ms["ours"][stage], (50, 95)).tolist() if stage in ms["ours"] else (None, None)
+        times = theirs[stage] / mean if stage in ms["ours"] else None
+        rows.append((stage, paper, mean, p50, p95, theirs[stage], times, floor))
     size = f"{bgr.shape[1]}x{bgr.shape[0]}"
     title = f"Table 3: ms of each stage, {size}, {args.student} {width}x{height}, {args.threads} thread(s), CPU"
-    columns = ("stage", "paper (GPU)", "ours p50", "ours p95", "authors' way p50", "times", "copy floor")
+    columns = ("stage", "paper (GPU)", "ours", "p50", "p95", "authors' way", "times", "copy floor")
     return Result(
         "table3", [Table(title, columns, rows, "learning off")],
         {"ms": {stage: percentiles(series, 50, 95) for stage, series in ms["ours"].items()},
-         "unaccounted_ms": round(ours["unaccounted"], 4), "authors_ms": theirs, "copy_floor_ms": round(floor, 4)},
+         "mean_ms": {"ours": ours, "authors": theirs}, "copy_floor_ms": round(floor, 4)},
         {stage: Metric(block_medians(series), "lower") for stage, series in ms["ours"].items()},
         [
             "The paper's machine: GTX 1080, i5-7600K, 240p. Ours and the authors' way: this machine, the same frame, "
             f"the same threads, a whole picture each, one after the other in each of {repeats} rounds. The authors' "
             f"way runs JITNet at {authors.SIZE[1]}x{authors.SIZE[0]}; --student jitnet --size {authors.SIZE[0]} "
             "gives ours the same network.",
-            "unaccounted: what the medians of the stages leave of the median of the whole, which is timed around them.",
+            "Ours and the authors' way are means, which add up. Unaccounted: what the stages leave of the whole, which "
+            "is timed around them.",
             f"Camera: {'a real one' if args.camera else 'decoding a clip' if clip else 'not run'}.",
         ],
     )  # fmt: skip
@@ -99,11 +101,11 @@ def one_frame(paint: Callable[[], Moments], read: Callable[[], object] | None) -
     return timed
 
 
-def stages_p50(ms: dict[str, list[float]]) -> dict[str, float]:
-    """Medians of the stages, of what they leave "unaccounted" of the whole, and of the whole: they add up to "all"."""
-    medians = {stage: float(np.median(series)) for stage, series in ms.items()}
-    whole = medians.pop("all")
-    return {**medians, "unaccounted": whole - sum(medians.values()), "all": whole}
+def stage_means(ms: dict[str, list[float]]) -> dict[str, float]:
+    """The mean of each stage, what they leave "unaccounted" of the whole, and the whole: they add up to "all"."""
+    means = {stage: float(np.mean(series)) for stage, series in ms.items()}
+    whole = means.pop("all")
+    return {**means, "unaccounted": whole - sum(means.values()), "all": whole}
 
 
 def our_way(masker: Masker, bgr: np.ndarray) -> Callable[[], Moments]:

@@ -3,7 +3,6 @@
 No time is tested; where a stage has to hold a step, the clock is one that the steps move.
 """
 
-import argparse
 import dataclasses
 import json
 import subprocess
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 import kernels
-from benchmarks import paint, peers, table3
+from benchmarks import peers, table3
 from benchmarks.cli import BENCHES, main
 from benchmarks.harness import evaluation
 from benchmarks.harness.sheets import HEIGHT
@@ -105,20 +104,18 @@ def lockstep(stage):
 
 
 @pytest.mark.parametrize("student", ["lite", "jitnet"])
-def test_every_kernel_and_the_whole_path_is_timed(student, bench):
+def test_every_kernel_and_the_whole_path_is_timed(student, bench, tmp_path):
     result = bench("kernels", "--student", student, "--height", "120", "--repeats", "2")
     ms = result["ms"]["160x120"]
     steps = {field.name for field in dataclasses.fields(kernels.Kernels)} - {"name", "reason"}
-    assert steps | {"student", "paint path", "copy floor", "unaccounted"} <= ms.keys()
-    assert {f"opencv: {step}" for step in steps} <= ms.keys()
+    assert ms.keys() >= steps | {"student", "paint path", "copy floor"}
+    assert ms.keys() >= {f"opencv: {step}" for step in steps}
     assert ms["ratio"] > 0
-
-
-def test_what_the_kernels_leave_of_the_paint_path_is_said():
-    args = argparse.Namespace(student="lite", size=None, threads=1)
-    ms = paint.measure(SyntheticPerson(width=160, height=120).picture(0), args, repeats=3)
-    parts = [ms[name] for name in ms if ":" not in name and name not in ("paint path", "copy floor")]
-    np.testing.assert_allclose(np.sum(parts, axis=0), ms["paint path"])
+    rows = [line.split(",") for line in (tmp_path / "out" / "kernels.csv").read_text().splitlines()[1:]]
+    p50 = {name: float(cell) for name, cell, *_ in rows}
+    whole, _ = p50.pop("paint path"), p50.pop("copy floor")
+    assert "unaccounted" in p50
+    assert sum(p50.values()) == pytest.approx(whole)
 
 
 @pytest.fixture
@@ -169,7 +166,7 @@ def test_the_rows_of_table3_add_up_to_the_whole(bench, tmp_path):
     clip = figure_clip(tmp_path / "clip.mp4", 42, width=160, height=120)
     result = bench("table3", "--clip", clip, "--repeats", "3")
     rows = (tmp_path / "out" / "table3.csv").read_text().splitlines()[1:]
-    cells = {stage: (float(ours), float(theirs)) for stage, _, ours, _, theirs, *_ in (row.split(",") for row in rows)}
+    cells = {row[0]: (float(row[2]), float(row[5])) for row in (row.split(",") for row in rows)}
     assert list(cells) == ["camera", "preprocess", "student", "output", "unaccounted", "all"]
     for side in (0, 1):
         parts = [cell[side] for stage, cell in cells.items() if stage != "all"]
