@@ -44,10 +44,12 @@ def main(args: argparse.Namespace) -> Result:
     sides = [(paint, learning) for paint in range(1, args.threads + 1) for learning in ("off", "on", STALLING)]
     runs: dict[Side, list[dict[str, float]]] = {side: [] for side in sides}
     teachers.TEACHERS[STALLING] = lambda: lambda threads: StallingTeacher(teachers.load(args.teacher, threads))
-    for _ in range(rounds):
-        for paint, learning in sides:
+    try:
+        for paint, learning in sides * rounds:
             teacher = {"off": None, "on": args.teacher, STALLING: STALLING}[learning]
             runs[paint, learning].append(run(args, frames, paint, teacher))
+    finally:
+        del teachers.TEACHERS[STALLING]
     medians = {
         side: {key: round(float(np.median([r[key] for r in several])), 3) for key in several[0]}
         for side, several in runs.items()

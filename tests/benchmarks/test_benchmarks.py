@@ -186,6 +186,7 @@ def test_learning_is_compared_with_none_at_the_same_paint_threads(bench, bright,
     expected = [(paint, kind) for paint in (1, 2) for kind in ("off", "on", "teacher stalls 2 s")]
     assert [(row["paint threads"], row["learning"]) for row in rows] == expected
     assert all(row["paint p50"] > 0 for row in rows)
+    assert not [name for name in TEACHERS if "stalls" in name]  # it is this bench's alone
 
 
 def test_swap_counts_what_was_published_and_what_was_adopted(bench):
