@@ -102,7 +102,8 @@ class Result:
             for number, table in enumerate(self.tables):
                 name = f"{self.bench}{f'-{number + 1}' if len(self.tables) > 1 else ''}.csv"
                 with open(folder / name, "w", newline="", encoding="utf-8") as file:
-                    csv.writer(file).writerows([table.columns, *table.rows])
+                    rows = [(*row, table.pace) for row in table.rows]
+                    csv.writer(file).writerows([(*table.columns, "pace"), *rows])
             for name, picture in self.figures.items():
                 _write(folder / f"{name}.png", picture)
             for name, picture in self.sheets.items():

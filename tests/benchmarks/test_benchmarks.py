@@ -294,6 +294,8 @@ def test_live_and_lockstep_are_never_one_number(name, bench, stage, tmp_path, ca
         text = (tmp_path / "out" / f"{name}.md").read_text()
         titles = [line for line in text.splitlines() if line.startswith("### ")]
         assert all(title.endswith(f"; {pace}") for title in titles) or f"IoU-Acc, {pace} |" in text
+        for table in (tmp_path / "out").glob(f"{name}*.csv"):
+            assert {line.split(",")[-1] for line in table.read_text().splitlines()} <= {"pace", pace, ""}
     ours = [{key for key in r["metrics"] if key.startswith("jit-masker: ")} for r in results.values()]
     shared = ours[0] & ours[1]
     assert all(ours)
