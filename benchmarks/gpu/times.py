@@ -20,7 +20,7 @@ import torch
 from engine import Masker, assets
 from engine.backends import graph_structure as structure
 from engine.backends import load
-from engine.contracts import Frame
+from engine.contracts import Canvas
 from engine.errors import JitMaskerError, UsageError
 from engine.sources.synthetic import SyntheticPerson
 from export.contracts import Probe, Published, StudentWeights
@@ -162,7 +162,7 @@ def swaps(backend: str, count: int) -> list[Row]:
     weights = student_weights(*LITE)
     publisher, publish_ms, frame = Publisher(weights), [], frame_of(480)
     oracle = load("torch-cpu")
-    out, rng = np.empty_like(frame), np.random.default_rng(0)
+    canvas, rng = Canvas(), np.random.default_rng(0)
     with Masker(backend, None, "#204060", student="lite", threads=1) as masker:
         for i in range(count):
             tensors = {k: v * np.float32(1 + 1e-3 * rng.normal()) for k, v in weights.tensors.items()}
@@ -170,7 +170,7 @@ def swaps(backend: str, count: int) -> list[Row]:
             began = time.perf_counter()
             masker.swap(published)
             publish_ms.append(1e3 * (time.perf_counter() - began))
-            masker.paint(Frame(frame, i, 0.0, 0.0), out)
+            masker.process(frame, canvas=canvas)
         stall, stats = masker.swap_stall.summary("p50", "p95", "max"), masker.stats
     p50, p95 = np.percentile(publish_ms[2:], (50, 95))  # the first two engines are built
     return [
@@ -187,13 +187,13 @@ def _with_probe(published: Published, oracle: Any) -> Published:
 
 
 def paint_path(backend: str, rate: dict[str, float], repeats: int) -> list[Row]:
-    """ms of `Masker.paint`, one colour behind, at each height; the floor is what the bytes of a frame take (TRIPS)."""
+    """ms of `Masker.process`, one colour behind, at each height; the floor is what the bytes of a frame take (TRIPS)."""
     rows = []
     for height in HEIGHTS:
         bgr = frame_of(height)
-        out, frame = np.empty_like(bgr), Frame(bgr, 0, 0.0, 0.0)
+        canvas = Canvas()
         with Masker(backend, None, "#204060", student="lite", threads=1, min_area=0) as masker:
-            ms = timed(lambda: masker.paint(frame, out), repeats)  # noqa: B023
+            ms = timed(lambda: masker.process(bgr, canvas=canvas), repeats)  # noqa: B023
             stages = {name: taken.summary("p50")["p50"] for name, taken in masker.stages.items()}
             faults, kernels = masker.stats.faults, masker.kernels_name
         floor = sum(times * bgr.nbytes / rate[kind] for kind, times in TRIPS.items()) if rate else None
@@ -274,14 +274,14 @@ def tables(backend: str, frames: int) -> list[Row]:
     """
     figure = SyntheticPerson(width=640, height=480, frames=frames)
     pictures = [figure.picture(i) for i in range(min(frames, 50))]
-    out, period, camera = np.empty_like(pictures[0]), [], []
+    canvas, period, camera = Canvas(), [], []
     with Masker(backend, None, "#204060", student="lite", threads=1) as masker:
         before = time.perf_counter()
         for i in range(frames):
             began = time.perf_counter()
             picture = pictures[i % len(pictures)].copy()  # what a camera's driver does
             camera.append(1e3 * (time.perf_counter() - began))
-            masker.paint(Frame(picture, i, 0.0, 0.0), out)
+            masker.process(picture, canvas=canvas)
             now = time.perf_counter()
             period.append(1e3 * (now - before))
             before = now

@@ -23,6 +23,7 @@ from engine.sources import Paced, open_source
 from .progress import counter
 
 WARM = 10  # pictures at the start of a run that are not timed: caches, the first label
+MOVING = "test://?frames=10000000"  # a synthetic person that never ends
 PACES = ("flat out", "camera", "live", "lockstep")
 
 
@@ -119,7 +120,7 @@ class Clock:
 
 def name_of(clip: str) -> str:
     """How a clip is called beside a number: without the folders of this machine."""
-    return "a synthetic figure" if clip.startswith("test://") else Path(clip).name
+    return "a synthetic person" if clip.startswith("test://") else Path(clip).name
 
 
 def run(painter: Masker, clip: str, pace: str, frames: int | None = None, mattes: RecordedMattes | None = None) -> Run:

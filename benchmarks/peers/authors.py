@@ -1,4 +1,4 @@
-"""The paint path as the authors' published code does it, written anew: the yardstick of `jm-bench paint`.
+"""The paint path as the authors' published code does it, written anew: the yardstick of `table3` and `kernels`.
 
 PIL resizes, NumPy normalises channel by channel, torch runs eagerly, PIL resizes the mask, NumPy blends in floating
 point. The network is run as theirs: batch norm on the statistics of each frame (`eval()` is commented out there), and
@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from export.publish import load_student
 from export.students import STUDENTS
 from training.students import Student
 
+SIZE = (240, 240)  # (h, w), the paper's smaller input
 MEAN, STD = STUDENTS["jitnet"].mean, STUDENTS["jitnet"].std
 
 
@@ -39,6 +41,13 @@ class AuthorsStudent(torch.nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         size = (image.shape[2], image.shape[3])
         return self.last(torch.nn.functional.interpolate(self.body(image), size, mode="bilinear"))
+
+
+def student() -> AuthorsStudent:
+    """Their student, with the weights that ours starts from."""
+    jitnet = Student("jitnet")
+    jitnet.load_weights(load_student("jitnet", SIZE).tensors)
+    return AuthorsStudent(jitnet)
 
 
 def predict(student: AuthorsStudent, image: torch.Tensor) -> np.ndarray:

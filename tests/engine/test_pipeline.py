@@ -1,6 +1,7 @@
 """Figure 1's threads: what is lost, what is not, and how it ends."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -160,8 +161,20 @@ def test_pictures_follow_the_size_of_their_frames(masker, lockstep):
     assert [p.shape[:2] for p in sink.pictures] == [(48, 64), (24, 32), (7, 5), (1, 1), (48, 64)]
 
 
-def test_period_and_latency_are_two_numbers(masker):
-    pipeline = Pipeline(SyntheticPerson(frames=20, **SMALL), masker, [CollectingSink()])
+class StaleSource(ResizingSource):
+    """20 frames at once, each captured a hundred seconds ago."""
+
+    def __iter__(self):
+        for i in range(20):
+            yield Frame(np.zeros((48, 64, 3), np.uint8), i, time.perf_counter() - 100.0, i / 25)
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_a_frame_is_late_by_its_capture_however_soon_the_next_one_is_written(masker, lockstep):
+    pipeline = Pipeline(StaleSource(), masker, [CollectingSink()], lockstep=lockstep)
+    began = time.perf_counter()
     pipeline.run()
-    assert pipeline.period.count == 19
-    assert pipeline.latency.count == pipeline.output.count == 20
+    whole_ms = 1e3 * (time.perf_counter() - began)
+    assert (pipeline.period.count, pipeline.latency.count, pipeline.output.count) == (19, 20, 20)
+    assert 100e3 <= pipeline.latency.summary("p0")["p0"] <= pipeline.latency.summary("max")["max"] < 100e3 + whole_ms
+    assert 0 < pipeline.period.summary("max")["max"] < whole_ms
