@@ -164,7 +164,7 @@ def swaps(backend: str, count: int) -> list[Row]:
     oracle = load("torch-cpu")
     canvas, rng = Canvas(), np.random.default_rng(0)
     with Masker(backend, None, "#204060", student="lite", threads=1) as masker:
-        for i in range(count):
+        for _ in range(count):
             tensors = {k: v * np.float32(1 + 1e-3 * rng.normal()) for k, v in weights.tensors.items()}
             published = _with_probe(publisher.publish(tensors), oracle)
             began = time.perf_counter()
@@ -187,7 +187,7 @@ def _with_probe(published: Published, oracle: Any) -> Published:
 
 
 def paint_path(backend: str, rate: dict[str, float], repeats: int) -> list[Row]:
-    """ms of `Masker.process`, one colour behind, at each height; the floor is what the bytes of a frame take (TRIPS)."""
+    """ms of `Masker.process`, one colour behind, at each height; the floor: what the bytes of a frame take (TRIPS)."""
     rows = []
     for height in HEIGHTS:
         bgr = frame_of(height)

@@ -2,13 +2,12 @@
 
 import numpy as np
 import torch
-from training.students.jitnet import JITNet
 
 from benchmarks.peers import authors
 from engine.sources.synthetic import SyntheticPerson
 from export.publish import load_student
 from kernels import reference
-from training.students import upsample
+from training.students import Student, upsample
 
 
 def test_a_picture_is_made_rgb_and_normalised_at_the_students_size():
@@ -36,7 +35,7 @@ def test_the_composite_is_that_of_our_kernel_within_one_grey_level():
 
 
 def test_the_network_is_our_jitnet_with_its_last_convolution_after_the_upsample():
-    jitnet = JITNet()
+    jitnet = Student("jitnet")
     jitnet.load_weights(load_student("jitnet", authors.SIZE).tensors)
     image = authors.preprocess(SyntheticPerson(width=160, height=120).picture(0), authors.SIZE)
     with torch.no_grad():
