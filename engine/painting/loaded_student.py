@@ -9,7 +9,7 @@ import numpy as np
 from export.contracts import Probe, Published
 
 from .. import backends
-from ..backends import Choice
+from ..backends import BackendChoice
 from ..contracts import Backend
 from ..errors import CandidateRejected, ModelError
 
@@ -23,7 +23,7 @@ PROBE_TOLERANCE = 0.01  # of alpha, largest difference; float32 runtimes agree t
 class LoadedStudent:
     """One published student on one backend. Immutable: new weights are a new object."""
 
-    def __init__(self, published: Published, backend: Choice, threads: int):
+    def __init__(self, published: Published, backend: BackendChoice, threads: int):
         """Build, warm and check.
 
         Raises
@@ -36,7 +36,7 @@ class LoadedStudent:
         self.version = published.version
         self.mean, self.std = published.mean, published.std
         self.alpha = np.empty((0, 0), np.float32)
-        self.backend = backend.place(published.model, threads, lambda made: self._check(made, published.probe))
+        self.backend = backend.create(published.model, threads, lambda made: self._check(made, published.probe))
 
     def _check(self, backend: Backend, probe: Probe | None) -> None:
         """Run the student once: a backend that has several ways to make it tries the next when this raises."""
@@ -69,7 +69,7 @@ class LoadedStudent:
             )
 
 
-def first_student(name: str, published: Published, threads: int) -> tuple[Choice, LoadedStudent]:
+def first_student(name: str, published: Published, threads: int) -> tuple[BackendChoice, LoadedStudent]:
     """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so.
 
     Raises
