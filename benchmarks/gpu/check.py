@@ -25,7 +25,6 @@ from engine.backends import gpu_check_record
 from engine.backends import gpu_detection as gpu
 from engine.errors import BackendUnavailable, JitMaskerError
 
-from ..harness.machine import describe
 from .verdict import KERNELS, LEARNING, LOGITS, PICTURES, WRONG, objections
 
 RESULTS = Path(__file__).parent.parent / "results" / "gpu"
@@ -54,10 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 4
-    name = "rehearsal" if args.rehearse else str(getattr(card, "name", card))
-    if importlib.util.find_spec("torch") is None:
-        print('gpu-check: torch is missing; pip install "jit-masker[learn]"', file=sys.stderr)
+    missing = [module for module in ("torch", "psutil") if importlib.util.find_spec(module) is None]
+    if missing:
+        print(f"gpu-check: it needs {' and '.join(missing)}; pip install {' '.join(missing)}", file=sys.stderr)
         return 4
+    name = card.name if isinstance(card, gpu.Gpu) and not args.rehearse else "rehearsal"
     report = run(name, args.rehearse)
     text = markdown(report)
     print(text)
@@ -104,6 +104,8 @@ def run(name: str, rehearse: bool) -> dict[str, Any]:
             traceback.print_exc()
             sections[title] = [{"what": title, "verdict": f"broke: {type(error).__name__}: {error}"}]
     from engine.report import installed_versions
+
+    from ..harness.machine import describe
 
     against = {backend: objections(sections, backend, usable[0]) for backend in usable}
     sections["passed"] = [

@@ -1,5 +1,9 @@
 """Backends: which one is chosen, that all of them compute the same, and which students they refuse."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import onnx
 import pytest
@@ -87,6 +91,17 @@ def test_a_student_of_another_shape_is_refused_with_what_was_expected(name, case
     message = str(refused.value)
     assert found in message
     assert "of fixed sizes. Export it for one image of one size" in message
+
+
+@pytest.mark.parametrize("module", ["engine.backends.ort_cpu", "training.teachers.onnx_segmenter"])
+def test_onnx_runtime_reports_to_nobody_and_leaves_no_device_id(module, tmp_path):
+    """Its telemetry begins with the import, in a process of its own here: it keeps an id and a queue in the home."""
+    code = f"import {module} as m; m.ort.InferenceSession({student()!r}, providers=['CPUExecutionProvider'])"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_", "CI", "PYTEST"))}
+    environment = kept | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [str(path) for path in tmp_path.rglob("*")] == []
 
 
 def test_auto_says_what_it_chose_and_why(no_gpu):
