@@ -38,5 +38,5 @@ def _fixed(what: str, tensors: Sequence[Tensor], channels: int) -> tuple[int, ..
     found = " and ".join(map(str, tensors)) or "none"
     raise ModelError(
         f"this student's {what} is {found}; expected one float32 (1, {channels}, h, w) of fixed sizes. "
-        "Export it for one image of one size, as export.students.build does"
+        "Export it for one image of one size, or use a student that jm-train made"
     )

@@ -12,12 +12,18 @@ from onnx import TensorProto, helper, numpy_helper
 from engine.backends import BACKENDS, load
 from engine.errors import BackendUnavailable, ModelError, UsageError
 from engine.painting.loaded_student import PROBE_TOLERANCE, disagreement
-from export.publish import first, load_student
+from export.publish import Publisher, load_student
 
 
 @pytest.fixture
 def no_gpu(monkeypatch):
     monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: "no NVIDIA driver")
+
+
+@pytest.fixture(scope="module")
+def lite():
+    weights = load_student("lite", (256, 256))
+    return Publisher(weights).publish(dict(weights.tensors)).model
 
 
 @pytest.fixture(params=BACKENDS)
@@ -43,14 +49,13 @@ def student(image=(1, 3, 8, 8), logits=(1, 1, 8, 8), element=TensorProto.FLOAT, 
     return model.SerializeToString()
 
 
-def test_every_backend_agrees_with_torch_cpu(choice):
-    model = first(load_student("lite", (256, 256))).model
-    backend, reference = choice(model, 1), load("torch-cpu")(model, 1)
+def test_every_backend_agrees_with_torch_cpu(choice, lite):
+    backend, reference = choice(lite, 1), load("torch-cpu")(lite, 1)
     backend.image[:] = reference.image[:] = np.random.default_rng(0).random(backend.image.shape)
     assert disagreement(backend.run(), reference.run()) < (PROBE_TOLERANCE if choice.name == "trt" else 1e-3)
 
 
-def test_a_backend_that_its_check_refuses_is_not_created(choice):
+def test_a_backend_that_its_check_refuses_is_not_created(choice, lite):
     seen = []
 
     def check(backend):
@@ -58,7 +63,7 @@ def test_a_backend_that_its_check_refuses_is_not_created(choice):
         raise ModelError("refused")
 
     with pytest.raises(ModelError, match="refused"):
-        choice.create(first(load_student("lite", (256, 256))).model, 1, check)
+        choice.create(lite, 1, check)
     assert set(seen) == {choice.name}
 
 

@@ -131,10 +131,10 @@ def changed(weights, by):
 def publish(weights, publisher, by):
     """With the probe that the learner would send."""
     published = publisher.publish(changed(weights, by))
-    oracle = load("ort-cpu")(published.model, 1)
-    height, width = oracle.image.shape[2:]
-    oracle.image[:] = SyntheticPerson(width=width, height=height).picture(5).transpose(2, 0, 1) / 255
-    probe = Probe(oracle.image, oracle.run())
+    reference = load("ort-cpu")(published.model, 1)
+    height, width = reference.image.shape[2:]
+    reference.image[:] = SyntheticPerson(width=width, height=height).picture(5).transpose(2, 0, 1) / 255
+    probe = Probe(reference.image, reference.run())
     return type(published)(published.version, published.model, published.mean, published.std, probe, None)
 
 
