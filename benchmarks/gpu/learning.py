@@ -1,4 +1,4 @@
-"""A whole call on the GPU for `gpu_check`: painted, taught, refitted. Rehearsed on the CPU like the other sections."""
+"""A whole call on the GPU for check.py: painted, taught, refitted. Rehearsed on the CPU like the other sections."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from training.students import Student
 from training.teachers.deadline import DeadlineTeacher
 
 from ..harness.timing import percentiles
+from .verdict import OK, WRONG
 
 WIDTH, HEIGHT = 640, 480
-RIGHT = 0.9  # IoU-Acc of the last frame
+RIGHT = 0.9  # IoU-Acc of the last frame, at least
 
 
 def learning(backend: str, device: str, frames: int) -> list[dict[str, Any]]:
@@ -62,9 +63,9 @@ def learning(backend: str, device: str, frames: int) -> list[dict[str, Any]]:
     return [
         {"what": f"IoU-Acc as painted, {backend}, steps on {device}", "first frame": float(scores[0]),
          "mean": float(np.mean(scores)), "last tenth": float(np.mean(scores[-max(frames // 10, 1) :])),
-         "verdict": None if scores[-1] > RIGHT else "WRONG"},
+         "verdict": OK if scores[-1] > RIGHT else WRONG, "backend": backend},
         {"what": "students", "published": distiller.publishes, "swaps": stats.swaps, "refused": distiller.rejected,
-         "faults": stats.faults, "verdict": "WRONG" if wrong else None},
+         "faults": stats.faults, "verdict": WRONG if wrong else OK, "backend": backend},
         {"what": "a step, every second with its publish, ms", **percentiles(step, 50, 95)},
         {"what": "publish, refit, verify, ms", **published.summary("p50", "p95")},
         {"what": "adopting, on the paint path, ms (aim: 0.2)", **stall.summary("p50", "p95", "max")},

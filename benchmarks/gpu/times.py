@@ -1,4 +1,4 @@
-"""How fast is the GPU? Times and the floors under them, one function for each section of `gpu_check`.
+"""How fast is the GPU? Times and the floors under them, one function for each section of check.py.
 
 Every function returns rows for the report. Works on whatever backends and device it is given, so that it can be
 rehearsed without a GPU; what is missing raises, and the report says so.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ import onnxruntime
 import torch
 
 from engine import Masker, assets
-from engine.backends import graph_structure as structure
-from engine.backends import load
+from engine.backends import BackendChoice, load, onnx_graph
+from engine.backends.cuda_device import GpuBackend, GpuEngine
 from engine.contracts import Canvas
 from engine.errors import JitMaskerError, UsageError
 from engine.sources.synthetic import SyntheticPerson
@@ -54,7 +54,7 @@ def frame_of(height: int) -> np.ndarray:
 
 def operations(model: bytes) -> float:
     """Floating-point operations of one run: twice the multiplications of its convolutions."""
-    graph = onnx.shape_inference.infer_shapes(structure.read(model)).graph
+    graph = onnx.shape_inference.infer_shapes(onnx_graph.parse(model)).graph
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.value_info, *graph.output)}
     weights = {t.name: list(t.dims) for t in graph.initializer}
     return 2.0 * sum(
@@ -104,7 +104,7 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def student_latency(backends: list[str], device: str, rate: dict[str, float], repeats: int) -> list[Row]:
+def student_latency(backends: Sequence[str], device: str, rate: dict[str, float], repeats: int) -> list[Row]:
     """ms of one run with upload and download, each backend and torch eager, beside the floor of its arithmetic."""
     rows = []
     for name, size in STUDENTS:
@@ -122,14 +122,14 @@ def student_latency(backends: list[str], device: str, rate: dict[str, float], re
                 ms = timed(function or made.run, repeats)  # type: ignore[union-attr]
                 provider = made.provider if made else f"torch {torch.__version__}"
                 rows.append({"what": f"{name} {size[1]}x{size[0]}, {way}", **ms, **floors, "provider": provider})
-                if made is not None and hasattr(made, "engine"):
+                if isinstance(made, GpuBackend):
                     rows[-1]["on_device_ms"] = _on_device(made.engine, repeats)
             except JitMaskerError as error:
                 rows.append({"what": f"{name} {size[1]}x{size[0]}, {way}", "verdict": f"not run: {error}"})
     return rows
 
 
-def _on_device(engine: Any, repeats: int) -> float:
+def _on_device(engine: GpuEngine, repeats: int) -> float:
     """ms that the device takes for the engine alone, without the copies up and down; the median."""
     stream = engine.stream
     return float(
@@ -161,12 +161,12 @@ def swaps(backend: str, count: int) -> list[Row]:
     """Publishing and adopting students of `lite`, each with a probe: ms on the learner's side and on the frame's."""
     weights = student_weights(*LITE)
     publisher, publish_ms, frame = Publisher(weights), [], frame_of(480)
-    oracle = load("torch-cpu")
+    reference = load("torch-cpu")
     canvas, rng = Canvas(), np.random.default_rng(0)
     with Masker(backend, None, "#204060", student="lite", threads=1) as masker:
         for _ in range(count):
             tensors = {k: v * np.float32(1 + 1e-3 * rng.normal()) for k, v in weights.tensors.items()}
-            published = _with_probe(publisher.publish(tensors), oracle)
+            published = _with_probe(publisher.publish(tensors), reference)
             began = time.perf_counter()
             masker.swap(published)
             publish_ms.append(1e3 * (time.perf_counter() - began))
@@ -179,8 +179,8 @@ def swaps(backend: str, count: int) -> list[Row]:
     ]
 
 
-def _with_probe(published: Published, oracle: Any) -> Published:
-    made = oracle(published.model, 1)
+def _with_probe(published: Published, reference: BackendChoice) -> Published:
+    made = reference(published.model, 1)
     made.image[:] = 0.5
     probe = Probe(made.image, made.run())
     return Published(published.version, published.model, published.mean, published.std, probe)

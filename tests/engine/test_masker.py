@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from engine import Canvas, EdgeOptions, Masker, PaintState
-from engine.backends import BACKENDS, load
+from engine.backends import BACKENDS
 from engine.backends.ort_cpu import OrtCpu
-from engine.errors import BackendUnavailable, CandidateRejected, ModelError, UsageError
-from engine.painting.contrast import PROBE_TOLERANCE, alpha_difference, stretched_sigmoid
+from engine.errors import CandidateRejected, ModelError, UsageError
+from engine.painting.contrast import stretched_sigmoid
 from engine.painting.loaded_student import LoadedStudent
 from engine.sources.synthetic import SyntheticPerson
 from export.contracts import Probe, Published
@@ -447,50 +447,6 @@ def test_closing_while_frames_are_in_flight(frame):
     painter.join(5)
     assert errors == ["this masker is closed; make a new one"]
     assert masker.stats.faults == 0
-
-
-# -- backends --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=BACKENDS)
-def choice(request):
-    try:
-        return load(request.param)
-    except BackendUnavailable as error:
-        pytest.skip(str(error))
-
-
-def test_every_backend_agrees_with_the_oracle(choice, weights):
-    model = Publisher(weights).publish(dict(weights.tensors)).model
-    backend, oracle = choice(model, 1), load("torch-cpu")(model, 1)
-    backend.image[:] = oracle.image[:] = np.random.default_rng(0).random(backend.image.shape)
-    assert alpha_difference(backend.run(), oracle.run()) < (PROBE_TOLERANCE if choice.name == "trt" else 1e-3)
-
-
-def test_every_backend_refuses_bytes_that_are_no_model(choice):
-    with pytest.raises(ModelError):
-        choice(b"not a model", 1)
-
-
-def test_auto_says_what_it_chose_and_why(monkeypatch):
-    monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: "no NVIDIA driver")
-    choice = load("auto")
-    assert (choice.name, choice.reason) == ("ort-cpu", "the fastest backend that is installed")
-
-
-def test_an_unknown_backend_lists_those_that_exist():
-    with pytest.raises(UsageError, match="unknown backend 'tpu'; choose one of auto, ort-cpu, torch-cpu"):
-        load("tpu")
-
-
-def test_a_backend_without_its_runtime_is_an_error_when_named_and_passed_over_by_auto(monkeypatch):
-    monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: "no NVIDIA driver")
-    monkeypatch.setitem(BACKENDS, "ort-cpu", lambda: __import__("engine.backends.no_such_runtime"))
-    with pytest.raises(BackendUnavailable, match="backend 'ort-cpu' cannot be used: No module named"):
-        load("ort-cpu")
-    choice = load("auto")
-    assert choice.name == "torch-cpu"
-    assert "'ort-cpu' cannot be used" in choice.reason
 
 
 def test_alpha_is_the_stretched_sigmoid_and_its_mean_the_area():
