@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
-import numpy as np
-from training.online.scene import CutDetector
-
 from engine.errors import UsageError
+from engine.painting.scene import SceneDetector
 from engine.sources import open_source
 from training.datasets import VIDEO_SUFFIXES
 
@@ -17,22 +14,17 @@ from .harness.manifest import Clip, difficulty, write_manifest
 from .harness.progress import bar
 from .harness.result import Result, Table
 
-SIDE = 256  # pixels; what the detector is shown, as the student's input
-
 
 def cuts_of(path: str) -> list[int]:
     """Frames of the clip at `path` that are the first of a new scene."""
-    detector, source = CutDetector((1.0, 1.0, 1.0)), open_source(path)
-    found = []
+    detector, source = SceneDetector(), open_source(path)
+    found, last = [], 0
     for frame in bar(source, "looking for cuts", source.frames):
-        if detector(shrunk(frame.bgr)):
+        scene = detector(frame.bgr, frame.position)
+        if scene != last:
             found.append(frame.index)
+        last = scene
     return found
-
-
-def shrunk(bgr: np.ndarray) -> np.ndarray:
-    """What CutDetector wants: float32 (1, 3, h, w) in [0, 1], of uint8 (H, W, 3)."""
-    return cv2.resize(bgr, (SIDE, SIDE)).transpose(2, 0, 1)[None].astype(np.float32) / 255
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,6 @@ from benchmarks.harness.runs import WARM, Run, run
 from benchmarks.harness.timing import block_medians, percentiles, side_by_side
 from benchmarks.run_all import ALONE, ON_CLIPS, plan
 from engine import Masker
-from engine.contracts import Frame
 from tests.clips import figure_clip
 
 FRAMES = 16
@@ -41,11 +40,11 @@ class WaitsForTheSource(PeerPainter):
         super().__init__(LeftHalf(), threads=1)
         self.patience = patience
 
-    def paint(self, frame, out, matte=None):
+    def process(self, bgr, timestamp=None, canvas=None):
         for thread in threading.enumerate():
-            if thread.name == "source" and frame.index == 0:
+            if thread.name == "source" and timestamp == 0:
                 thread.join(self.patience)
-        super().paint(frame, out, matte)
+        return super().process(bgr, timestamp, canvas)
 
 
 @pytest.fixture
@@ -55,14 +54,13 @@ def clip(tmp_path):
 
 def test_a_peer_paints_over_the_background_of_ours_with_the_whole_budget():
     bgr = np.full((12, 16, 3), 200, np.uint8)
-    out, matte = np.zeros_like(bgr), np.zeros((12, 16), np.uint8)
     cv2.setNumThreads(3)
     with PeerPainter(LeftHalf(), threads=2) as painter:
-        painter.paint(Frame(bgr, 0, 0.0, 0.0), out, matte)
+        result = painter.process(bgr)
     assert cv2.getNumThreads() == 2
-    assert (out[:, :8] == 200).all()
-    assert (out[:, 8:] == COLOUR).all()
-    assert (matte == 255 * LeftHalf()(bgr)).all()
+    assert (result.picture[:, :8] == 200).all()
+    assert (result.picture[:, 8:] == COLOUR).all()
+    assert (result.alpha == 255 * LeftHalf()(bgr)).all()
     with Masker("ort-cpu", None, BACKGROUND, threads=1, min_area=1.1) as ours:
         assert (ours(bgr) == COLOUR).all()
 

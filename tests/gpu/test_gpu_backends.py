@@ -65,8 +65,8 @@ def test_auto_leaves_a_gpu_that_cannot_run_the_student_and_says_so(checked_card,
     monkeypatch.setattr(Trt, "require", staticmethod(lambda: None))
     monkeypatch.setattr(Trt, "create", staticmethod(fail))
     with Masker("auto", threads=1) as masker:
-        assert masker.backend.name == "ort-cpu"
-        assert "backend 'trt' cannot run the student: RuntimeError: CUDA error 719" in masker.backend.reason
+        assert masker.backend_name == "ort-cpu"
+        assert "backend 'trt' cannot run the student: RuntimeError: CUDA error 719" in masker.backend_reason
     assert [r.getMessage() for r in caplog.records] == ["backend trt is passed over: RuntimeError: CUDA error 719"]
     with pytest.raises(RuntimeError, match="CUDA error 719"):
         Masker("trt", threads=1)
@@ -135,7 +135,7 @@ def publish(weights, publisher, by):
     height, width = reference.image.shape[2:]
     reference.image[:] = SyntheticPerson(width=width, height=height).picture(5).transpose(2, 0, 1) / 255
     probe = Probe(reference.image, reference.run())
-    return type(published)(published.version, published.model, published.mean, published.std, probe, None)
+    return type(published)(published.version, published.model, published.mean, published.std, probe)
 
 
 @pytest.fixture
