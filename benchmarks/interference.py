@@ -14,7 +14,7 @@ import numpy as np
 from engine import Masker
 from engine.pipeline import Pipeline
 from engine.sinks import Null
-from engine.sources import Paced, open_source
+from engine.sources import PacedSource, open_source
 
 from .harness.methods import BACKGROUND
 from .harness.result import Metric, Result, Table
@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> Result:
 
 def run(args: argparse.Namespace, frames: int, teacher: str | None, stall: float) -> dict[str, float]:
     """One run; times in ms."""
-    source = Paced(open_source(args.clip, loop=True))
+    source = PacedSource(open_source(args.clip, loop=True))
     with Masker("auto", teacher, BACKGROUND, student=args.student, size=args.size, threads=args.threads) as masker:
         if stall:
             stall_teacher(masker, stall)

@@ -23,7 +23,6 @@ def masker(room):
 class CollectingSink:
     """Keeps a copy of every picture; runs `then` after each."""
 
-    live = False
     needs_alpha = False
     wanted = True
 
