@@ -33,9 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_siblings()
         if arguments[:1] == ["models"]:
-            from . import assets
+            from .assets import command
 
-            return assets.main(arguments[1:])
+            return command.main(arguments[1:])
         options, seen = read_options(arguments)
         terminal = sys.stderr.isatty()
         level = logging.INFO if terminal or seen.verbose else logging.WARNING
