@@ -16,7 +16,7 @@ from engine import Masker
 from engine.cpu_budget import CpuBudget
 from engine.pipeline import Pipeline
 from engine.sinks import Null
-from engine.sources import Paced, open_source
+from engine.sources import PacedSource, open_source
 from training import teachers
 
 from .harness.methods import BACKGROUND
@@ -84,7 +84,7 @@ def _note(paint: int, ratio: float) -> str:
 
 def run(args: argparse.Namespace, frames: int, paint: int, teacher: str | None) -> dict[str, float]:
     """One run with `paint` threads for the picture; times in ms."""
-    source = Paced(open_source(args.clip, loop=True))
+    source = PacedSource(open_source(args.clip, loop=True))
     budget = CpuBudget(paint, LEARNER_THREADS if teacher else 0)
     # min_area: the whole path on every frame, whatever either student sees
     with Masker(

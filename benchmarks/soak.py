@@ -16,7 +16,7 @@ import psutil
 from engine import Masker
 from engine.pipeline import Pipeline
 from engine.sinks import Null
-from engine.sources import Paced, open_source
+from engine.sources import PacedSource, open_source
 
 from .harness.methods import BACKGROUND
 from .harness.plots import lines
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> Result:
     seconds = min(args.minutes * 60, 20.0) if args.quick else args.minutes * 60
     moments, stamps = [], []
     next_look, process = 0.0, psutil.Process()
-    source = Paced(open_source(args.clip, loop=True))
+    source = PacedSource(open_source(args.clip, loop=True))
     with (
         Masker("auto", args.teacher, BACKGROUND, student=args.student, size=args.size, threads=args.threads) as masker,
         counter("soak, s", round(seconds)) as progress,

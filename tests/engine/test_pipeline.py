@@ -24,7 +24,6 @@ def masker(room):
 class CollectingSink:
     """Keeps a copy of every picture; runs `then` after each."""
 
-    live = False
     needs_alpha = False
     wanted = True
 
@@ -139,6 +138,34 @@ def test_a_sink_that_fails_ends_the_run_and_closes_the_others(masker, lockstep):
     with pytest.raises(SinkError, match="the disk is full"):
         Pipeline(SyntheticPerson(frames=100, **SMALL), masker, [good, bad], lockstep=lockstep).run()
     assert (good.closed, bad.closed) == (1, 1)
+
+
+class UnfinishableSink(CollectingSink):
+    """Cannot be closed."""
+
+    def close(self):
+        super().close()
+        raise SinkError("the index cannot be written")
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_the_error_that_ended_the_run_is_raised_and_one_of_a_close_is_logged(masker, lockstep, caplog):
+    def fail(sink):
+        raise SinkError("the disk is full")
+
+    bad, good = UnfinishableSink(then=fail), CollectingSink()
+    with pytest.raises(SinkError, match="the disk is full"):
+        Pipeline(SyntheticPerson(frames=100, **SMALL), masker, [bad, good], lockstep=lockstep).run()
+    assert (bad.closed, good.closed) == (1, 1)
+    assert "closing UnfinishableSink failed as well: the index cannot be written" in caplog.text
+
+
+def test_an_error_of_a_close_alone_is_raised_once_all_are_closed(masker):
+    bad, good = UnfinishableSink(), CollectingSink()
+    with pytest.raises(SinkError, match="the index cannot be written"):
+        Pipeline(SyntheticPerson(frames=3, **SMALL), masker, [bad, good]).run()
+    assert good.indices == [0, 1, 2]
+    assert good.closed == 1
 
 
 class ResizingSource:
