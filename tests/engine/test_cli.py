@@ -352,7 +352,7 @@ def test_weights_of_the_wrong_shape_are_refused(tmp_path, capsys):
     path = tmp_path / "wrong.safetensors"
     save_weights(path, StudentWeights("lite", (256, 256), wrong))
     assert main(["-i", SMALL, "--headless", "--teacher", "none", "--weights", str(path)]) == 5
-    assert "enc1.expand is (1, 16, 1, 1)" in capsys.readouterr().err
+    assert "enc1.expand.weight is (1, 16, 1, 1), expected (16, 16, 1, 1)" in capsys.readouterr().err
 
 
 def test_a_live_source_keeps_only_its_own_pace(capsys):
