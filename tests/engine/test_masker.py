@@ -539,3 +539,30 @@ print(seen == [NICENESS], os.getpriority(os.PRIO_PROCESS, threading.get_native_i
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["True", "0"], done.stderr
+
+
+def test_beside_a_learner_a_pool_of_two_paints_at_its_own_priority_swap_after_swap():
+    code = """
+import os, threading, numpy as np
+from engine import CpuBudget, Masker
+from engine.sources.synthetic import SyntheticPerson
+from training.teachers import TEACHERS
+
+class Bright:
+    def __init__(self, threads): pass
+    def __call__(self, bgr): return (bgr[..., 0] > 127).astype(np.float32)
+
+TEACHERS["bright"] = lambda: Bright
+frames = [SyntheticPerson(width=160, height=120).picture(i) for i in range(8)]
+with Masker("ort-cpu", "bright", "#ff00ff", threads=CpuBudget(2, 1)) as masker:
+    painted = 0
+    while masker.stats.swaps < 3:
+        masker(frames[painted % 8])
+        painted += 1
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    nice = {int(t): os.getpriority(os.PRIO_PROCESS, int(t)) for t in os.listdir("/proc/self/task")}
+    low = sorted(names.get(t, "a pool's") for t, n in nice.items() if n)
+    print(masker.stats.faults, masker.stats.frames == painted, low)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "0 True ['learner', 'teacher']", done.stdout + done.stderr
