@@ -156,10 +156,11 @@ class Masker:
 
     def _process(self, bgr: np.ndarray, timestamp: float, canvas: Canvas) -> PaintResult:
         self._timing.begin()
-        scene = self._scene(bgr, timestamp)
         student = self._hot_swap.adopt()
         untouched = self._untouched(bgr, canvas)
         logits, state = self._paint(bgr, student, timestamp, canvas)
+        # after painting: the frame lies in the cache by now
+        scene = self._scene(untouched, timestamp) if self._learner is not None else 0
         self._timing.lap("composite")
         self._timing.end()
         index, self._index, self._frames = self._index, self._index + 1, self._frames + 1
