@@ -18,7 +18,7 @@ import numpy as np
 
 from engine.errors import BackendUnavailable
 from engine.mailboxes import Tap
-from engine.teacher_options import TeacherOptions, asked
+from engine.teacher_options import TeacherOptions, as_teacher_options
 from engine.timing import Durations
 from export.contracts import Published, StudentWeights
 
@@ -150,7 +150,7 @@ def start(
     ModelError
         The teacher's weights cannot be had.
     """
-    from ..teachers import load, wire_of
+    from ..teachers import load, traffic_of
     from .recipe import recipe as recipe_named
 
     chosen = recipe_named(recipe, weights.student)
@@ -158,7 +158,7 @@ def start(
         raise BackendUnavailable(
             'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
         )
-    teacher = asked(teacher)
+    teacher = as_teacher_options(teacher)
     source = load(teacher, threads)
     guard = DeadlineTeacher(source, on_thread=lower_priority if threaded else None)
     import torch
@@ -175,9 +175,9 @@ def start(
     student = new_student(weights.student)
     student.load_weights(weights.tensors)
     device = best_device().type if on_gpu else "cpu"
-    elsewhere = wire_of(source) is not None
+    elsewhere = traffic_of(source) is not None
     distiller = Distiller(
         student, Publisher(weights, size), guard, chosen, publish, kernels.load(), seed, device,
         overlap=threaded and elsewhere,
     )  # fmt: skip
-    return Learner(distiller, teacher.name, guard, threaded, device, lambda: wire_of(source))
+    return Learner(distiller, teacher.name, guard, threaded, device, lambda: traffic_of(source))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.remote import oip_v2 as wire
+from training.remote import oip_v2
 from training.remote.server.model import model_metadata
 
 METADATA = model_metadata("thing")
@@ -29,7 +29,7 @@ class Received:
 
     @property
     def tensors(self):
-        return wire.decode_request(self.body, self.headers.get(wire.HEADER.lower()))
+        return oip_v2.decode_request(self.body, self.headers.get(oip_v2.HEADER.lower()))
 
 
 def http(body, status="200 OK", headers=()):
@@ -40,9 +40,9 @@ def http(body, status="200 OK", headers=()):
 def label_answer(request, label, id=None):
     """A good answer: `label` as the only output that was asked for."""
     asked = request.tensors
-    response = wire.Response({asked.outputs[0].name: label}, asked.id if id is None else id, "thing")
-    body, length = wire.encode_response(response, [asked.outputs[0].name])
-    return http(body, headers=[f"{wire.HEADER}: {length}"])
+    response = oip_v2.Response({asked.outputs[0].name: label}, asked.id if id is None else id, "thing")
+    body, length = oip_v2.encode_response(response, [asked.outputs[0].name])
+    return http(body, headers=[f"{oip_v2.HEADER}: {length}"])
 
 
 class ScriptedServer:
