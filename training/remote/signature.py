@@ -68,7 +68,7 @@ class ModelSignature:
 
     def _pixels(self, bgr: np.ndarray) -> np.ndarray:
         last = channels_last(self.shape)
-        height, width = self.shape[-3:-1] if last else self.shape[-2:]
+        height, width = size_of(self.shape)
         size = (width if width > 0 else bgr.shape[1], height if height > 0 else bgr.shape[0])
         if size != bgr.shape[1::-1]:
             bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
@@ -82,6 +82,11 @@ class ModelSignature:
 def channels_last(shape: tuple[int, ...]) -> bool:
     """Whether a picture's shape ends in its channels; assumed where the shape leaves it open."""
     return shape[-1] == 3 or shape[-3] != 3
+
+
+def size_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(H, W) of a picture's shape; -1: any."""
+    return shape[-3:-1] if channels_last(shape) else shape[-2:]
 
 
 def read_signature(metadata: dict[str, Any], encoding: Encoding) -> ModelSignature:
@@ -101,6 +106,9 @@ def read_signature(metadata: dict[str, Any], encoding: Encoding) -> ModelSignatu
             f"the model has {listed or 'no tensors'}; expected a picture to go in and a mask to come out"
         )
     name, datatype, shape = min(pictures, key=lambda port: ORDER[encoding].index(port[1]))
+    if datatype != "BYTES" and max(size := size_of(shape)) > MAX_SIDE:
+        wanted = "x".join(map(str, size))
+        raise ProtocolError(f"the model wants pictures of {wanted}; at most {MAX_SIDE}x{MAX_SIDE} are sent")
     output = min(masks, key=lambda port: LABELS.index(port[1]))
     return ModelSignature(name, datatype, shape, output[0], metadata.get("platform") == PLATFORM)
 

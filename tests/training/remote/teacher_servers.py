@@ -133,6 +133,22 @@ class ScriptedServer:
         self.close()
 
 
+class ClosingServer(ScriptedServer):
+    """Closes the connection after every response, as HTTP/1.1 allows; says so, or sends no length, or both."""
+
+    def __init__(self, close, length):
+        self._close, self._length = close, length
+        super().__init__()
+
+    def _answer(self, connection, request):
+        body = json.dumps(self.metadata).encode()
+        response = http(body) if request.method == "GET" else label_answer(request, self.label)
+        head, _, body = response.partition(b"\r\n\r\n")
+        lines = [line for line in head.split(b"\r\n") if self._length or not line.startswith(b"Content-Length:")]
+        connection.sendall(b"\r\n".join([*lines, *[b"Connection: close"] * self._close, b"", body]))
+        return False
+
+
 class TeacherProcess:
     """`jm-teacher` with `arguments`, in a process of its own, from the moment it can be asked."""
 

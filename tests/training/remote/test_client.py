@@ -11,7 +11,7 @@ import pytest
 from engine import Masker
 from engine.errors import TeacherError, UsageError
 from engine.teacher_options import TeacherOptions
-from tests.training.remote.teacher_servers import ScriptedServer, http, label_answer
+from tests.training.remote.teacher_servers import METADATA, ClosingServer, ScriptedServer, http, label_answer
 from training.remote.client import RemoteTeacher
 from training.teachers import load
 from training.teachers.deadline import DeadlineTeacher
@@ -99,6 +99,25 @@ def test_a_foreign_server_that_wants_floats_and_answers_json_is_understood(ask):
         assert ask(server.url)(FRAME).tolist() == [[0, 0.5], [1, 1]]
         assert server.inferences[0].tensors.inputs["src"].shape == (1, 3, 32, 48)
         assert server.inferences[0].tensors.parameters == {}
+
+
+@pytest.mark.parametrize(("close", "length"), [(True, True), (True, False), (False, False)])
+def test_a_server_that_closes_after_each_response_gives_labels(ask, close, length):
+    with ClosingServer(close, length) as server:
+        server.label = np.full((300, 400), 255, np.uint8)  # more than one read
+        teacher = ask(server.url)
+        for _ in range(2):
+            assert teacher(FRAME).sum() == 300 * 400
+        assert teacher.traffic()["failures"] == {}
+        assert server.connections == 3
+
+
+def test_a_model_that_wants_huge_pictures_is_refused_before_one_is_made(ask):
+    metadata = METADATA | {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 3, 12_000, 12_000]}]}
+    with ScriptedServer(metadata) as server:
+        with pytest.raises(TeacherError, match=r"wants pictures of 12000x12000; at most 4096x4096 are sent"):
+            ask(server.url)(FRAME)
+        assert not server.inferences
 
 
 def test_the_token_is_sent_and_is_in_no_message(server, ask):

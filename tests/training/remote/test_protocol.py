@@ -295,6 +295,13 @@ def test_a_model_that_takes_no_picture_is_refused(metadata):
         read_signature(metadata, "jpeg")
 
 
+@pytest.mark.parametrize("shape", [[4097, 8, 3], [8, 4097, 3], [1, 3, 8, 4097], [3, 2**40, -1]])
+def test_a_model_that_wants_pictures_larger_than_4096_is_refused(shape):
+    with pytest.raises(ProtocolError, match="at most 4096x4096 are sent"):
+        read_signature(described(("x", "UINT8", shape)), "raw")
+    assert read_signature(described(("x", "UINT8", [4096, 4096, 3])), "raw").shape == (4096, 4096, 3)
+
+
 # -- the model that is served ----------------------------------------------------------------------------------------
 
 
