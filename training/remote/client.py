@@ -55,7 +55,7 @@ class RemoteTeacher:
         Raises
         ------
         UsageError
-            The URL is invalid, or the authority's file cannot be read.
+            The URL or the token is invalid, or the authority's file cannot be read.
         """
         url = urlsplit(options.name)
         if not url.path.startswith("/v2/models/") or url.query or url.username:
@@ -66,7 +66,7 @@ class RemoteTeacher:
         self._name, self._path = f"{url.scheme}://{url.netloc}{url.path}", url.path.rstrip("/")
         self._options, self._clock, self._draw = options, clock, draw
         self._connection = Connection(url, options.authority, clock)
-        self._headers = {"Authorization": f"Bearer {options.token}"} if options.token else {}
+        self._headers = authorization(options.token, "the teacher's token")
         self._breaker = CircuitBreaker()
         self._budget = ByteBudget(options.bandwidth) if options.bandwidth else None
         self._signature: ModelSignature | None = None
@@ -188,6 +188,19 @@ class RemoteTeacher:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def authorization(token: str | None, name: str) -> dict[str, str]:
+    """The HTTP header that carries `token`; none where there is none. Raises UsageError, which does not repeat it, if
+    the token holds blanks or characters beyond Latin-1; `name` is what the message calls it.
+    """
+    if not token:
+        return {}
+    if not all("!" <= character <= "\xff" and character.isprintable() for character in token):
+        raise UsageError(
+            f"{name} cannot be sent in a header; expected one word without blanks, such as openssl rand -hex 32 gives"
+        )
+    return {"Authorization": f"Bearer {token}"}
 
 
 def is_loopback(host: str) -> bool:

@@ -23,6 +23,7 @@ DATATYPES: dict[str, type] = {
     "BYTES": np.object_,  # each element any number of bytes, behind four that say how many
 }  # fmt: skip
 MAX_RANK = 8  # dimensions
+MAX_DIGITS = 18  # of a length, which then fits into 64 bits
 
 
 class ProtocolError(Exception):
@@ -143,8 +144,9 @@ def read_json(body: bytes) -> dict[str, Any]:
 def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], memoryview]:
     if header is None:
         return read_json(body), memoryview(b"")
-    if not (header.isascii() and header.isdecimal() and 0 < int(header) <= len(body)):
-        raise ProtocolError(f"{HEADER} is {header!r}, and the body has {len(body)} bytes")
+    digits = header.isascii() and header.isdecimal() and len(header) <= MAX_DIGITS
+    if not (digits and 0 < int(header) <= len(body)):
+        raise ProtocolError(f"{HEADER} is {header[:MAX_DIGITS]!r}, and the body has {len(body)} bytes")
     return read_json(body[: int(header)]), memoryview(body)[int(header) :]
 
 
@@ -198,11 +200,11 @@ def _shape(name: str, shape: Any) -> tuple[int, ...]:
 def _from_bytes(name: str, data: memoryview, datatype: str, shape: tuple[int, ...]) -> np.ndarray:
     count = math.prod(shape)
     if datatype == "BYTES":
-        return _from_lengths(name, data, count).reshape(shape)
+        return _shaped(name, _from_lengths(name, data, count), shape)
     dtype = np.dtype(DATATYPES[datatype]).newbyteorder("<")
     if len(data) != count * dtype.itemsize:
         raise ProtocolError(f"{name} {datatype} {shape} has {len(data)} bytes, expected {count * dtype.itemsize}")
-    return np.frombuffer(data, dtype).reshape(shape).astype(DATATYPES[datatype], copy=False)
+    return _shaped(name, np.frombuffer(data, dtype).astype(DATATYPES[datatype], copy=False), shape)
 
 
 def _from_lengths(name: str, data: memoryview, count: int) -> np.ndarray:
@@ -244,7 +246,16 @@ def _from_json(name: str, data: Any, datatype: str, shape: tuple[int, ...]) -> n
         if datatype == "BYTES":
             out = np.empty(len(flat), np.object_)
             out[:] = [item.encode("utf-8") for item in flat]
-            return out.reshape(shape)
-        return np.array(flat, DATATYPES[datatype]).reshape(shape)
+        else:
+            out = np.array(flat, DATATYPES[datatype])
     except (ValueError, OverflowError) as error:
         raise ProtocolError(f"{name} holds values that are no {datatype}: {error}") from error
+    return _shaped(name, out, shape)
+
+
+def _shaped(name: str, flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`flat` in `shape`, which has as many elements."""
+    try:
+        return flat.reshape(shape)
+    except (ValueError, OverflowError) as error:  # an empty tensor may claim sides beyond 64 bits
+        raise ProtocolError(f"{name} has the shape {shape}: {error}") from error

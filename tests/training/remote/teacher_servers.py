@@ -149,6 +149,40 @@ class ClosingServer(ScriptedServer):
         return False
 
 
+class ServedTeacher:
+    """Any teacher behind jm-teacher's application, with uvicorn in a thread of this process."""
+
+    def __init__(self, teacher, **options):
+        import uvicorn
+
+        from training.remote.server.app import Service, build
+        from training.remote.server.connections import LimitedProtocol
+        from training.remote.server.metrics import Metrics
+        from training.remote.server.model import Limits
+        from training.remote.server.worker import TeacherWorker, WorkerOptions
+
+        self.worker = TeacherWorker(teacher, WorkerOptions(**options))
+        metrics = Metrics(lambda: self.worker.waiting)
+        service = Service("thing", self.worker.label, Limits(), None, metrics, self.worker.healthy)
+        config = uvicorn.Config(
+            build(service, self.worker.close), http=LimitedProtocol, ws="none", log_config=None,
+            timeout_keep_alive=60,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}{PATH}"
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.should_exit = True
+        self._thread.join()
+
+
 class TeacherProcess:
     """`jm-teacher` with `arguments`, in a process of its own, from the moment it can be asked."""
 

@@ -237,6 +237,90 @@ def test_what_comes_while_a_teacher_is_busy_is_labelled_together_if_it_can(work,
     assert [answer.batch for answer in answers] == batches
 
 
+class BadAtFirst(Together):
+    """While `bad`, batches are answered by `bad_batch` and single frames raise SystemExit."""
+
+    def __init__(self, bad_batch):
+        super().__init__()
+        self.bad, self._bad_batch = True, bad_batch
+
+    def __call__(self, bgr):
+        label = super().__call__(bgr)
+        if self.bad:
+            raise SystemExit(1)
+        return label
+
+    def many(self, frames):
+        return self._bad_batch(len(frames)) if self.bad else super().many(frames)
+
+
+def raising(error):
+    def answer(count):
+        raise error
+
+    return answer
+
+
+GOOD = np.ones((2, 2), np.float32)
+BAD_BATCHES = {
+    "too few": lambda count: [GOOD] * (count - 1),
+    "too many": lambda count: [GOOD] * (count + 1),
+    "no list": lambda count: None,
+    "no labels": lambda count: ["label"] * count,
+    "objects": lambda count: [GOOD.astype(object)] * count,
+    "MemoryError": raising(MemoryError()),
+    "SystemExit": raising(SystemExit(3)),
+    "KeyboardInterrupt": raising(KeyboardInterrupt()),
+    "GeneratorExit": raising(GeneratorExit()),
+}
+
+
+@pytest.mark.parametrize("bad_batch", BAD_BATCHES.values(), ids=BAD_BATCHES.keys())
+def test_after_a_bad_batch_every_caller_has_an_error_and_the_next_batch_is_labelled(work, bad_batch):
+    teacher = BadAtFirst(bad_batch)
+    worker = work(teacher)
+
+    async def twice():
+        async with asyncio.timeout(20):
+            first = await all_at_once(worker, teacher)
+            teacher.bad = False
+            teacher.release.clear()
+            return first, await all_at_once(worker, teacher)
+
+    bad, good = asyncio.run(twice())
+    assert {result.error for result in bad} == {"the teacher failed: SystemExit: 1"}
+    assert all(result.label is not None for result in good)
+    assert worker.healthy()
+
+
+def test_a_label_of_another_precision_is_float32(work):
+    worker = work(NonsenseTeacher(np.ones((4, 4), np.float16)))
+    assert asyncio.run(worker.label(FRAMES[1], LONG)).dtype == np.float32
+
+
+def test_a_batch_hook_that_fails_fails_its_caller_only():
+    def hook(count):
+        raise ValueError("no metrics")
+
+    worker = TeacherWorker(PickyTeacher(), on_batch=hook)
+
+    async def twice():
+        async with asyncio.timeout(20):
+            return [await asyncio.gather(worker.result(FRAMES[1], LONG), return_exceptions=True) for _ in range(2)]
+
+    assert [str(error) for (error,) in asyncio.run(twice())] == ["no metrics"] * 2
+    worker.close()
+
+
+def test_a_worker_whose_thread_has_ended_is_unhealthy_and_says_so_at_once(work):
+    worker = work(PickyTeacher(), deadline=0.5)
+    assert worker.healthy()
+    worker.close()
+    assert not worker.healthy()
+    with pytest.raises(TeacherError, match="the teacher's thread has ended"):
+        asyncio.run(worker.label(FRAMES[1], LONG))
+
+
 def test_a_caller_that_has_left_is_not_worked_for_and_costs_the_others_nothing(work):
     teacher = Together()
     answers = asyncio.run(all_at_once(work(teacher, batch=3), teacher, gone=(0, 2)))

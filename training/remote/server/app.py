@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,6 +32,7 @@ log = logging.getLogger("jit_masker")
 # uint8 (H, W, 3) BGR, s that the caller waits -> float32 (h, w); raises Busy, TeacherError
 Label = Callable[[np.ndarray, float], Awaitable[np.ndarray]]
 RETRY_AFTER = "1"  # s, for callers that find the queue full
+MAX_ERROR = 500  # characters; a message may quote what was sent
 MIN_GZIP_SIZE = 1024  # bytes; smaller answers are sent as they are
 
 
@@ -181,7 +183,8 @@ def build(service: Service, on_stop: Callable[[], None] = lambda: None) -> Starl
 async def error_response(_: Request, error: Exception) -> Response:
     """An error in the protocol's form."""
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    body = json.dumps({"error": error.detail[:MAX_ERROR]})  # JSONResponse would fail on a lone surrogate
+    return Response(body, error.status_code, error.headers, "application/json")
 
 
 async def internal_error(_: Request, error: Exception) -> Response:

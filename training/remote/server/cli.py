@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Any, get_args
 from engine.errors import BackendUnavailable, JitMaskerError, UsageError
 from engine.teacher_options import TeacherOptions, Who
 
+from ..client import authorization, is_loopback
 from .model import Limits
 from .worker import WorkerOptions
 
@@ -24,7 +26,6 @@ HOST, PORT = "127.0.0.1", 8000
 TOKEN = "JM_TEACHER_TOKEN"  # environment; every user of the machine can read the arguments
 SHUTDOWN_TIMEOUT = 10  # s for requests in work, after SIGTERM
 KEEP_ALIVE = 60  # s between two requests of one caller: labels may come seconds apart
-MAX_CONNECTIONS = 512
 STATELESS = tuple(who for who in get_args(Who) if who != "same")  # callers share one teacher
 
 
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     token = os.environ.get(TOKEN)
+    authorization(token, TOKEN)
     check_exposure(options.host, token, options.certificate)
     teacher = TeacherOptions(name=options.teacher, who=options.who)
     limits = Limits(body=options.max_bytes, pixels=options.max_pixels)
@@ -51,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
         import uvicorn
 
         from .app import Service, build
+        from .connections import LimitedProtocol
         from .metrics import Metrics
     except ImportError as error:
         raise missing_package(error, "serve") from error
@@ -59,11 +62,13 @@ def run(options: argparse.Namespace) -> int:
     name = options.name or model_name(options.teacher)
     service = Service(name, worker.label, limits, token, metrics, worker.healthy)
     config = uvicorn.Config(
-        build(service, worker.close), log_config=None, access_log=False, server_header=False,
-        timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=SHUTDOWN_TIMEOUT, limit_concurrency=MAX_CONNECTIONS,
+        build(service, worker.close), http=LimitedProtocol, ws="none", log_config=None, access_log=False,
+        server_header=False, timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         ssl_certfile=options.certificate, ssl_keyfile=options.key,
     )  # fmt: skip
     with listen(options.host, options.port) as listener:
+        # uvicorn ends cleanly on SIGTERM and then raises it again, for this handler
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         announce(listener, name, options.certificate is not None)
         uvicorn.Server(config).run(sockets=[listener])
     return 0
@@ -108,8 +113,6 @@ def check_exposure(host: str, token: str | None, certificate: str | None) -> Non
     UsageError
         `host` is not this machine and there is no token.
     """
-    from ..client import is_loopback
-
     if is_loopback(host):
         return
     if not token:

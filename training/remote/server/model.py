@@ -21,7 +21,7 @@ from engine.teacher_options import MAX_DEADLINE
 
 from ..oip_v2 import ProtocolError, Request, Response
 from ..privacy import shrink
-from ..signature import PLATFORM
+from ..signature import MAX_SIDE, PLATFORM
 
 VERSION = "1"
 INPUTS = ("image", "jpeg")
@@ -87,12 +87,8 @@ def picture_of(request: Request, limits: Limits) -> np.ndarray:
 
 def timeout_of(request: Request) -> float:
     """Seconds that the caller waits; ProtocolError if `timeout` is no number of microseconds."""
-    timeout = request.parameters.get("timeout")
-    if timeout is None:
-        return MAX_DEADLINE
-    if type(timeout) is not int or timeout < 1:
-        raise ProtocolError(f"timeout is {timeout!r}; expected a number of microseconds")
-    return min(timeout / 1e6, MAX_DEADLINE)
+    timeout = _count(request, "timeout", "microseconds")
+    return MAX_DEADLINE if timeout is None else min(timeout / 1e6, MAX_DEADLINE)
 
 
 def response_of(request: Request, label: np.ndarray, name: str) -> tuple[Response, set[str]]:
@@ -103,10 +99,8 @@ def response_of(request: Request, label: np.ndarray, name: str) -> tuple[Respons
     ProtocolError
         `label_side` is no number of pixels.
     """
-    side = request.parameters.get("label_side")
+    side = _count(request, "label_side", "pixels")
     if side is not None:
-        if type(side) is not int or side < 1:
-            raise ProtocolError(f"label_side is {side!r}; expected a number of pixels")
         label = shrink(label, side)
     made = {
         "label": lambda: np.ascontiguousarray(label, np.float32),
@@ -115,6 +109,14 @@ def response_of(request: Request, label: np.ndarray, name: str) -> tuple[Respons
     named = {wanted.name: wanted.binary for wanted in request.outputs} or dict.fromkeys(OUTPUTS, request.binary)
     response = Response({output: made[output]() for output in named}, request.id, name)
     return response, {output for output, binary in named.items() if binary}
+
+
+def _count(request: Request, name: str, unit: str) -> int | None:
+    """A parameter that is a whole number of 64 bits, from 1 on; None where it is absent."""
+    value = request.parameters.get(name)
+    if value is not None and (type(value) is not int or not 1 <= value < 2**63):
+        raise ProtocolError(f"{name} is {value!r}; expected a number of {unit}")
+    return value
 
 
 def decode_jpeg(data: bytes, max_pixels: int) -> np.ndarray:
@@ -152,3 +154,5 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
 def check_size(height: int, width: int, max_pixels: int) -> None:
     if not 0 < height * width <= max_pixels:
         raise ProtocolError(f"the picture has {height}x{width} pixels; at most {max_pixels} are taken")
+    if max(height, width) > MAX_SIDE:
+        raise ProtocolError(f"the picture has {height}x{width} pixels; at most {MAX_SIDE} a side are taken")

@@ -102,9 +102,12 @@ class TeacherWorker:
         if self._drainer is None:
             self._drainer = asyncio.create_task(self._drain())
         try:
-            return await pending
+            result = await pending
         finally:
             self.waiting -= 1
+        if result.batch:
+            self._on_batch(result.batch)
+        return result
 
     async def _drain(self) -> None:
         """Label the queue until it is empty."""
@@ -121,13 +124,16 @@ class TeacherWorker:
                 if self.healthy():
                     self._queue.record(self._clock() - began, len(batch))
                 for (_, pending), result in zip(batch, results, strict=True):
-                    self._on_batch(len(batch))
                     set_result(pending, result)
         self._drainer = None
 
     async def _results(self, frames: list[np.ndarray]) -> list[LabelResult]:
         if not self.healthy():
-            return [LabelResult(None, "the teacher has not come back from an earlier frame yet")] * len(frames)
+            alive = self._thread.is_alive()
+            why = (
+                "the teacher has not come back from an earlier frame yet" if alive else "the teacher's thread has ended"
+            )
+            return [LabelResult(None, why)] * len(frames)
         work: asyncio.Future[list[LabelResult]] = asyncio.get_running_loop().create_future()
         self._batches.put((frames, work))
         try:
@@ -169,18 +175,25 @@ def unwrap(result: LabelResult) -> np.ndarray:
 
 
 def label_batch(teacher: Teacher, frames: Sequence[np.ndarray]) -> list[LabelResult]:
-    """Label frames together where the teacher can, else one by one; a bad frame fails no other."""
+    """One result for each frame, whatever the teacher raises or returns, SystemExit included: this thread must go on.
+
+    Frames are labelled together where the teacher can, else one by one; a bad frame fails no other.
+    """
     count = len(frames)
     if count > 1 and isinstance(teacher, BatchTeacher):
         try:
-            return [LabelResult(checked(label), None, count) for label in teacher.many(frames)]
-        except Exception as error:
-            log.warning("a batch of %d failed and is done one by one: %s", count, error)
+            return [_labelled(label, count) for _, label in zip(frames, teacher.many(frames), strict=True)]
+        except BaseException as error:
+            log.warning("a batch of %d failed and is done one by one: %s: %s", count, type(error).__name__, error)
     return [_label_one(teacher, frame, count) for frame in frames]
+
+
+def _labelled(label: np.ndarray, batch: int) -> LabelResult:
+    return LabelResult(checked(label).astype(np.float32, copy=False), None, batch)
 
 
 def _label_one(teacher: Teacher, frame: np.ndarray, count: int) -> LabelResult:
     try:
-        return LabelResult(checked(teacher(frame)), None, count)
-    except Exception as error:
+        return _labelled(teacher(frame), count)
+    except BaseException as error:
         return LabelResult(None, f"the teacher failed: {type(error).__name__}: {error}", count)
