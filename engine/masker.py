@@ -32,7 +32,7 @@ from .painting.painter import Painter
 from .painting.presence import MIN_AREA, PresenceGate
 from .painting.scene import SceneDetector
 from .pixels import as_bgr
-from .teacher_options import TeacherOptions, as_options
+from .teacher_options import TeacherOptions, as_teacher_options
 from .timing import Durations, Stages
 
 log = logging.getLogger("jit_masker")
@@ -122,7 +122,7 @@ class Masker:
         if teacher is not None:
             start: StartLearner = start_learner or importlib.import_module("training.online.learner").start
             options = LearnerOptions(
-                as_options(teacher), recipe, self.threads.learn, seed, lockstep, self.backend_name in ON_GPU
+                as_teacher_options(teacher), recipe, self.threads.learn, seed, lockstep, self.backend_name in ON_GPU
             )
             self._learner = start(self.student, self.size, self.swap, options)
 

@@ -1,4 +1,4 @@
-"""Who teaches, whom to keep, and how a teacher elsewhere is asked: values only. Knows no teacher."""
+"""Who teaches, which people to keep, and how a remote teacher is asked: values only. Knows no teacher."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ class TeacherOptions:
     privacy: Privacy = "none"  # grey: no colour leaves; region: only what lies around the person
 
 
-def as_options(teacher: str | TeacherOptions) -> TeacherOptions:
+def as_teacher_options(teacher: str | TeacherOptions) -> TeacherOptions:
     """`teacher` itself, or the one of this name with nothing else said."""
     return TeacherOptions(name=teacher) if isinstance(teacher, str) else teacher

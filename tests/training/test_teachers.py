@@ -15,10 +15,10 @@ from engine.options import read_options
 from engine.teacher_options import TeacherOptions
 from tests.fakes import HangingTeacher, RaisingTeacher
 from training.online.score import iou
-from training.teachers import TEACHERS, Selective, checked, load, mrcnn50
+from training.teachers import TEACHERS, SubjectFilter, checked, load, mrcnn50
 from training.teachers.deadline import DeadlineTeacher
 from training.teachers.mrcnn50 import MaskRcnn50
-from training.teachers.subjects import FORGOTTEN, SubjectSelector, pieces
+from training.teachers.subjects import MAX_MISSED, SubjectSelector, split_people
 from training.teachers.u2net import MEAN, STD, U2Net, U2NetFull, U2NetSmall, find_file, prepare
 
 
@@ -123,8 +123,8 @@ def test_a_teacher_that_hangs_costs_its_labels_and_comes_back(teacher):
     guarded.close()
 
 
-def test_every_teacher_can_keep_only_some(teacher):
-    label = checked(Selective(teacher, "same")(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)))
+def test_every_teacher_can_be_limited_to_some_people(teacher):
+    label = checked(SubjectFilter(teacher, "same")(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)))
     assert label.dtype == np.float32
 
 
@@ -350,7 +350,7 @@ def test_roi_align_equals_its_definition(sampling, aligned):
             assert ours[r, c, i, j] == pytest.approx(np.mean(samples), abs=1e-4)
 
 
-# -- whom to keep ----------------------------------------------------------------------------------------------------
+# -- subject selection -----------------------------------------------------------------------------------------------
 
 
 def person(left, right, value=1.0):
@@ -363,7 +363,7 @@ PEOPLE = np.stack([person(0, 14), person(17, 24), person(30, 32)])  # the larges
 
 
 @pytest.mark.parametrize(("who", "kept"), [("all", (0, 1, 2)), ("largest", (0,)), ("central", (1,)), ("same", (1,))])
-def test_whom_each_policy_keeps(who, kept):
+def test_each_selection_keeps_its_people(who, kept):
     assert np.array_equal(SubjectSelector(who)(PEOPLE), PEOPLE[list(kept)].max(0))
 
 
@@ -377,7 +377,7 @@ def test_same_follows_its_person_to_the_side_and_past_bigger_ones():
 def test_same_keeps_nobody_while_its_person_is_away_and_then_takes_another():
     choose = SubjectSelector("same")
     choose(np.stack([person(17, 24)]))
-    for _ in range(FORGOTTEN):
+    for _ in range(MAX_MISSED):
         assert not choose(np.stack([person(0, 6)])).any()
     assert choose(np.stack([person(0, 6)])).any()
 
@@ -387,10 +387,10 @@ def test_nobody_there_is_an_empty_label():
         assert not SubjectSelector(who)(np.zeros((0, 4, 5), np.float32)).any()
 
 
-def test_a_mask_that_hangs_together_is_one_person_and_specks_are_nobody():
+def test_a_connected_component_is_one_person_and_tiny_ones_are_nobody():
     label = np.repeat(np.maximum(person(2, 12), person(20, 30, 0.8)), 10, axis=0)
     label[5, 36] = 1
-    found = pieces(label)
+    found = split_people(label)
     assert [np.flatnonzero(part[0]).tolist() for part in found] == [list(range(2, 12)), list(range(20, 30))]
 
 
@@ -426,7 +426,7 @@ def test_softmax_is_taken_over_the_channels(tmp_path):
         ("= 1", "cannot read the teacher in .*expected a TOML file"),
     ],
 )
-def test_a_description_that_cannot_be_meant_is_refused_with_its_value(tmp_path, line, complaint):
+def test_an_invalid_description_is_refused_with_its_value(tmp_path, line, complaint):
     toml = tiny_segmenter(tmp_path)
     toml.write_text(f'model = "tiny.onnx"\n{line}\n')
     with pytest.raises(UsageError, match=complaint):
@@ -461,7 +461,7 @@ def test_real_segmenters_label_real_people(shared, tmp_path, text, least):
     assert np.mean(scores) > least
 
 
-# -- asking for one --------------------------------------------------------------------------------------------------
+# -- loading ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_command_lines_options_reach_the_teacher(monkeypatch):
@@ -474,7 +474,7 @@ def test_the_command_lines_options_reach_the_teacher(monkeypatch):
         read_options(["--who", "me"])
 
 
-def test_who_wraps_the_teacher(tmp_path):
+def test_a_selection_wraps_the_teacher(tmp_path):
     toml = str(tiny_segmenter(tmp_path))
-    assert isinstance(load(TeacherOptions(toml, who="largest"), 1), Selective)
-    assert not isinstance(load(toml, 1), Selective)
+    assert isinstance(load(TeacherOptions(toml, who="largest"), 1), SubjectFilter)
+    assert not isinstance(load(toml, 1), SubjectFilter)

@@ -1,1 +1,1 @@
-"""A teacher on another machine: the protocol (Open Inference v2), its client, and in server/ the server, jm-teacher."""
+"""A teacher on another machine: the protocol (Open Inference v2), its client, and in server/ jm-teacher."""

@@ -1,7 +1,7 @@
-"""A teacher on another machine, over the Open Inference Protocol v2. Slow, away or mad, it costs its labels only.
+"""A teacher on another machine, over the Open Inference Protocol v2. A failing remote teacher costs labels only.
 
-Nothing here waits beyond the deadline of one call. What is asked of whom is decided by pure parts: patience.py (when),
-privacy.py (what leaves), dialect.py and wire.py (how it is said).
+Nothing here waits beyond the deadline of one call. The decisions are made by pure parts: circuit_breaker.py (when to
+ask), privacy.py (what leaves this machine), signature.py (which tensors the model takes), oip_v2.py (bytes).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from engine.errors import TeacherError, UsageError
 from engine.teacher_options import TeacherOptions
 
 from .circuit_breaker import ByteBudget, CircuitBreaker
-from .connection import Answer, Connection, ExchangeError
-from .oip_v2 import HEADER, WireError, decode_response, encode_request, read_json
-from .privacy import THUMBNAIL, Box, box_around, grey, placed, shrink
+from .connection import Connection, ExchangeError, HttpResponse
+from .oip_v2 import HEADER, ProtocolError, decode_response, encode_request, read_json
+from .privacy import THUMBNAIL, Box, box_around, grey, paste, shrink
 from .signature import ModelSignature, read_signature
 
 log = logging.getLogger("jit_masker")
@@ -38,7 +38,7 @@ REMEDIES = {
 
 
 class RemoteTeacher:
-    """A teacher (see `training.teachers.Teacher`). The first call makes the connection; the server may come later."""
+    """A teacher (see `training.teachers.Teacher`). The first call connects, so the server may start later."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class RemoteTeacher:
         """
         Parameters
         ----------
-        clock : gives seconds, monotonic.
-        draw : gives numbers in [0, 1), for the backoff's jitter.
+        clock : returns seconds, monotonic.
+        draw : returns random numbers in [0, 1), for the backoff's jitter.
 
         Raises
         ------
         UsageError
-            The URL is none, or the authority's file cannot be read.
+            The URL or the token is invalid, or the authority's file cannot be read.
         """
         url = urlsplit(options.name)
         if not url.path.startswith("/v2/models/") or url.query or url.username:
@@ -66,17 +66,18 @@ class RemoteTeacher:
         self._name, self._path = f"{url.scheme}://{url.netloc}{url.path}", url.path.rstrip("/")
         self._options, self._clock, self._draw = options, clock, draw
         self._connection = Connection(url, options.authority, clock)
-        self._headers = {"Authorization": f"Bearer {options.token}"} if options.token else {}
+        self._headers = authorization(options.token, "the teacher's token")
         self._breaker = CircuitBreaker()
         self._budget = ByteBudget(options.bandwidth) if options.bandwidth else None
-        self._dialect: ModelSignature | None = None
+        self._signature: ModelSignature | None = None
         self._box: Box | None = None  # where the person was, for privacy "region"
         self._numbers = itertools.count()
         self._began = clock()
         self._failures: Counter[str] = Counter()
         self._labels = 0
-        if options.token and url.scheme == "http" and not is_here(url.hostname or ""):
-            log.warning("the token for %s travels unencrypted; use https", self._name)
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            what = "the token and the frames" if options.token else "the frames"
+            log.warning("%s for %s travel unencrypted; use https", what, self._name)
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
         """The label of this very frame.
@@ -84,30 +85,30 @@ class RemoteTeacher:
         Raises
         ------
         TeacherError
-            The server is away, late or mad, or the budget of bytes is used up.
+            The server is unreachable, late or invalid in its answer, or the byte budget is used up.
         """
         now = self._clock()
-        if not self._breaker.admits(now):
-            raise self._fail("away", "was not asked: it failed a moment ago")
-        if self._budget is not None and not self._budget.admits(now):
-            raise self._fail("over budget", f"was not asked: {self._budget.rate:g} bytes/s are used up")
+        if not self._breaker.allows(now):
+            raise self._failure("away", "was not asked: it failed a moment ago")
+        if self._budget is not None and not self._budget.allows(now):
+            raise self._failure("over budget", f"was not asked: {self._budget.rate:g} bytes/s are used up")
         before = self._connection.sent + self._connection.received
         try:
-            label = self._privately(bgr, now + self._options.deadline)
+            label = self._label_privately(bgr, now + self._options.deadline)
         except ExchangeError as error:
-            self._breaker.failed(self._clock(), self._draw(), error.retry_after)
-            raise self._fail(error.kind, str(error)) from error
+            self._breaker.record_failure(self._clock(), self._draw(), error.retry_after)
+            raise self._failure(error.kind, str(error)) from error
         finally:
             if self._budget is not None:
                 used = self._connection.sent + self._connection.received - before
                 self._budget.spend(used, self._clock())
         self._labels += 1
-        if self._breaker.succeeded():
+        if self._breaker.record_success():
             log.info("%s is back", self._name)
         return label
 
-    def wire(self) -> dict[str, Any]:
-        """What went over the wire so far, for the report."""
+    def traffic(self) -> dict[str, Any]:
+        """Traffic statistics so far: bytes, labels and failures by kind; see docs/report.md."""
         connection = self._connection
         elapsed = max(self._clock() - self._began, 1e-9)
         return {
@@ -120,65 +121,65 @@ class RemoteTeacher:
 
     # -- what is sent --------------------------------------------------------------------------------------------
 
-    def _privately(self, bgr: np.ndarray, until: float) -> np.ndarray:
-        """The label of a frame, of which only as much leaves as the options allow."""
+    def _label_privately(self, bgr: np.ndarray, deadline: float) -> np.ndarray:
+        """The label of a frame, of which only what `privacy` allows is sent."""
         if self._options.privacy == "grey":
             bgr = grey(bgr)
         if self._options.privacy != "region":
-            return self._ask(shrink(bgr, self._options.side), until)
+            return self._request_label(shrink(bgr, self._options.side), deadline)
         if self._box is None:
-            self._box = box_around(self._ask(shrink(bgr, THUMBNAIL), until))
+            self._box = box_around(self._request_label(shrink(bgr, THUMBNAIL), deadline))
         if self._box is None:
             return np.zeros(bgr.shape[:2], np.float32)
         box = self._box
-        part = self._ask(shrink(bgr[box.pixels(bgr.shape)], self._options.side), until)
-        label = placed(part, box, bgr.shape)
+        part = self._request_label(shrink(bgr[box.pixels(bgr.shape)], self._options.side), deadline)
+        label = paste(part, box, bgr.shape)
         self._box = box_around(label)
         return label
 
-    def _ask(self, bgr: np.ndarray, until: float) -> np.ndarray:
-        """The label of a picture as it may leave this machine."""
+    def _request_label(self, bgr: np.ndarray, deadline: float) -> np.ndarray:
+        """The label of a picture that may leave this machine."""
         try:
-            if self._dialect is None:
-                metadata = self._said(self._send("GET", self._path, b"", {}, until))
-                self._dialect = read_signature(read_json(metadata), self._options.encoding)
+            if self._signature is None:
+                metadata = self._body(self._exchange("GET", self._path, b"", {}, deadline))
+                self._signature = read_signature(read_json(metadata), self._options.encoding)
             number = str(next(self._numbers))
             colour = self._options.privacy != "grey"
-            left = until - self._clock()
-            request = self._dialect.request(bgr, number, quality=self._options.quality, colour=colour, within=left)
+            left = deadline - self._clock()
+            request = self._signature.request(bgr, number, quality=self._options.quality, colour=colour, within=left)
             body, length = encode_request(request)
             headers = {"Content-Type": "application/octet-stream", HEADER: str(length)}
-            answer = self._send("POST", f"{self._path}/infer", body, headers, until)
-            response = decode_response(self._said(answer), answer.headers.get(HEADER))
+            answer = self._exchange("POST", f"{self._path}/infer", body, headers, deadline)
+            response = decode_response(self._body(answer), answer.headers.get(HEADER))
             if response.id not in ("", number):
-                raise WireError(f"the answer belongs to the request {response.id!r}, not to {number!r}")
-            return self._dialect.label(response)
-        except WireError as error:
-            self._connection.close()  # whatever else lies in it belongs to nobody
-            self._dialect = None  # another server may stand there now
+                raise ProtocolError(f"the answer belongs to the request {response.id!r}, not to {number!r}")
+            return self._signature.label(response)
+        except ProtocolError as error:
+            self._connection.close()  # it may hold the rest of an invalid answer
+            self._signature = None  # another server may be there now
             raise ExchangeError("garbage", f"answered nonsense: {error}") from error
 
-    def _send(self, method: str, path: str, body: bytes, headers: dict[str, str], until: float) -> Answer:
-        return self._connection.exchange(method, path, body, {**self._headers, **headers}, until)
+    def _exchange(self, method: str, path: str, body: bytes, headers: dict[str, str], deadline: float) -> HttpResponse:
+        return self._connection.exchange(method, path, body, {**self._headers, **headers}, deadline)
 
-    def _said(self, answer: Answer) -> bytes:
-        """The body of a good answer; ExchangeError for another status."""
+    def _body(self, answer: HttpResponse) -> bytes:
+        """The body of a response with status 200; ExchangeError for any other."""
         if answer.status == 200:
             return answer.body
-        self._dialect = None
+        self._signature = None
         kind = STATUS_KINDS.get(answer.status, "refused" if answer.status < 500 else "server error")
         try:
             why = str(read_json(answer.body).get("error", ""))[:200]
-        except WireError:
+        except ProtocolError:
             why = ""
         wait = answer.headers.get("Retry-After", "")
         after = float(wait) if wait.isascii() and wait.isdecimal() else 0.0
         raise ExchangeError(kind, f"answered {answer.status}{': ' if why else ''}{why}{REMEDIES.get(kind, '')}", after)
 
-    # -- what went wrong -----------------------------------------------------------------------------------------
+    # -- failures ------------------------------------------------------------------------------------------------
 
-    def _fail(self, kind: str, message: str) -> TeacherError:
-        """Count a failure; each kind is told once, the very first by the learner, who hears of it as TeacherError."""
+    def _failure(self, kind: str, message: str) -> TeacherError:
+        """Count a failure. Each kind is logged once; the very first by the learner, which receives the TeacherError."""
         text = f"the teacher {self._name}: {message}"
         if self._failures and not self._failures[kind] and kind != "away":
             log.warning("%s", text)
@@ -189,8 +190,21 @@ class RemoteTeacher:
         self._connection.close()
 
 
-def is_here(host: str) -> bool:
-    """Whether a host is this machine."""
+def authorization(token: str | None, name: str) -> dict[str, str]:
+    """The HTTP header that carries `token`; none where there is none. Raises UsageError, which does not repeat it, if
+    the token holds blanks or characters beyond Latin-1; `name` is what the message calls it.
+    """
+    if not token:
+        return {}
+    if not all("!" <= character <= "\xff" and character.isprintable() for character in token):
+        raise UsageError(
+            f"{name} cannot be sent in a header; expected one word without blanks, such as openssl rand -hex 32 gives"
+        )
+    return {"Authorization": f"Bearer {token}"}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: a loopback address or "localhost"."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -15,23 +15,24 @@ from typing import Any
 
 import numpy as np
 
-HEADER = "Inference-Header-Content-Length"  # bytes of JSON at the beginning of a body that goes on in binary
+HEADER = "Inference-Header-Content-Length"  # bytes of JSON at the start of a body, before the binary tensors
 DATATYPES: dict[str, type] = {
     "BOOL": np.bool_, "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
     "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
     "FP16": np.float16, "FP32": np.float32, "FP64": np.float64,
     "BYTES": np.object_,  # each element any number of bytes, behind four that say how many
 }  # fmt: skip
-MAX_RANK = 8  # dimensions; more is an attempt
+MAX_RANK = 8  # dimensions
+MAX_DIGITS = 18  # of a length, which then fits into 64 bits
 
 
-class WireError(Exception):
-    """A body that is not what the protocol says; the message names the part."""
+class ProtocolError(Exception):
+    """A body that violates the protocol; the message names the part."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One output that a request names."""
+class RequestedOutput:
+    """An output that a request names."""
 
     name: str
     binary: bool
@@ -42,7 +43,7 @@ class Request:
     """An inference request."""
 
     inputs: dict[str, np.ndarray]  # by name; BYTES are object arrays of bytes
-    outputs: tuple[Asked, ...] = ()  # none: all of them
+    outputs: tuple[RequestedOutput, ...] = ()  # empty: all of them
     id: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     binary: bool = False  # of outputs that are not named
@@ -79,11 +80,11 @@ def encode_response(response: Response, binary: Iterable[str]) -> tuple[bytes, i
 
 
 def datatype_of(tensor: np.ndarray) -> str:
-    """The protocol's name of a tensor's type; WireError if it has none."""
+    """The protocol's name of a tensor's type; ProtocolError if it has none."""
     for name, dtype in DATATYPES.items():
         if tensor.dtype == dtype:
             return name
-    raise WireError(f"the protocol has no name for {tensor.dtype}")
+    raise ProtocolError(f"the protocol has no name for {tensor.dtype}")
 
 
 def _describe(listed: list[dict[str, Any]], name: str, tensor: np.ndarray, binary: bool) -> bytes:
@@ -111,12 +112,12 @@ def _join(head: dict[str, Any], chunks: Sequence[bytes]) -> tuple[bytes, int]:
 
 
 def decode_request(body: bytes, header: str | None) -> Request:
-    """The request in `body`; `header` is the value of HEADER, None if there is none. WireError."""
+    """The request in `body`; `header` is the value of HEADER, None if there is none. ProtocolError."""
     head, rest = _split(body, header)
     outputs = []
     default = bool(_parameters(head).get("binary_data_output", False))
     for entry in _entries(head, "outputs"):
-        outputs.append(Asked(_text(entry, "name"), bool(_parameters(entry).get("binary_data", default))))
+        outputs.append(RequestedOutput(_text(entry, "name"), bool(_parameters(entry).get("binary_data", default))))
     return Request(
         _tensors(_entries(head, "inputs"), rest), tuple(outputs), str(head.get("id", "")), _parameters(head), default
     )
@@ -130,41 +131,42 @@ def decode_response(body: bytes, header: str | None) -> Response:
 
 
 def read_json(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`; WireError if there is none."""
+    """The JSON object in `body`; ProtocolError if there is none."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise WireError(f"no JSON: {error}") from error
+        raise ProtocolError(f"no JSON: {error}") from error
     if not isinstance(value, dict):
-        raise WireError(f"expected a JSON object, got {type(value).__name__}")
+        raise ProtocolError(f"expected a JSON object, got {type(value).__name__}")
     return value
 
 
 def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], memoryview]:
     if header is None:
         return read_json(body), memoryview(b"")
-    if not (header.isascii() and header.isdecimal() and 0 < int(header) <= len(body)):
-        raise WireError(f"{HEADER} is {header!r}, and the body has {len(body)} bytes")
+    digits = header.isascii() and header.isdecimal() and len(header) <= MAX_DIGITS
+    if not (digits and 0 < int(header) <= len(body)):
+        raise ProtocolError(f"{HEADER} is {header[:MAX_DIGITS]!r}, and the body has {len(body)} bytes")
     return read_json(body[: int(header)]), memoryview(body)[int(header) :]
 
 
 def _entries(head: dict[str, Any], key: str) -> list[dict[str, Any]]:
     entries = head.get(key, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise WireError(f"{key} is not a list of objects")
+        raise ProtocolError(f"{key} is not a list of objects")
     return entries
 
 
 def _parameters(entry: dict[str, Any]) -> dict[str, Any]:
     parameters = entry.get("parameters", {})
     if not isinstance(parameters, dict):
-        raise WireError("parameters is not an object")
+        raise ProtocolError("parameters is not an object")
     return parameters
 
 
 def _text(entry: dict[str, Any], key: str) -> str:
     if not isinstance(entry.get(key), str):
-        raise WireError(f"a tensor's {key} is {entry.get(key)!r}; expected text")
+        raise ProtocolError(f"a tensor's {key} is {entry.get(key)!r}; expected text")
     return entry[key]
 
 
@@ -173,50 +175,50 @@ def _tensors(entries: list[dict[str, Any]], rest: memoryview) -> dict[str, np.nd
     for entry in entries:
         name, datatype = _text(entry, "name"), _text(entry, "datatype")
         if datatype not in DATATYPES:
-            raise WireError(f"{name} has the datatype {datatype!r}; known are {', '.join(DATATYPES)}")
+            raise ProtocolError(f"{name} has the datatype {datatype!r}; known are {', '.join(DATATYPES)}")
         shape = _shape(name, entry.get("shape"))
         size = _parameters(entry).get("binary_data_size")
         if size is None:
             tensors[name] = _from_json(name, entry.get("data"), datatype, shape)
             continue
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(rest):
-            raise WireError(f"{name} has binary_data_size {size!r}, and {len(rest)} bytes are left")
+            raise ProtocolError(f"{name} has binary_data_size {size!r}, and {len(rest)} bytes are left")
         tensors[name] = _from_bytes(name, rest[:size], datatype, shape)
         rest = rest[size:]
     if len(rest):
-        raise WireError(f"{len(rest)} bytes belong to no tensor")
+        raise ProtocolError(f"{len(rest)} bytes belong to no tensor")
     return tensors
 
 
 def _shape(name: str, shape: Any) -> tuple[int, ...]:
     whole = isinstance(shape, list) and all(type(side) is int and side >= 0 for side in shape)
     if not whole or len(shape) > MAX_RANK:
-        raise WireError(f"{name} has the shape {shape!r}; expected a list of at most {MAX_RANK} whole numbers")
+        raise ProtocolError(f"{name} has the shape {shape!r}; expected a list of at most {MAX_RANK} whole numbers")
     return tuple(shape)
 
 
 def _from_bytes(name: str, data: memoryview, datatype: str, shape: tuple[int, ...]) -> np.ndarray:
     count = math.prod(shape)
     if datatype == "BYTES":
-        return _from_lengths(name, data, count).reshape(shape)
+        return _shaped(name, _from_lengths(name, data, count), shape)
     dtype = np.dtype(DATATYPES[datatype]).newbyteorder("<")
     if len(data) != count * dtype.itemsize:
-        raise WireError(f"{name} {datatype} {shape} has {len(data)} bytes, expected {count * dtype.itemsize}")
-    return np.frombuffer(data, dtype).reshape(shape).astype(DATATYPES[datatype], copy=False)
+        raise ProtocolError(f"{name} {datatype} {shape} has {len(data)} bytes, expected {count * dtype.itemsize}")
+    return _shaped(name, np.frombuffer(data, dtype).astype(DATATYPES[datatype], copy=False), shape)
 
 
 def _from_lengths(name: str, data: memoryview, count: int) -> np.ndarray:
     items: list[bytes] = []
     while len(data) and len(items) < count:
         if len(data) < 4:
-            raise WireError(f"{name}: {len(data)} bytes are left where a length of 4 was expected")
+            raise ProtocolError(f"{name}: {len(data)} bytes are left where a length of 4 was expected")
         (length,) = struct.unpack_from("<I", data)
         if length > len(data) - 4:
-            raise WireError(f"{name}: an element of {length} bytes, and {len(data) - 4} are left")
+            raise ProtocolError(f"{name}: an element of {length} bytes, and {len(data) - 4} are left")
         items.append(bytes(data[4 : 4 + length]))
         data = data[4 + length :]
     if len(items) != count or len(data):
-        raise WireError(f"{name} has {len(items)} elements and {len(data)} more bytes, expected {count} elements")
+        raise ProtocolError(f"{name} has {len(items)} elements and {len(data)} more bytes, expected {count} elements")
     out = np.empty(count, np.object_)
     out[:] = items
     return out
@@ -224,7 +226,7 @@ def _from_lengths(name: str, data: memoryview, count: int) -> np.ndarray:
 
 def _from_json(name: str, data: Any, datatype: str, shape: tuple[int, ...]) -> np.ndarray:
     if not isinstance(data, list):
-        raise WireError(f"{name} has neither data nor binary_data_size")
+        raise ProtocolError(f"{name} has neither data nor binary_data_size")
     flat: list[Any] = []
     stack = [iter(data)]
     while stack:  # nested or flat, both are allowed
@@ -236,15 +238,24 @@ def _from_json(name: str, data: Any, datatype: str, shape: tuple[int, ...]) -> n
         else:
             stack.pop()
     if len(flat) != math.prod(shape):
-        raise WireError(f"{name} {shape} has {len(flat)} values, expected {math.prod(shape)}")
+        raise ProtocolError(f"{name} {shape} has {len(flat)} values, expected {math.prod(shape)}")
     kinds: type | tuple[type, ...] = str if datatype == "BYTES" else (int, float)
     if not all(isinstance(item, kinds) for item in flat):
-        raise WireError(f"{name} holds values that are no {datatype}")
+        raise ProtocolError(f"{name} holds values that are no {datatype}")
     try:
         if datatype == "BYTES":
             out = np.empty(len(flat), np.object_)
             out[:] = [item.encode("utf-8") for item in flat]
-            return out.reshape(shape)
-        return np.array(flat, DATATYPES[datatype]).reshape(shape)
+        else:
+            out = np.array(flat, DATATYPES[datatype])
     except (ValueError, OverflowError) as error:
-        raise WireError(f"{name} holds values that are no {datatype}: {error}") from error
+        raise ProtocolError(f"{name} holds values that are no {datatype}: {error}") from error
+    return _shaped(name, out, shape)
+
+
+def _shaped(name: str, flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`flat` in `shape`, which has as many elements."""
+    try:
+        return flat.reshape(shape)
+    except (ValueError, OverflowError) as error:  # an empty tensor may claim sides beyond 64 bits
+        raise ProtocolError(f"{name} has the shape {shape}: {error}") from error

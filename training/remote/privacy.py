@@ -1,7 +1,7 @@
-"""What a frame may look like when it leaves the machine: its size, its colour, which part of it. Knows no network.
+"""What of a frame leaves the machine: its size, its colour, which part of it. Knows no network.
 
-region: first a thumbnail too coarse to read anything in is asked about; where it shows somebody, only a box around that
-person is sent in full, and each label says where the next box is.
+region: the first request sends a thumbnail too coarse to read anything in; once its label shows a person, only a box
+around that person is sent in full, and each label gives the next box.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-PRESENT = 0.5  # alpha from which a pixel belongs to somebody
+PERSON_ALPHA = 0.5  # alpha from which a pixel belongs to a person
 MARGIN = 0.25  # of the box's sides, added all round: a person moves between two labels
-THUMBNAIL = 64  # pixels, longer side, of what is asked about while nobody has been found
-SPECK = 0.002  # share of the frame below which nobody is there
+THUMBNAIL = 64  # pixels, longer side, of what is sent while nobody has been found
+MIN_AREA = 0.002  # share of the frame; less is nobody
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def grey(bgr: np.ndarray) -> np.ndarray:
 
 def box_around(label: np.ndarray) -> Box | None:
     """Where the person in a label, float32 (h, w), is, with a margin; None where nobody is."""
-    present = label > PRESENT
-    if np.count_nonzero(present) < max(SPECK * label.size, 1):
+    present = label > PERSON_ALPHA
+    if np.count_nonzero(present) < max(MIN_AREA * label.size, 1):
         return None
     height, width = label.shape
     rows, columns = np.flatnonzero(present.any(1)), np.flatnonzero(present.any(0))
@@ -61,7 +61,7 @@ def box_around(label: np.ndarray) -> Box | None:
     return Box(max(left - across, 0), max(top - down, 0), min(right + across, 1), min(bottom + down, 1))
 
 
-def placed(part: np.ndarray, box: Box, shape: tuple[int, ...]) -> np.ndarray:
+def paste(part: np.ndarray, box: Box, shape: tuple[int, ...]) -> np.ndarray:
     """A label of the box, any size, as one of the whole frame: float32 (H, W) of `shape`, 0 outside."""
     whole = np.zeros(shape[:2], np.float32)
     rows, columns = box.pixels(shape)

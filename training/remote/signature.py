@@ -1,7 +1,7 @@
-"""What the model at the other end takes and gives, read from its v2 metadata: pictures <-> its tensors. No network.
+"""The input and output tensors of a remote model, read from its v2 metadata: pictures <-> its tensors. No network.
 
-Understood are pictures as JPEG (BYTES), as pixels (UINT8) and as numbers in [0, 1] (FP32, FP16), RGB, height and width
-before or behind the channels, with or without a batch; and a mask as UINT8 (255 = person) or as numbers in [0, 1].
+Supported are pictures as JPEG (BYTES), as pixels (UINT8) and as numbers in [0, 1] (FP32, FP16), RGB, height and width
+before or after the channels, with or without a batch; and a mask as UINT8 (255 = person) or as numbers in [0, 1].
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 
 from engine.teacher_options import Encoding
 
-from .oip_v2 import Asked, Request, Response, WireError
+from .oip_v2 import ProtocolError, Request, RequestedOutput, Response
 
 PLATFORM = "jit-masker"  # of a jm-teacher, in its metadata
-LABEL_SIDE = 256  # pixels, longer side of the label that a jm-teacher is asked for: the student sees no more
-ON_THE_WAY = 0.1  # share of the time that is left to the network; the rest is the server's
+MAX_SIDE = 4096  # pixels, of a picture that is sent or accepted
+LABEL_SIDE = 256  # pixels, longer side of the label requested from a jm-teacher: the student sees no more
+NETWORK_SHARE = 0.1  # of a request's time; the rest is the server's
 ORDER = {"jpeg": ("BYTES", "UINT8", "FP32", "FP16"), "raw": ("UINT8", "FP32", "FP16", "BYTES")}
 FLOATS = {"FP32": np.float32, "FP16": np.float16}
 LABELS = ("UINT8", "FP32", "FP16", "FP64")  # preferred in this order: the fewest bytes first
@@ -26,37 +27,37 @@ LABELS = ("UINT8", "FP32", "FP16", "FP64")  # preferred in this order: the fewes
 
 @dataclass(frozen=True)
 class ModelSignature:
-    """How one model is spoken to."""
+    """Name, type and shape of the tensors that are exchanged with one model."""
 
     input: str
     datatype: str  # BYTES, UINT8, FP32 or FP16
     shape: tuple[int, ...]  # of the input; -1: any
     output: str
-    ours: bool  # a jm-teacher: it can be told the label's size, and how long it is waited for
+    ours: bool  # a jm-teacher, which also takes the label's size and a timeout
 
     def request(self, bgr: np.ndarray, number: str, *, quality: int, colour: bool, within: float) -> Request:
-        """The request for a label of `bgr`, uint8 (H, W, 3), that is waited for `within` seconds; without `colour` the
-        picture is grey already.
+        """The request for a label of `bgr`, uint8 (H, W, 3), due `within` seconds. `colour` is False for a picture that
+        is grey already.
         """
-        microseconds = max(int(1e6 * within * (1 - ON_THE_WAY)), 1)
+        microseconds = max(int(1e6 * within * (1 - NETWORK_SHARE)), 1)
         parameters = {"label_side": LABEL_SIDE, "timeout": microseconds} if self.ours else {}
         tensor = self._jpeg(bgr, quality, colour) if self.datatype == "BYTES" else self._pixels(bgr)
-        return Request({self.input: tensor}, (Asked(self.output, binary=True),), number, parameters)
+        return Request({self.input: tensor}, (RequestedOutput(self.output, binary=True),), number, parameters)
 
     def label(self, response: Response) -> np.ndarray:
-        """The label float32 (h, w) in [0, 1] in a response; WireError if there is none."""
+        """The label float32 (h, w) in [0, 1] in a response; ProtocolError if there is none."""
         if self.output not in response.outputs:
-            raise WireError(f"the answer has {', '.join(response.outputs) or 'no outputs'}; expected {self.output}")
+            raise ProtocolError(f"the answer has {', '.join(response.outputs) or 'no outputs'}; expected {self.output}")
         mask = response.outputs[self.output]
         kept = mask.reshape([side for side in mask.shape[:-2] if side != 1] + list(mask.shape[-2:]))
         if kept.ndim == 3 and kept.shape[-1] == 1:
             kept = kept[..., 0]
         if kept.ndim != 2 or not kept.size or mask.dtype.kind not in "fu":
-            raise WireError(f"{self.output} is {mask.dtype} {mask.shape}; expected one mask (h, w)")
+            raise ProtocolError(f"{self.output} is {mask.dtype} {mask.shape}; expected one mask (h, w)")
         if kept.dtype == np.uint8:
             return kept.astype(np.float32) / 255
         if not (np.isfinite(kept).all() and kept.min() >= -1e-3 and kept.max() <= 1 + 1e-3):
-            raise WireError(f"{self.output} leaves [0, 1]")
+            raise ProtocolError(f"{self.output} leaves [0, 1]")
         return np.clip(kept, 0, 1).astype(np.float32)
 
     def _jpeg(self, bgr: np.ndarray, quality: int, colour: bool) -> np.ndarray:
@@ -67,7 +68,7 @@ class ModelSignature:
 
     def _pixels(self, bgr: np.ndarray) -> np.ndarray:
         last = channels_last(self.shape)
-        height, width = self.shape[-3:-1] if last else self.shape[-2:]
+        height, width = size_of(self.shape)
         size = (width if width > 0 else bgr.shape[1], height if height > 0 else bgr.shape[0])
         if size != bgr.shape[1::-1]:
             bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
@@ -79,25 +80,35 @@ class ModelSignature:
 
 
 def channels_last(shape: tuple[int, ...]) -> bool:
-    """Whether a picture's shape ends in its channels; one that leaves both open is taken to."""
+    """Whether a picture's shape ends in its channels; assumed where the shape leaves it open."""
     return shape[-1] == 3 or shape[-3] != 3
 
 
+def size_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(H, W) of a picture's shape; -1: any."""
+    return shape[-3:-1] if channels_last(shape) else shape[-2:]
+
+
 def read_signature(metadata: dict[str, Any], encoding: Encoding) -> ModelSignature:
-    """The dialect of the model that `metadata` describes, as near to `encoding` as it has one.
+    """The signature of the model that `metadata` describes, with the input nearest to `encoding`.
 
     Raises
     ------
-    WireError
-        It takes no picture, or gives no mask; the message lists what it has.
+    ProtocolError
+        It takes no picture, or one larger than MAX_SIDE, or gives no mask; the message lists what it has.
     """
     inputs, outputs = _ports(metadata, "inputs"), _ports(metadata, "outputs")
     pictures = [port for port in inputs if port[1] in ORDER[encoding] and _could_be_picture(port)]
     masks = [port for port in outputs if port[1] in LABELS]
     if not pictures or not masks:
         listed = "; ".join(f"{name} {datatype} {list(shape)}" for name, datatype, shape in (*inputs, *outputs))
-        raise WireError(f"the model has {listed or 'no tensors'}; expected a picture to go in and a mask to come out")
+        raise ProtocolError(
+            f"the model has {listed or 'no tensors'}; expected a picture to go in and a mask to come out"
+        )
     name, datatype, shape = min(pictures, key=lambda port: ORDER[encoding].index(port[1]))
+    if datatype != "BYTES" and max(size := size_of(shape)) > MAX_SIDE:
+        wanted = "x".join(map(str, size))
+        raise ProtocolError(f"the model wants pictures of {wanted}; at most {MAX_SIDE}x{MAX_SIDE} are sent")
     output = min(masks, key=lambda port: LABELS.index(port[1]))
     return ModelSignature(name, datatype, shape, output[0], metadata.get("platform") == PLATFORM)
 
@@ -116,4 +127,4 @@ def _ports(metadata: dict[str, Any], key: str) -> list[tuple[str, str, tuple[int
             for port in metadata[key]
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise WireError(f"the model's metadata has no {key} that can be read") from error
+        raise ProtocolError(f"the model's metadata has no {key} that can be read") from error

@@ -1,7 +1,7 @@
 """TEACHERS: name -> a function that imports its class, one file per teacher.
 
-A teacher is called with a frame and answers with a label. A newcomer: write `training/teachers/foo.py`, add a line here
-and an extra in setup.py; the tests run over this table. Besides the names there are files (.toml: any ONNX segmenter)
+A teacher is called with a frame and returns a label. To add one: write `training/teachers/foo.py`, add a line to the
+table and an extra in setup.py; the tests run over the table. Besides names there are files (.toml: any ONNX segmenter)
 and URLs (a teacher on another machine).
 """
 
@@ -14,9 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from engine.errors import BackendUnavailable, TeacherError, UsageError
-from engine.teacher_options import TeacherOptions, Who, as_options
+from engine.teacher_options import TeacherOptions, Who, as_teacher_options
 
-from .subjects import SubjectSelector, pieces
+from .subjects import SubjectSelector, split_people
 
 
 def _rvm() -> type:
@@ -44,11 +44,11 @@ def _mrcnn50() -> type:
 
 
 TEACHERS: dict[str, Callable[[], Any]] = {"rvm": _rvm, "u2net": _u2net, "u2netp": _u2netp, "mrcnn50": _mrcnn50}
-ELSEWHERE = ("http://", "https://")
+URL_SCHEMES = ("http://", "https://")
 
 
 class Teacher(Protocol):
-    """The constructor takes `(threads: int)` and raises ModelError where its weights cannot be had."""
+    """The constructor takes `(threads: int)` and raises ModelError where its weights are not available."""
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
         """Label of a frame uint8 (H, W, 3): float32 (h, w) in [0, 1], 1 = person, at any resolution."""
@@ -57,7 +57,7 @@ class Teacher(Protocol):
 
 @runtime_checkable
 class InstanceTeacher(Protocol):
-    """A teacher that knows who is who."""
+    """A teacher that separates people (instance segmentation)."""
 
     def people(self, bgr: np.ndarray) -> np.ndarray:
         """float32 (N, h, w) in [0, 1]: one mask for each person in a frame uint8 (H, W, 3)."""
@@ -78,30 +78,30 @@ class Closable(Protocol):
     """A teacher that holds something open."""
 
     def close(self) -> None:
-        """Let go of it; may be called twice. Called by the thread that asks."""
+        """Release it; may be called twice. Called by the thread that calls the teacher."""
         ...
 
 
 @runtime_checkable
-class Remote(Protocol):
+class NetworkTeacher(Protocol):
     """A teacher on another machine."""
 
-    def wire(self) -> dict[str, Any]:
-        """Bytes and failures so far; see docs/report.md."""
+    def traffic(self) -> dict[str, Any]:
+        """Traffic statistics so far: bytes, labels and failures; see docs/report.md."""
         ...
 
 
-class Selective:
-    """A teacher whose labels keep only some of the people; see who.py."""
+class SubjectFilter:
+    """A teacher whose labels keep only the selected people; see subjects.py."""
 
     def __init__(self, teacher: Teacher, who: Who):
         self.inner = teacher
-        self._choose = SubjectSelector(who)
+        self._select = SubjectSelector(who)
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
         if isinstance(self.inner, InstanceTeacher):
-            return self._choose(self.inner.people(bgr))
-        return self._choose(pieces(np.asarray(self.inner(bgr), np.float32)))
+            return self._select(self.inner.people(bgr))
+        return self._select(split_people(np.asarray(self.inner(bgr), np.float32)))
 
     def close(self) -> None:
         if isinstance(self.inner, Closable):
@@ -114,20 +114,20 @@ def load(teacher: str | TeacherOptions, threads: int) -> Teacher:
     Raises
     ------
     UsageError
-        There is none of this name, or its description cannot be meant.
+        There is none of this name, or its description is invalid.
     BackendUnavailable
         It needs a package that is not installed.
     ModelError
-        Its weights cannot be had.
+        Its weights are not available.
     """
-    options = as_options(teacher)
+    options = as_teacher_options(teacher)
     found = _load(options, threads)
-    return found if options.who == "all" else Selective(found, options.who)
+    return found if options.who == "all" else SubjectFilter(found, options.who)
 
 
 def _load(options: TeacherOptions, threads: int) -> Teacher:
     name = options.name
-    if name.startswith(ELSEWHERE):
+    if name.startswith(URL_SCHEMES):
         from ..remote.client import RemoteTeacher
 
         return RemoteTeacher(options)
@@ -150,13 +150,13 @@ def _load(options: TeacherOptions, threads: int) -> Teacher:
 
 
 def traffic_of(teacher: Teacher) -> dict[str, Any] | None:
-    """What a teacher on another machine sent and received so far; None for one on this machine."""
-    inner = teacher.inner if isinstance(teacher, Selective) else teacher
-    return inner.wire() if isinstance(inner, Remote) else None
+    """Traffic statistics of a teacher on another machine; None for one on this machine."""
+    inner = teacher.inner if isinstance(teacher, SubjectFilter) else teacher
+    return inner.traffic() if isinstance(inner, NetworkTeacher) else None
 
 
 def checked(label: np.ndarray) -> np.ndarray:
-    """`label` itself if it is one.
+    """`label` itself, if it is a valid label.
 
     Raises
     ------

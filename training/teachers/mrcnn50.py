@@ -1,7 +1,7 @@
 """Mask R-CNN R50-FPN, the paper's teacher: the union of its person masks with a score of at least 0.5.
 
-On detectron2 where that is installed, as in the paper, else on torchvision, which is said aloud. Tells people apart and
-knows nothing about whom a label keeps (who.py).
+On detectron2 where that is installed, as in the paper, else on torchvision, which is logged. An InstanceTeacher;
+knows nothing about subject selection (subjects.py).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class MaskRcnn50:
     """A teacher (see `training.teachers.Teacher`) that tells people apart."""
 
     def __init__(self, threads: int = 1, detector: Detector | None = None):
-        """`detector` instead of the one that can be had here.
+        """`detector` instead of the best one that is installed.
 
         Raises
         ------
         BackendUnavailable
             Neither detectron2 nor torchvision is installed.
         ModelError
-            The weights cannot be had.
+            The weights are not available.
         """
         self._detect = detector or _best_detector()
         self._threads = threads
@@ -147,7 +147,7 @@ class Detectron2:
         ImportError
             detectron2 is not installed.
         ModelError
-            The weights cannot be had.
+            The weights are not available.
         """
         prepare()  # detectron2 uses torchvision's operators
         from detectron2 import model_zoo

@@ -45,7 +45,7 @@ class Description(BaseModel):
 
 
 def read_description(path: Path) -> Description:
-    """The description in `path`; UsageError names what cannot be meant."""
+    """The description in `path`; UsageError names the invalid value."""
     try:
         return Description(**tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -75,9 +75,9 @@ class OnnxSegmenter:
         Raises
         ------
         UsageError
-            The description cannot be meant, or does not fit its model.
+            The description is invalid, or does not fit its model.
         ModelError
-            The model cannot be had.
+            The model cannot be loaded.
         """
         self._d = d = read_description(path)
         model = path.parent / Path(d.model).expanduser()

@@ -48,7 +48,7 @@ def call(options, number, end, good, results):
             score = 1.0 if lot.random() < good else 0.5
             (schedule.labelled if operation is Operation.TEACH else schedule.report)(score)
             deltas.append(schedule.delta)
-    results.append((latencies, deltas, teacher.wire()))
+    results.append((latencies, deltas, teacher.traffic()))
     teacher.close()
 
 

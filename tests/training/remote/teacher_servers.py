@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.remote import oip_v2 as wire
+from training.remote import oip_v2
 from training.remote.server.model import model_metadata
 
 METADATA = model_metadata("thing")
@@ -29,7 +29,7 @@ class Received:
 
     @property
     def tensors(self):
-        return wire.decode_request(self.body, self.headers.get(wire.HEADER.lower()))
+        return oip_v2.decode_request(self.body, self.headers.get(oip_v2.HEADER.lower()))
 
 
 def http(body, status="200 OK", headers=()):
@@ -40,9 +40,9 @@ def http(body, status="200 OK", headers=()):
 def label_answer(request, label, id=None):
     """A good answer: `label` as the only output that was asked for."""
     asked = request.tensors
-    response = wire.Response({asked.outputs[0].name: label}, asked.id if id is None else id, "thing")
-    body, length = wire.encode_response(response, [asked.outputs[0].name])
-    return http(body, headers=[f"{wire.HEADER}: {length}"])
+    response = oip_v2.Response({asked.outputs[0].name: label}, asked.id if id is None else id, "thing")
+    body, length = oip_v2.encode_response(response, [asked.outputs[0].name])
+    return http(body, headers=[f"{oip_v2.HEADER}: {length}"])
 
 
 class ScriptedServer:
@@ -131,6 +131,56 @@ class ScriptedServer:
 
     def __exit__(self, *_):
         self.close()
+
+
+class ClosingServer(ScriptedServer):
+    """Closes the connection after every response, as HTTP/1.1 allows; says so, or sends no length, or both."""
+
+    def __init__(self, close, length):
+        self._close, self._length = close, length
+        super().__init__()
+
+    def _answer(self, connection, request):
+        body = json.dumps(self.metadata).encode()
+        response = http(body) if request.method == "GET" else label_answer(request, self.label)
+        head, _, body = response.partition(b"\r\n\r\n")
+        lines = [line for line in head.split(b"\r\n") if self._length or not line.startswith(b"Content-Length:")]
+        connection.sendall(b"\r\n".join([*lines, *[b"Connection: close"] * self._close, b"", body]))
+        return False
+
+
+class ServedTeacher:
+    """Any teacher behind jm-teacher's application, with uvicorn in a thread of this process."""
+
+    def __init__(self, teacher, **options):
+        import uvicorn
+
+        from training.remote.server.app import Service, build
+        from training.remote.server.connections import LimitedProtocol
+        from training.remote.server.metrics import Metrics
+        from training.remote.server.model import Limits
+        from training.remote.server.worker import TeacherWorker, WorkerOptions
+
+        self.worker = TeacherWorker(teacher, WorkerOptions(**options))
+        metrics = Metrics(lambda: self.worker.waiting)
+        service = Service("thing", self.worker.label, Limits(), None, metrics, self.worker.healthy)
+        config = uvicorn.Config(
+            build(service, self.worker.close), http=LimitedProtocol, ws="none", log_config=None,
+            timeout_keep_alive=60,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}{PATH}"
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.should_exit = True
+        self._thread.join()
 
 
 class TeacherProcess:

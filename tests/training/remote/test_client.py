@@ -1,4 +1,4 @@
-"""A teacher on another machine, from the caller's side: servers that are good, slow, away, mad or hostile."""
+"""RemoteTeacher against servers that are good, slow, unreachable, invalid or hostile."""
 
 import gzip
 import logging
@@ -11,7 +11,7 @@ import pytest
 from engine import Masker
 from engine.errors import TeacherError, UsageError
 from engine.teacher_options import TeacherOptions
-from tests.training.remote.teacher_servers import ScriptedServer, http, label_answer
+from tests.training.remote.teacher_servers import METADATA, ClosingServer, ScriptedServer, http, label_answer
 from training.remote.client import RemoteTeacher
 from training.teachers import load
 from training.teachers.deadline import DeadlineTeacher
@@ -57,7 +57,7 @@ def ask(server, clock):
         teacher.close()
 
 
-# -- what goes there, what comes back ----------------------------------------------------------------------------------
+# -- requests and labels ----------------------------------------------------------------------------------------------
 
 
 def test_a_label_comes_back_over_one_kept_connection(server, ask):
@@ -101,6 +101,25 @@ def test_a_foreign_server_that_wants_floats_and_answers_json_is_understood(ask):
         assert server.inferences[0].tensors.parameters == {}
 
 
+@pytest.mark.parametrize(("close", "length"), [(True, True), (True, False), (False, False)])
+def test_a_server_that_closes_after_each_response_gives_labels(ask, close, length):
+    with ClosingServer(close, length) as server:
+        server.label = np.full((300, 400), 255, np.uint8)  # more than one read
+        teacher = ask(server.url)
+        for _ in range(2):
+            assert teacher(FRAME).sum() == 300 * 400
+        assert teacher.traffic()["failures"] == {}
+        assert server.connections == 3
+
+
+def test_a_model_that_wants_huge_pictures_is_refused_before_one_is_made(ask):
+    metadata = METADATA | {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 3, 12_000, 12_000]}]}
+    with ScriptedServer(metadata) as server:
+        with pytest.raises(TeacherError, match=r"wants pictures of 12000x12000; at most 4096x4096 are sent"):
+            ask(server.url)(FRAME)
+        assert not server.inferences
+
+
 def test_the_token_is_sent_and_is_in_no_message(server, ask):
     teacher = ask(token="secret")
     teacher(FRAME)
@@ -123,7 +142,7 @@ def test_a_packed_answer_is_unpacked_and_an_endless_one_is_not(server, ask, monk
     server.script = [packed, packed, http(b"no gzip", headers=["Content-Encoding: gzip"])]
     teacher = ask()
     assert teacher(FRAME).all()
-    monkeypatch.setattr(connection, "MAX_ANSWER", 64)
+    monkeypatch.setattr(connection, "MAX_RESPONSE", 64)
     with pytest.raises(TeacherError, match="the answer is larger than"):
         teacher(FRAME)
     monkeypatch.undo()
@@ -168,7 +187,7 @@ def test_region_sends_nothing_more_while_nobody_is_there(server, ask):
     assert {max(sent(r).shape) for r in server.inferences} == {64}
 
 
-# -- what goes wrong ---------------------------------------------------------------------------------------------------
+# -- failures ----------------------------------------------------------------------------------------------------------
 
 
 def close_half(connection, request):
@@ -208,15 +227,15 @@ def wrong_shape(connection, request):
         (cut_short, "unreachable", "the answer broke off"),
     ],
 )
-def test_whatever_a_server_does_wrong_is_counted_by_kind_and_the_next_label_is_good(server, ask, step, kind, complaint):
+def test_each_failure_is_counted_by_kind_and_the_next_label_is_good(server, ask, step, kind, complaint):
     server.script = [step, step] if step is close_half else [step]  # a kept connection that breaks is tried anew
     teacher = ask()
     with pytest.raises(TeacherError, match=complaint):
         teacher(FRAME)
     teacher._clock.now += 60
     assert teacher(FRAME).all()
-    assert teacher.wire()["failures"] == {kind: 1}
-    assert teacher.wire()["labels"] == 1
+    assert teacher.traffic()["failures"] == {kind: 1}
+    assert teacher.traffic()["labels"] == 1
 
 
 def test_a_late_answer_is_dropped_and_never_taken_for_the_next_frames(server, ask):
@@ -245,7 +264,7 @@ def test_a_server_that_drips_is_late_too(server, ask):
         teacher(FRAME)
 
 
-def test_nobody_listening_opens_the_breaker_and_is_not_asked_again_at_once(ask, clock):
+def test_an_unreachable_server_opens_the_circuit_breaker(ask, clock):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v2/models/thing"
     teacher = ask(url)
@@ -255,10 +274,10 @@ def test_nobody_listening_opens_the_breaker_and_is_not_asked_again_at_once(ask, 
     clock.now += 0.25
     with pytest.raises(TeacherError, match="no connection"):
         teacher(FRAME)
-    assert teacher.wire()["failures"] == {"unreachable": 3, "away": 2}
+    assert teacher.traffic()["failures"] == {"unreachable": 3, "away": 2}
 
 
-def test_a_servers_wish_to_be_left_alone_is_kept(server, ask, clock):
+def test_retry_after_is_respected(server, ask, clock):
     server.script = [http(b"", "503 Busy", ["Retry-After: 2"])]
     teacher = ask()
     with pytest.raises(TeacherError, match="answered 503"):
@@ -275,10 +294,10 @@ def test_a_connection_that_idled_too_long_for_the_server_costs_no_label(server, 
     teacher = ask()
     for _ in range(2):
         assert teacher(FRAME).all()
-    assert teacher.wire()["failures"] == {}
+    assert teacher.traffic()["failures"] == {}
 
 
-def test_each_kind_of_failure_is_told_once_and_the_return_too(server, ask, clock, caplog):
+def test_each_kind_of_failure_is_logged_once_and_the_recovery_too(server, ask, clock, caplog):
     caplog.set_level(logging.INFO, "jit_masker")
     teacher = ask()
     bad, worse = http(b"", "500 Oops"), http(b"{}")
@@ -302,20 +321,20 @@ def test_the_budget_of_bytes_is_kept_and_counted(server, ask, clock):
         teacher(FRAME)
     clock.now += 4
     teacher(FRAME)
-    wire = teacher.wire()
+    wire = teacher.traffic()
     assert wire["sent_bytes"] > 2 * FRAME.nbytes
     assert wire["received_bytes"] > 2 * server.label.nbytes
     assert wire["failures"] == {"over budget": 1}
 
 
-# -- being asked for ---------------------------------------------------------------------------------------------------
+# -- options -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "url",
     ["http://host/thing", "http://user:pw@host/v2/models/m", "http:///v2/models/m", "http://host:99999/v2/models/m"],
 )
-def test_a_url_that_cannot_be_meant_is_refused_without_repeating_secrets(url):
+def test_an_invalid_url_is_refused_without_repeating_secrets(url):
     with pytest.raises(UsageError, match="the teacher's URL") as told:
         load(url, 1)
     assert "pw" not in str(told.value)
@@ -326,13 +345,19 @@ def test_an_authority_that_cannot_be_read_is_told(tmp_path):
         load(TeacherOptions("https://localhost/v2/models/m", authority=str(tmp_path / "none.pem")), 1)
 
 
-def test_a_token_in_the_clear_is_warned_about_unless_it_stays_here(caplog):
-    load(TeacherOptions("http://192.0.2.1/v2/models/m", token="secret"), 1)
+@pytest.mark.parametrize(("token", "what"), [(None, "the frames"), ("secret", "the token and the frames")])
+def test_plain_http_to_another_machine_is_warned_about_once(caplog, token, what):
+    load(TeacherOptions("http://192.0.2.1/v2/models/m", token=token), 1)
     assert [r.getMessage() for r in caplog.records] == [
-        "the token for http://192.0.2.1/v2/models/m travels unencrypted; use https"
+        f"{what} for http://192.0.2.1/v2/models/m travel unencrypted; use https"
     ]
-    load(TeacherOptions("http://127.0.0.1/v2/models/m", token="secret"), 1)
-    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("token", [None, "secret"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "http://localhost", "http://[::1]", "https://192.0.2.1"])
+def test_loopback_and_https_need_no_warning(caplog, url, token):
+    load(TeacherOptions(f"{url}/v2/models/m", token=token), 1)
+    assert not caplog.records
 
 
 def test_the_picture_goes_on_while_the_teacher_is_away_and_the_report_knows(server, room):

@@ -13,7 +13,7 @@ from engine.teacher_options import TeacherOptions
 from tests.training.remote.teacher_servers import TeacherProcess
 from tests.training.test_teachers import tiny_segmenter
 from training.remote.client import RemoteTeacher
-from training.remote.server.cli import bounds
+from training.remote.server.cli import replica_range
 from training.teachers import load
 
 CALLERS = 8
@@ -21,10 +21,10 @@ FRAMES = [np.full((24 + i, 32, 3), 30 * i, np.uint8) for i in range(CALLERS)]
 
 
 def test_replicas_are_a_number_or_two():
-    assert (bounds("2"), bounds("1:4")) == ((2, 2), (1, 4))
+    assert (replica_range("2"), replica_range("1:4")) == ((2, 2), (1, 4))
     for nonsense in ("0", "4:1", "x"):
         with pytest.raises(ValueError):  # noqa: PT011 - argparse says the rest
-            bounds(nonsense)
+            replica_range(nonsense)
 
 
 # -- Ray Serve -------------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def ask_all(url, times, after_first=lambda: None):
                 labels.append(teacher(FRAMES[number]))
                 if number == i == 0:
                     after_first()
-            return labels, teacher.wire()["failures"]
+            return labels, teacher.traffic()["failures"]
         finally:
             teacher.close()
 

@@ -1,4 +1,4 @@
-"""What stands behind a teacher on another machine, part by part, without a network."""
+"""The pure parts of the remote teacher: protocol, circuit breaker, privacy, model signature."""
 
 import contextlib
 import json
@@ -12,28 +12,28 @@ from hypothesis import strategies as st
 from training.remote.circuit_breaker import ByteBudget, CircuitBreaker, CircuitBreakerOptions
 from training.remote.oip_v2 import (
     DATATYPES,
-    Asked,
+    ProtocolError,
     Request,
+    RequestedOutput,
     Response,
-    WireError,
     decode_request,
     decode_response,
     encode_request,
     encode_response,
 )
-from training.remote.privacy import Box, box_around, grey, placed, shrink
+from training.remote.privacy import Box, box_around, grey, paste, shrink
 from training.remote.server.model import (
     Limits,
     decode_jpeg,
     jpeg_size,
     model_metadata,
-    patience_of,
     picture_of,
     response_of,
+    timeout_of,
 )
 from training.remote.signature import read_signature
 
-# -- the wire --------------------------------------------------------------------------------------------------------
+# -- bytes to tensors ------------------------------------------------------------------------------------------------
 
 
 def tensors():
@@ -49,9 +49,9 @@ def tensors():
 
 @pytest.mark.parametrize(("datatype", "tensor"), list(tensors()))
 def test_every_datatype_survives_both_ways(datatype, tensor):
-    body, length = encode_request(Request({"a": tensor, "b": tensor}, (Asked("x", True),), "7", {"side": 3}))
+    body, length = encode_request(Request({"a": tensor, "b": tensor}, (RequestedOutput("x", True),), "7", {"side": 3}))
     request = decode_request(body, str(length))
-    assert (request.id, request.outputs, request.parameters) == ("7", (Asked("x", True),), {"side": 3})
+    assert (request.id, request.outputs, request.parameters) == ("7", (RequestedOutput("x", True),), {"side": 3})
     assert json.loads(body[:length])["inputs"][0]["datatype"] == datatype
     for name in "ab":
         assert request.inputs[name].dtype == tensor.dtype
@@ -100,42 +100,42 @@ def entry(**changes):
 )
 def test_what_is_not_the_protocol_is_refused_by_name(inputs, rest, complaint):
     head = json.dumps({"inputs": inputs}).encode()
-    with pytest.raises(WireError, match=complaint):
+    with pytest.raises(ProtocolError, match=complaint):
         decode_request(head + rest, str(len(head)) if rest else None)
 
 
 @pytest.mark.parametrize("header", ["", "-1", "0", "x", "99999", "1e3", "²"])
 def test_a_header_that_lies_about_the_json_is_refused(header):
-    with pytest.raises(WireError, match="Inference-Header-Content-Length is"):
+    with pytest.raises(ProtocolError, match="Inference-Header-Content-Length is"):
         decode_request(b"{}", header)
 
 
 @given(st.binary(max_size=200), st.one_of(st.none(), st.integers(0, 200).map(str)))
-def test_whatever_comes_it_is_a_wire_error_or_a_request(body, header):
+def test_whatever_comes_it_is_a_protocol_error_or_a_request(body, header):
     for decode in (decode_request, decode_response):
-        with contextlib.suppress(WireError):
+        with contextlib.suppress(ProtocolError):
             decode(body, header)
 
 
 def test_json_without_a_bottom_is_refused():
-    with pytest.raises(WireError, match="no JSON"):
+    with pytest.raises(ProtocolError, match="no JSON"):
         decode_request(b"[" * 100_000, None)
 
 
-# -- patience --------------------------------------------------------------------------------------------------------
+# -- circuit breaker -------------------------------------------------------------------------------------------------
 
 
 def test_a_breaker_opens_after_failures_in_a_row_and_lets_one_trial_through_at_a_time():
     breaker = CircuitBreaker(CircuitBreakerOptions(failures=2, first_delay=1, max_delay=5, jitter=0))
-    breaker.failed(0, 0)
-    assert breaker.admits(0)
-    breaker.failed(0, 0)
-    assert [breaker.admits(t) for t in (0, 0.9, 1)] == [False, False, True]
-    breaker.failed(1, 0)  # the trial
-    assert [breaker.admits(t) for t in (2.9, 3)] == [False, True]
-    assert breaker.succeeded()
-    assert breaker.admits(3)
-    assert not breaker.succeeded()
+    breaker.record_failure(0, 0)
+    assert breaker.allows(0)
+    breaker.record_failure(0, 0)
+    assert [breaker.allows(t) for t in (0, 0.9, 1)] == [False, False, True]
+    breaker.record_failure(1, 0)  # the trial
+    assert [breaker.allows(t) for t in (2.9, 3)] == [False, True]
+    assert breaker.record_success()
+    assert breaker.allows(3)
+    assert not breaker.record_success()
 
 
 def test_the_delay_grows_to_its_limit_and_starts_small_again_after_a_success():
@@ -145,24 +145,24 @@ def test_the_delay_grows_to_its_limit_and_starts_small_again_after_a_success():
         [],
     )
     for _ in range(40):
-        breaker.failed(now, 0)
-        delays.append(breaker.until - now)
-        now = breaker.until
+        breaker.record_failure(now, 0)
+        delays.append(breaker.open_until - now)
+        now = breaker.open_until
     assert delays[:5] == [1, 2, 4, 5, 5]
     assert delays[-1] == 5
-    breaker.succeeded()
-    breaker.failed(now, 0)
-    assert breaker.until - now == 1
+    breaker.record_success()
+    breaker.record_failure(now, 0)
+    assert breaker.open_until - now == 1
 
 
-def test_the_jitter_spreads_callers_and_a_servers_wish_is_kept_within_the_limit():
+def test_the_jitter_spreads_callers_and_retry_after_is_respected_up_to_the_limit():
     breaker = CircuitBreaker(CircuitBreakerOptions(failures=1, first_delay=1, max_delay=5, jitter=0.5))
-    breaker.failed(0, 0.999)
-    assert 0.5 <= breaker.until < 0.51
-    breaker.failed(0, 0, at_least=4)
-    assert breaker.until == 4
-    breaker.failed(0, 0, at_least=3600)
-    assert breaker.until == 5
+    breaker.record_failure(0, 0.999)
+    assert 0.5 <= breaker.open_until < 0.51
+    breaker.record_failure(0, 0, at_least=4)
+    assert breaker.open_until == 4
+    breaker.record_failure(0, 0, at_least=3600)
+    assert breaker.open_until == 5
 
 
 def test_learning_resumes_within_five_seconds_of_a_servers_return():
@@ -174,7 +174,7 @@ def test_the_budget_holds_its_average_whatever_is_sent(messages, rate):
     budget, now, spent, last = ByteBudget(rate), 0.0, 0, 0
     for pause, size in messages:
         now += pause
-        if budget.admits(now):
+        if budget.allows(now):
             budget.spend(size, now)
             spent, last = spent + size, size
         assert spent - last <= rate * (now + 1) + 1e-3  # one message may overdraw, and one second be saved up
@@ -182,9 +182,9 @@ def test_the_budget_holds_its_average_whatever_is_sent(messages, rate):
 
 def test_a_message_larger_than_a_seconds_budget_passes_and_is_paid_back():
     budget = ByteBudget(1000)
-    assert budget.admits(0)
+    assert budget.allows(0)
     budget.spend(5000, 0)
-    assert [budget.admits(t) for t in (1, 4, 4.1)] == [False, False, True]
+    assert [budget.allows(t) for t in (1, 4, 4.1)] == [False, False, True]
 
 
 # -- privacy ---------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def test_a_box_has_a_margin_and_a_label_inside_it_comes_back_to_its_place():
     box = box_around(label)
     assert box == Box(15 / 80, 5 / 40, 45 / 80, 35 / 40)
     rows, columns = box.pixels(label.shape)
-    assert np.array_equal(placed(label[rows, columns], box, label.shape), label)
+    assert np.array_equal(paste(label[rows, columns], box, label.shape), label)
     assert box_around(np.zeros((40, 80), np.float32)) is None
 
 
@@ -215,7 +215,7 @@ def test_grey_has_no_colour_and_shrinking_keeps_the_shape():
     assert shrink(picture, 100) is picture
 
 
-# -- the dialect -----------------------------------------------------------------------------------------------------
+# -- model signature ---------------------------------------------------------------------------------------------------
 
 
 def described(*ports, output=("mask", "FP32", [1, 1, 4, 6])):
@@ -247,24 +247,24 @@ def test_pixels_take_the_shape_that_a_foreign_model_wants(port, expected):
 
 
 def test_a_fixed_size_is_met():
-    dialect = read_signature(described(("x", "FP32", [1, 3, 32, 20])), "jpeg")
-    assert dialect.request(PICTURE, "0", quality=85, colour=True, within=2.0).inputs["x"].shape == (1, 3, 32, 20)
+    signature = read_signature(described(("x", "FP32", [1, 3, 32, 20])), "jpeg")
+    assert signature.request(PICTURE, "0", quality=85, colour=True, within=2.0).inputs["x"].shape == (1, 3, 32, 20)
 
 
 def test_jpeg_is_preferred_or_avoided_as_asked_and_grey_is_grey_inside():
     metadata = model_metadata("m")
     assert read_signature(metadata, "raw").datatype == "UINT8"
-    dialect = read_signature(metadata, "jpeg")
-    assert (dialect.datatype, dialect.output) == ("BYTES", "label_u8")
-    data = dialect.request(grey(PICTURE), "0", quality=85, colour=False, within=2.0).inputs["jpeg"][0]
+    signature = read_signature(metadata, "jpeg")
+    assert (signature.datatype, signature.output) == ("BYTES", "label_u8")
+    data = signature.request(grey(PICTURE), "0", quality=85, colour=False, within=2.0).inputs["jpeg"][0]
     assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).shape == (8, 12)
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (1, 4, 6), (1, 1, 4, 6), (4, 6, 1), (1, 4, 6, 1)])
 def test_a_mask_comes_back_from_any_shape_that_holds_one(shape):
-    dialect = read_signature(described(("x", "UINT8", [-1, -1, 3])), "raw")
-    assert dialect.label(Response({"mask": np.full(shape, 0.5, np.float32)})).shape == (4, 6)
-    assert dialect.label(Response({"mask": np.full(shape, 255, np.uint8)})).max() == 1
+    signature = read_signature(described(("x", "UINT8", [-1, -1, 3])), "raw")
+    assert signature.label(Response({"mask": np.full(shape, 0.5, np.float32)})).shape == (4, 6)
+    assert signature.label(Response({"mask": np.full(shape, 255, np.uint8)})).max() == 1
 
 
 @pytest.mark.parametrize(
@@ -279,11 +279,11 @@ def test_a_mask_comes_back_from_any_shape_that_holds_one(shape):
     ],
 )
 def test_what_is_no_mask_is_refused(mask):
-    dialect = read_signature(described(("x", "UINT8", [-1, -1, 3])), "raw")
-    with pytest.raises(WireError, match="mask"):
-        dialect.label(Response({"mask": mask}))
-    with pytest.raises(WireError, match="the answer has other; expected mask"):
-        dialect.label(Response({"other": mask}))
+    signature = read_signature(described(("x", "UINT8", [-1, -1, 3])), "raw")
+    with pytest.raises(ProtocolError, match="mask"):
+        signature.label(Response({"mask": mask}))
+    with pytest.raises(ProtocolError, match="the answer has other; expected mask"):
+        signature.label(Response({"other": mask}))
 
 
 @pytest.mark.parametrize(
@@ -291,8 +291,15 @@ def test_what_is_no_mask_is_refused(mask):
     [{}, {"inputs": 3, "outputs": []}, described(("x", "INT64", [1])), described(("x", "UINT8", [5])), described()],
 )
 def test_a_model_that_takes_no_picture_is_refused(metadata):
-    with pytest.raises(WireError, match=r"expected a picture|has no inputs"):
+    with pytest.raises(ProtocolError, match=r"expected a picture|has no inputs"):
         read_signature(metadata, "jpeg")
+
+
+@pytest.mark.parametrize("shape", [[4097, 8, 3], [8, 4097, 3], [1, 3, 8, 4097], [3, 2**40, -1]])
+def test_a_model_that_wants_pictures_larger_than_4096_is_refused(shape):
+    with pytest.raises(ProtocolError, match="at most 4096x4096 are sent"):
+        read_signature(described(("x", "UINT8", shape)), "raw")
+    assert read_signature(described(("x", "UINT8", [4096, 4096, 3])), "raw").shape == (4096, 4096, 3)
 
 
 # -- the model that is served ----------------------------------------------------------------------------------------
@@ -307,18 +314,18 @@ def test_a_jpegs_size_is_read_before_it_is_unpacked(flags):
     data = cv2.imencode(".jpg", np.zeros((37, 51, 3), np.uint8), flags)[1].tobytes()
     assert jpeg_size(data) == (37, 51)
     assert decode_jpeg(data, 37 * 51).shape == (37, 51, 3)
-    with pytest.raises(WireError, match="37x51 pixels; at most 100"):
+    with pytest.raises(ProtocolError, match="37x51 pixels; at most 100"):
         decode_jpeg(data, 100)
 
 
 @given(st.binary(max_size=60))
 def test_no_bytes_make_the_decoder_fail_otherwise(data):
     for candidate in (data, b"\xff\xd8" + data, jpeg()[:-30] + data):
-        with contextlib.suppress(WireError):
+        with contextlib.suppress(ProtocolError):
             decode_jpeg(candidate, 10_000)
 
 
-def test_a_picture_that_cannot_be_meant_is_refused_with_what_is_expected():
+def test_an_invalid_picture_is_refused_with_what_is_expected():
     limits = Limits(pixels=100)
     image = np.zeros((4, 6, 3), np.uint8)
     for request, complaint in [
@@ -328,25 +335,27 @@ def test_a_picture_that_cannot_be_meant_is_refused_with_what_is_expected():
         (Request({"image": image.astype(np.float32)}), "image is float32"),
         (Request({"image": np.zeros((40, 60, 3), np.uint8)}), "40x60 pixels; at most 100"),
         (Request({"jpeg": image}), "expected BYTES"),
-        (Request({"image": image}, (Asked("alpha", True),)), "there is no output 'alpha'"),
+        (Request({"image": image}, (RequestedOutput("alpha", True),)), "there is no output 'alpha'"),
     ]:
-        with pytest.raises(WireError, match=complaint):
+        with pytest.raises(ProtocolError, match=complaint):
             picture_of(request, limits)
-    with pytest.raises(WireError, match="label_side is -3"):
+    with pytest.raises(ProtocolError, match="label_side is -3"):
         response_of(Request({"image": image}, parameters={"label_side": -3}), np.zeros((4, 6), np.float32), "m")
 
 
 def test_how_long_a_caller_waits_is_microseconds_and_at_most_what_our_own_callers_may_ask_for():
-    assert patience_of(Request({})) == patience_of(Request({}, parameters={"timeout": 10**9})) == 4.0
-    assert patience_of(Request({}, parameters={"timeout": 250_000})) == 0.25
+    assert timeout_of(Request({})) == timeout_of(Request({}, parameters={"timeout": 10**9})) == 4.0
+    assert timeout_of(Request({}, parameters={"timeout": 250_000})) == 0.25
     for nonsense in (0, "2", 1.5, True):
-        with pytest.raises(WireError, match=f"timeout is {nonsense!r}; expected a number of microseconds"):
-            patience_of(Request({}, parameters={"timeout": nonsense}))
+        with pytest.raises(ProtocolError, match=f"timeout is {nonsense!r}; expected a number of microseconds"):
+            timeout_of(Request({}, parameters={"timeout": nonsense}))
 
 
 def test_the_answer_holds_what_was_asked_for_as_it_was_asked_for():
     label = np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)
-    response, binary = response_of(Request({}, (Asked("label_u8", True), Asked("label", False)), "5"), label, "m")
+    response, binary = response_of(
+        Request({}, (RequestedOutput("label_u8", True), RequestedOutput("label", False)), "5"), label, "m"
+    )
     assert binary == {"label_u8"}
     assert np.array_equal(response.outputs["label"], label)
     assert np.array_equal(response.outputs["label_u8"], np.rint(label * 255))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,17 +22,18 @@ from starlette.routing import Route
 from engine import __version__
 from engine.errors import TeacherError
 
-from .. import oip_v2 as wire
+from .. import oip_v2
 from .metrics import Metrics
-from .model import VERSION, Limits, model_metadata, patience_of, picture_of, response_of, server_metadata
+from .model import VERSION, Limits, model_metadata, picture_of, response_of, server_metadata, timeout_of
 from .worker import Busy
 
 log = logging.getLogger("jit_masker")
 
-# uint8 (H, W, 3) BGR, s that the caller waits -> float32 (h, w); Busy, TeacherError
+# uint8 (H, W, 3) BGR, s that the caller waits -> float32 (h, w); raises Busy, TeacherError
 Label = Callable[[np.ndarray, float], Awaitable[np.ndarray]]
-RETRY_AFTER = "1"  # s, for whoever comes while the line is full
-SMALLEST_PACKED = 1024  # bytes; smaller answers are not worth packing
+RETRY_AFTER = "1"  # s, for callers that find the queue full
+MAX_ERROR = 500  # characters; a message may quote what was sent
+MIN_GZIP_SIZE = 1024  # bytes; smaller answers are sent as they are
 
 
 class Service:
@@ -44,18 +46,18 @@ class Service:
         limits: Limits,
         token: str | None,
         metrics: Metrics,
-        well: Callable[[], bool] = lambda: True,
+        healthy: Callable[[], bool] = lambda: True,
     ):
-        """`well` says whether the teacher still comes back; if not, this process wants to be restarted."""
-        self._well = well
+        """`healthy` says whether the teacher still answers; if not, this process should be restarted."""
+        self._healthy = healthy
         self.name, self._label, self._limits = name, label, limits
         self._expected = f"Bearer {token}".encode() if token else None
         self.metrics = metrics
         self.ready = True
 
-    # -- who may ask ---------------------------------------------------------------------------------------------
+    # -- authorization -------------------------------------------------------------------------------------------
 
-    def _admit(self, request: Request) -> None:
+    def _authorize(self, request: Request) -> None:
         given = request.headers.get("authorization", "").encode()
         if self._expected is not None and not hmac.compare_digest(given, self._expected):
             raise HTTPException(401, "a valid token is needed", {"WWW-Authenticate": "Bearer"})
@@ -63,29 +65,29 @@ class Service:
         if (model, version) != (self.name, VERSION):
             raise HTTPException(404, f"there is no model {model!r} in version {version}; this server has {self.name!r}")
 
-    # -- what can be asked ---------------------------------------------------------------------------------------
+    # -- paths ---------------------------------------------------------------------------------------------------
 
     async def live(self, _: Request) -> Response:
-        well = self._well()
-        return JSONResponse({"live": well}, 200 if well else 503)
+        healthy = self._healthy()
+        return JSONResponse({"live": healthy}, 200 if healthy else 503)
 
-    async def ready_(self, _: Request) -> Response:
+    async def server_ready(self, _: Request) -> Response:
         return JSONResponse({"ready": self.ready}, 200 if self.ready else 503)
 
     async def server(self, request: Request) -> Response:
-        self._admit(request)
+        self._authorize(request)
         return JSONResponse(server_metadata(__version__))
 
     async def model(self, request: Request) -> Response:
-        self._admit(request)
+        self._authorize(request)
         return JSONResponse(model_metadata(self.name))
 
     async def model_ready(self, request: Request) -> Response:
-        self._admit(request)
+        self._authorize(request)
         return JSONResponse({"name": self.name, "ready": self.ready}, 200 if self.ready else 503)
 
-    async def numbers(self, request: Request) -> Response:
-        self._admit(request)
+    async def metrics_page(self, request: Request) -> Response:
+        self._authorize(request)
         return Response(self.metrics.page(), media_type=self.metrics.content_type)
 
     async def infer(self, request: Request) -> Response:
@@ -98,7 +100,7 @@ class Service:
         except HTTPException as error:
             status = error.status_code
             raise
-        except ClientDisconnect:  # nobody is there to hear it
+        except ClientDisconnect:  # the caller has left
             status = 499
             return Response(status_code=400)
         finally:
@@ -106,29 +108,29 @@ class Service:
             self.metrics.request_seconds.observe(time.perf_counter() - began)
 
     async def _infer(self, request: Request) -> Response:
-        self._admit(request)
+        self._authorize(request)
         body = await self._body(request)
         self.metrics.received.inc(len(body))
         try:
-            asked = wire.decode_request(body, request.headers.get(wire.HEADER))
-            within = patience_of(asked)
-            bgr = picture_of(asked, self._limits)
+            inference = oip_v2.decode_request(body, request.headers.get(oip_v2.HEADER))
+            within = timeout_of(inference)
+            bgr = picture_of(inference, self._limits)
             began = time.perf_counter()
             label = await self._label(bgr, within)
             self.metrics.label_seconds.observe(time.perf_counter() - began)
-            answer, binary = response_of(asked, label, self.name)
-        except wire.WireError as error:
+            answer, binary = response_of(inference, label, self.name)
+        except oip_v2.ProtocolError as error:
             raise HTTPException(400, str(error)) from error
         except Busy as error:
             raise HTTPException(503, str(error), {"Retry-After": RETRY_AFTER}) from error
         except TeacherError as error:
             log.warning("a request failed: %s", error)
             raise HTTPException(500, str(error)) from error
-        payload, length = wire.encode_response(answer, binary)
+        payload, length = oip_v2.encode_response(answer, binary)
         self.metrics.sent.inc(len(payload))
         if not binary:
             return Response(payload, media_type="application/json")
-        return Response(payload, media_type="application/octet-stream", headers={wire.HEADER: str(length)})
+        return Response(payload, media_type="application/octet-stream", headers={oip_v2.HEADER: str(length)})
 
     async def _body(self, request: Request) -> bytes:
         """The request's body; 413 if it is too large, 408 if it does not come."""
@@ -160,8 +162,8 @@ def build(service: Service, on_stop: Callable[[], None] = lambda: None) -> Starl
     routes = [
         Route("/v2", service.server),
         Route("/v2/health/live", service.live),
-        Route("/v2/health/ready", service.ready_),
-        Route("/metrics", service.numbers),
+        Route("/v2/health/ready", service.server_ready),
+        Route("/metrics", service.metrics_page),
     ]
     for prefix in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         routes += [
@@ -169,21 +171,22 @@ def build(service: Service, on_stop: Callable[[], None] = lambda: None) -> Starl
             Route(f"{prefix}/ready", service.model_ready),
             Route(f"{prefix}/infer", service.infer, methods=["POST"]),
         ]
-    packing = Middleware(GZipMiddleware, minimum_size=SMALLEST_PACKED, compresslevel=1)
+    gzip = Middleware(GZipMiddleware, minimum_size=MIN_GZIP_SIZE, compresslevel=1)
     return Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[packing],
-        exception_handlers={HTTPException: tell, Exception: fail},
+        middleware=[gzip],
+        exception_handlers={HTTPException: error_response, Exception: internal_error},
     )
 
 
-async def tell(_: Request, error: Exception) -> Response:
-    """An error as the protocol writes it."""
+async def error_response(_: Request, error: Exception) -> Response:
+    """An error in the protocol's form."""
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    body = json.dumps({"error": error.detail[:MAX_ERROR]})  # JSONResponse would fail on a lone surrogate
+    return Response(body, error.status_code, error.headers, "application/json")
 
 
-async def fail(_: Request, error: Exception) -> Response:
-    """A defect of ours: its name is for the log, not for the caller. Starlette logs it."""
+async def internal_error(_: Request, error: Exception) -> Response:
+    """A defect of ours: Starlette logs it, and the caller is told no details."""
     return JSONResponse({"error": "the server failed; its log says why"}, 500)

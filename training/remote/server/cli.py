@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -15,17 +16,17 @@ from typing import Any, get_args
 from engine.errors import BackendUnavailable, JitMaskerError, UsageError
 from engine.teacher_options import TeacherOptions, Who
 
+from ..client import authorization, is_loopback
 from .model import Limits
 from .worker import WorkerOptions
 
 log = logging.getLogger("jit_masker")
 
 HOST, PORT = "127.0.0.1", 8000
-TOKEN = "JM_TEACHER_TOKEN"  # environment; a flag could be read by every user of the machine
-STOP_WITHIN = 10  # s for requests in work, once told to stop
+TOKEN = "JM_TEACHER_TOKEN"  # environment; every user of the machine can read the arguments
+SHUTDOWN_TIMEOUT = 10  # s for requests in work, after SIGTERM
 KEEP_ALIVE = 60  # s between two requests of one caller: labels may come seconds apart
-MOST_CONNECTIONS = 512
-STATELESS = tuple(who for who in get_args(Who) if who != "same")
+STATELESS = tuple(who for who in get_args(Who) if who != "same")  # callers share one teacher
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     token = os.environ.get(TOKEN)
+    authorization(token, TOKEN)
     check_exposure(options.host, token, options.certificate)
     teacher = TeacherOptions(name=options.teacher, who=options.who)
     limits = Limits(body=options.max_bytes, pixels=options.max_pixels)
@@ -51,34 +53,37 @@ def run(options: argparse.Namespace) -> int:
         import uvicorn
 
         from .app import Service, build
+        from .connections import LimitedProtocol
         from .metrics import Metrics
     except ImportError as error:
-        raise missing(error, "serve") from error
+        raise missing_package(error, "serve") from error
     metrics = Metrics(lambda: worker.waiting)
-    worker = (fleet if options.ray else alone)(teacher, options, metrics.batch.observe)
+    worker = (ray_fleet if options.ray else local_worker)(teacher, options, metrics.batch.observe)
     name = options.name or model_name(options.teacher)
-    service = Service(name, worker.label, limits, token, metrics, worker.well)
+    service = Service(name, worker.label, limits, token, metrics, worker.healthy)
     config = uvicorn.Config(
-        build(service, worker.close), log_config=None, access_log=False, server_header=False,
-        timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=STOP_WITHIN, limit_concurrency=MOST_CONNECTIONS,
+        build(service, worker.close), http=LimitedProtocol, ws="none", log_config=None, access_log=False,
+        server_header=False, timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         ssl_certfile=options.certificate, ssl_keyfile=options.key,
     )  # fmt: skip
-    with bound(options.host, options.port) as listener:
+    with listen(options.host, options.port) as listener:
+        # uvicorn ends cleanly on SIGTERM and then raises it again, for this handler
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         announce(listener, name, options.certificate is not None)
         uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 
-def alone(teacher: TeacherOptions, options: argparse.Namespace, on_batch: Callable[[int], None]) -> Any:
+def local_worker(teacher: TeacherOptions, options: argparse.Namespace, on_batch: Callable[[int], None]) -> Any:
     """One teacher in this process."""
     from ...teachers import load
-    from .worker import Worker
+    from .worker import TeacherWorker
 
     chosen = WorkerOptions(options.waiting, options.batch, options.batch_wait / 1000)
-    return Worker(load(teacher, options.threads or os.cpu_count() or 1), chosen, on_batch)
+    return TeacherWorker(load(teacher, options.threads or os.cpu_count() or 1), chosen, on_batch)
 
 
-def fleet(teacher: TeacherOptions, options: argparse.Namespace, on_batch: Callable[[int], None]) -> Any:
+def ray_fleet(teacher: TeacherOptions, options: argparse.Namespace, on_batch: Callable[[int], None]) -> Any:
     """Replicas on Ray Serve."""
     from .fleet import Fleet, FleetOptions
 
@@ -91,26 +96,24 @@ def fleet(teacher: TeacherOptions, options: argparse.Namespace, on_batch: Callab
     try:
         return Fleet(teacher, chosen, on_batch)
     except ImportError as error:
-        raise missing(error, "ray") from error
+        raise missing_package(error, "ray") from error
 
 
-def missing(error: ImportError, extra: str) -> BackendUnavailable:
+def missing_package(error: ImportError, extra: str) -> BackendUnavailable:
     return BackendUnavailable(
         f'jm-teacher needs {error.name}, which is not installed; pip install "jit-masker[{extra}]"'
     )
 
 
 def check_exposure(host: str, token: str | None, certificate: str | None) -> None:
-    """Nobody serves other machines without a token by accident.
+    """Refuse to serve other machines without a token.
 
     Raises
     ------
     UsageError
         `host` is not this machine and there is no token.
     """
-    from ..client import is_here
-
-    if is_here(host):
+    if is_loopback(host):
         return
     if not token:
         raise UsageError(f"--host {host} can be reached by other machines; set {TOKEN}, which callers have to send")
@@ -126,8 +129,8 @@ def model_name(teacher: str) -> str:
     return name
 
 
-def bound(host: str, port: int) -> socket.socket:
-    """A socket that listens at `host`; port 0 lets the system choose. UsageError where it cannot."""
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket at `host`; port 0: the system chooses. UsageError where that is impossible."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=256)
@@ -138,7 +141,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def announce(listener: socket.socket, name: str, encrypted: bool) -> None:
-    """Say on standard output where the model is; who waits for this line can ask at once."""
+    """Print the model's URL on standard output; from then on it can be used."""
     host, port = listener.getsockname()[:2]
     host = f"[{host}]" if ":" in host else host
     print(f"http{'s' * encrypted}://{host}:{port}/v2/models/{name}", flush=True)
@@ -166,27 +169,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_limits(add: Any) -> None:
-    limits, line = Limits(), WorkerOptions()
+    limits, queue = Limits(), WorkerOptions()
     add("--threads", type=positive, help="of the teacher, of each replica with --ray (default: all cores, shared)")
     add("--max-bytes", type=positive, default=limits.body, help="of a request (default: %(default)s)")
     add("--max-pixels", type=positive, default=limits.pixels, help="of a picture (default: %(default)s)")
-    add("--waiting", type=positive, default=line.waiting, help="requests in line, then 503 (default: %(default)s)")
-    add("--batch", type=positive, default=line.batch, help="frames labelled together, at most (default: %(default)s)")
+    add("--waiting", type=positive, default=queue.waiting, help="requests waiting, then 503 (default: %(default)s)")
+    add("--batch", type=positive, default=queue.batch, help="frames labelled together, at most (default: %(default)s)")
     add(
-        "--batch-wait", type=float, default=1000 * line.batch_wait, metavar="MS",
-        help="a free teacher waits so long for more frames (default: %(default)s)",
+        "--batch-wait", type=float, default=1000 * queue.batch_wait, metavar="MS",
+        help="an idle teacher waits so long for more frames (default: %(default)s)",
     )  # fmt: skip
 
 
 def _add_fleet(add: Any) -> None:
     add("--ray", action="store_true", help="replicas on Ray Serve, for many callers")
     add("--ray-address", metavar="ADDRESS", help="of a Ray cluster (default: one is started, for this machine)")
-    add("--replicas", type=bounds, default=(1, 1), metavar="N[:M]", help="at least N, at most M (default: 1)")
+    add("--replicas", type=replica_range, default=(1, 1), metavar="N[:M]", help="at least N, at most M (default: 1)")
     add("--gpus", type=float, default=0.0, help="for each replica; a share is allowed (default: 0)")
 
 
-def bounds(text: str) -> tuple[int, int]:
-    """The least and the most, of "2" or "1:4"."""
+def replica_range(text: str) -> tuple[int, int]:
+    """The minimum and the maximum in "2" or "1:4"."""
     least, _, most = text.partition(":")
     pair = positive(least), positive(most or least)
     if pair[0] > pair[1]:

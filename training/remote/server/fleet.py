@@ -1,8 +1,8 @@
 """One teacher for many callers: replicas on Ray Serve.
 
-Knows nothing about HTTP: the front (app.py) stays the same and asks here instead of a Worker. Replicas, a Worker each,
-are processes of their own, scale with load between two bounds, and are replaced when they die or hang; a question that
-was with them is asked again, because a label can be made twice.
+Knows nothing about HTTP: to app.py it looks like a TeacherWorker. Replicas, a TeacherWorker each, are processes of
+their own, scale with load between two bounds, and are replaced when they die or hang; a request that was with them is
+sent to another, because labelling is idempotent.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from engine.errors import TeacherError, UsageError
 from engine.teacher_options import TeacherOptions
 
 from ...teachers import load
-from .worker import Answer, Busy, Worker, WorkerOptions, label_of
+from .worker import Busy, LabelResult, TeacherWorker, WorkerOptions, unwrap
 
 log = logging.getLogger("jit_masker")
 
 APPLICATION = "jm-teacher"
-TRIALS = 3  # replicas that a question may meet the end of
-HEALTH_PERIOD, HEALTH_WITHIN = 2.0, 5.0  # s between two looks at a replica, and for its answer
-STARTED_TO_STOP = 5.0  # s that a replica may go on once it is told to stop
-SPARE = 64  # questions in one replica's line besides the batch in work; more wait in front of all
-# Ray Serve could gather batches itself, but closes them by the clock: before a busy teacher they would wait one by one.
+MAX_ATTEMPTS = 3  # replicas that one request is sent to, if each of them is lost
+HEALTH_PERIOD, HEALTH_TIMEOUT = 2.0, 5.0  # s between two health checks of a replica, and for its answer
+SHUTDOWN_TIMEOUT = 5.0  # s for a replica to end
+REPLICA_QUEUE = 64  # requests queued in one replica besides the batch in work; more wait in front of all
+# Ray Serve's own batching closes a batch by the clock: frames would wait one by one before a busy teacher.
 
 
 @dataclass(frozen=True)
 class FleetOptions:
-    """How many do the work, and with what."""
+    """How many replicas, and what each may use."""
 
     replicas: tuple[int, int] = (1, 1)  # at least, at most
-    batch: int = 8  # frames at once, at most, of a teacher that labels several faster together
-    batch_wait: float = 0.0  # s that a free teacher waits for more frames
+    batch: int = 8  # frames at once, at most, of a BatchTeacher
+    batch_wait: float = 0.0  # s that an idle teacher waits for more frames
     threads: int = 1  # CPU cores for each replica
     gpus: float = 0.0  # for each replica; a share lets several replicas live on one GPU
-    waiting: int = 64  # questions in line, then Busy
+    waiting: int = 64  # requests waiting, then Busy
     address: str | None = None  # of a Ray cluster; None: one is started here, for this machine only
 
 
@@ -50,16 +50,18 @@ class Replica:
     """One teacher in a process of its own."""
 
     def __init__(self, teacher: TeacherOptions, options: FleetOptions):
-        most = options.batch + SPARE
-        self._worker = Worker(load(teacher, options.threads), WorkerOptions(most, options.batch, options.batch_wait))
+        most = options.batch + REPLICA_QUEUE
+        self._worker = TeacherWorker(
+            load(teacher, options.threads), WorkerOptions(most, options.batch, options.batch_wait)
+        )
 
-    async def label(self, bgr: np.ndarray, within: float) -> Answer:
-        """What the teacher says of a frame uint8 (H, W, 3), for a caller who waits `within` seconds."""
-        return await self._worker.answer(bgr, within)
+    async def label(self, bgr: np.ndarray, within: float) -> LabelResult:
+        """The label of a frame uint8 (H, W, 3), for a caller who waits `within` seconds."""
+        return await self._worker.result(bgr, within)
 
     def check_health(self) -> None:
         """Called by Ray Serve, which replaces a replica that raises here."""
-        if not self._worker.well():
+        if not self._worker.healthy():
             raise RuntimeError("the teacher hangs")
 
 
@@ -75,10 +77,10 @@ class Fleet:
     """
 
     def __init__(self, teacher: TeacherOptions, options: FleetOptions, on_batch: Callable[[int], None]):
-        """`on_batch` is told how many frames were labelled together, once for each frame."""
+        """`on_batch` is called once for each frame with the size of its batch."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if options.address is None:
-            # Ray's own ports listen on every interface, and whoever reaches them can run code: only ours may
+            # Ray's own ports listen on every interface, and whoever reaches them can run code: they need a token
             os.environ.setdefault("RAY_AUTH_MODE", "token")
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         import ray  # reads the environment
@@ -87,7 +89,7 @@ class Fleet:
 
         self._ray, self._serve, self._on_batch = ray, serve, on_batch
         self._lost, self._full = (exceptions.RayActorError, exceptions.WorkerCrashedError), BackPressureError
-        self.waiting = 0  # questions that wait or are in work
+        self.waiting = 0  # requests that wait or are in work
         try:
             self._start(options)
             serve.start(proxy_location="Disabled")
@@ -107,8 +109,8 @@ class Fleet:
             _node_ip_address="127.0.0.1",
         )  # fmt: skip
 
-    def well(self) -> bool:
-        """Always: who hangs is replaced."""
+    def healthy(self) -> bool:
+        """Always: Ray replaces a replica that hangs."""
         return True
 
     async def label(self, bgr: np.ndarray, within: float) -> np.ndarray:
@@ -117,25 +119,25 @@ class Fleet:
         Raises
         ------
         Busy
-            The line is full, or too slow.
+            The queue is full, or too slow.
         TeacherError
             The teacher failed, or replica after replica was lost.
         """
         self.waiting += 1
-        until = time.monotonic() + within
+        deadline = time.monotonic() + within
         try:
-            for _ in range(TRIALS):
+            for _ in range(MAX_ATTEMPTS):
                 try:
-                    answer: Answer = await self._handle.label.remote(bgr, until - time.monotonic())
+                    result: LabelResult = await self._handle.label.remote(bgr, deadline - time.monotonic())
                 except self._lost as error:
-                    log.warning("a replica was lost, its question is asked again: %s", type(error).__name__)
+                    log.warning("a replica was lost, its request is sent to another: %s", type(error).__name__)
                     continue
                 except self._full as error:
                     raise Busy("too many requests wait already") from error
-                if answer.batch:
-                    self._on_batch(answer.batch)
-                return label_of(answer)
-            raise TeacherError(f"{TRIALS} replicas were lost over this frame")
+                if result.batch:
+                    self._on_batch(result.batch)
+                return unwrap(result)
+            raise TeacherError(f"{MAX_ATTEMPTS} replicas were lost over this frame")
         finally:
             self.waiting -= 1
 
@@ -162,10 +164,10 @@ def deployment(serve: Any, options: FleetOptions) -> Any:
         Replica,
         name="Teacher",
         ray_actor_options={"num_cpus": options.threads, "num_gpus": options.gpus},
-        max_ongoing_requests=options.batch + SPARE,
+        max_ongoing_requests=options.batch + REPLICA_QUEUE,
         max_queued_requests=options.waiting,
         health_check_period_s=HEALTH_PERIOD,
-        health_check_timeout_s=HEALTH_WITHIN,
-        graceful_shutdown_timeout_s=STARTED_TO_STOP,
+        health_check_timeout_s=HEALTH_TIMEOUT,
+        graceful_shutdown_timeout_s=SHUTDOWN_TIMEOUT,
         **scaling,
     )

@@ -16,7 +16,7 @@ class Metrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self, waiting: Callable[[], float]):
-        """`waiting` tells how many requests wait for the teacher or are in work."""
+        """`waiting` returns how many requests wait for the teacher or are in work."""
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "jm_teacher_requests", "Inference requests by status.", ["status"], registry=self._registry
@@ -32,7 +32,7 @@ class Metrics:
         self.batch = Histogram(
             "jm_teacher_batch", "Frames labelled together, for each frame.", buckets=BATCHES, registry=self._registry
         )
-        Gauge("jm_teacher_waiting", "Requests in line or in work.", registry=self._registry).set_function(waiting)
+        Gauge("jm_teacher_waiting", "Requests waiting or in work.", registry=self._registry).set_function(waiting)
 
     def page(self) -> bytes:
         """The text that Prometheus scrapes."""

@@ -5,8 +5,8 @@
     out   label       FP32 (h, w) in [0, 1], 1 = person
           label_u8    UINT8 (h, w), 255 = person
 
-The parameter `label_side` (pixels) asks for a label of at most that longer side, `timeout` (microseconds, as Triton has
-it) says how long the caller waits: who cannot be answered by then hears so at once.
+The parameter `label_side` (pixels) limits the label's longer side; `timeout` (microseconds, as in Triton) says how long
+the caller waits: a request that cannot be answered by then is refused at once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 
 from engine.teacher_options import MAX_DEADLINE
 
-from ..oip_v2 import Request, Response, WireError
+from ..oip_v2 import ProtocolError, Request, Response
 from ..privacy import shrink
-from ..signature import PLATFORM
+from ..signature import MAX_SIDE, PLATFORM
 
 VERSION = "1"
 INPUTS = ("image", "jpeg")
@@ -64,33 +64,31 @@ def picture_of(request: Request, limits: Limits) -> np.ndarray:
 
     Raises
     ------
-    WireError
-        There is none, more than one, too large a one, or an output is asked for that does not exist.
+    ProtocolError
+        There is none, more than one or too large a one, or an unknown output is requested.
     """
-    for asked in request.outputs:
-        if asked.name not in OUTPUTS:
-            raise WireError(f"there is no output {asked.name!r}; choose from {', '.join(OUTPUTS)}")
+    for wanted in request.outputs:
+        if wanted.name not in OUTPUTS:
+            raise ProtocolError(f"there is no output {wanted.name!r}; choose from {', '.join(OUTPUTS)}")
     if len(request.inputs) != 1 or not request.inputs.keys() <= set(INPUTS):
-        raise WireError(f"the inputs are {', '.join(request.inputs) or 'none'}; expected one of {', '.join(INPUTS)}")
+        raise ProtocolError(
+            f"the inputs are {', '.join(request.inputs) or 'none'}; expected one of {', '.join(INPUTS)}"
+        )
     ((name, tensor),) = request.inputs.items()
     if name == "jpeg":
         if tensor.dtype != np.object_ or tensor.size != 1:
-            raise WireError(f"jpeg is {tensor.dtype} {tensor.shape}; expected BYTES with one element")
+            raise ProtocolError(f"jpeg is {tensor.dtype} {tensor.shape}; expected BYTES with one element")
         return decode_jpeg(tensor.reshape(1)[0], limits.pixels)
     if tensor.dtype != np.uint8 or tensor.ndim != 3 or tensor.shape[2] != 3 or not tensor.size:
-        raise WireError(f"image is {tensor.dtype} {tensor.shape}; expected UINT8 (H, W, 3)")
+        raise ProtocolError(f"image is {tensor.dtype} {tensor.shape}; expected UINT8 (H, W, 3)")
     check_size(tensor.shape[0], tensor.shape[1], limits.pixels)
     return np.ascontiguousarray(tensor[..., ::-1])
 
 
-def patience_of(request: Request) -> float:
-    """Seconds that the caller waits; WireError if `timeout` is no number of microseconds."""
-    timeout = request.parameters.get("timeout")
-    if timeout is None:
-        return MAX_DEADLINE
-    if type(timeout) is not int or timeout < 1:
-        raise WireError(f"timeout is {timeout!r}; expected a number of microseconds")
-    return min(timeout / 1e6, MAX_DEADLINE)
+def timeout_of(request: Request) -> float:
+    """Seconds that the caller waits; ProtocolError if `timeout` is no number of microseconds."""
+    timeout = _count(request, "timeout", "microseconds")
+    return MAX_DEADLINE if timeout is None else min(timeout / 1e6, MAX_DEADLINE)
 
 
 def response_of(request: Request, label: np.ndarray, name: str) -> tuple[Response, set[str]]:
@@ -98,40 +96,46 @@ def response_of(request: Request, label: np.ndarray, name: str) -> tuple[Respons
 
     Raises
     ------
-    WireError
+    ProtocolError
         `label_side` is no number of pixels.
     """
-    side = request.parameters.get("label_side")
+    side = _count(request, "label_side", "pixels")
     if side is not None:
-        if type(side) is not int or side < 1:
-            raise WireError(f"label_side is {side!r}; expected a number of pixels")
         label = shrink(label, side)
     made = {
         "label": lambda: np.ascontiguousarray(label, np.float32),
         "label_u8": lambda: np.rint(np.clip(label, 0, 1) * 255).astype(np.uint8),
     }
-    named = {asked.name: asked.binary for asked in request.outputs} or dict.fromkeys(OUTPUTS, request.binary)
+    named = {wanted.name: wanted.binary for wanted in request.outputs} or dict.fromkeys(OUTPUTS, request.binary)
     response = Response({output: made[output]() for output in named}, request.id, name)
     return response, {output for output, binary in named.items() if binary}
 
 
-def decode_jpeg(data: bytes, most: int) -> np.ndarray:
-    """A JPEG's picture, uint8 (H, W, 3), BGR; WireError if it is none or has more than `most` pixels.
+def _count(request: Request, name: str, unit: str) -> int | None:
+    """A parameter that is a whole number of 64 bits, from 1 on; None where it is absent."""
+    value = request.parameters.get(name)
+    if value is not None and (type(value) is not int or not 1 <= value < 2**63):
+        raise ProtocolError(f"{name} is {value!r}; expected a number of {unit}")
+    return value
+
+
+def decode_jpeg(data: bytes, max_pixels: int) -> np.ndarray:
+    """A JPEG's picture, uint8 (H, W, 3), BGR; ProtocolError if it is none or has more than `max_pixels`.
 
     The size is read before anything is unpacked: a few kilobytes can claim gigabytes.
     """
-    check_size(*jpeg_size(data), most)
+    check_size(*jpeg_size(data), max_pixels)
     try:
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         picture = None
     if picture is None:
-        raise WireError(f"jpeg holds {len(data)} bytes that are no JPEG")
+        raise ProtocolError(f"jpeg holds {len(data)} bytes that are no JPEG")
     return picture
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
-    """(H, W) that a JPEG says it has (ITU-T T.81, B.2.2); WireError where it says nothing."""
+    """(H, W) that a JPEG says it has (ITU-T T.81, B.2.2); ProtocolError where it says nothing."""
     at = 2
     if data[:2] == b"\xff\xd8":
         while at + 4 <= len(data) and data[at] == 0xFF:
@@ -144,9 +148,11 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
                 at += 2
             else:
                 at += 2 + max(int.from_bytes(data[at + 2 : at + 4]), 2)
-    raise WireError(f"jpeg holds {len(data)} bytes that are no JPEG")
+    raise ProtocolError(f"jpeg holds {len(data)} bytes that are no JPEG")
 
 
-def check_size(height: int, width: int, most: int) -> None:
-    if not 0 < height * width <= most:
-        raise WireError(f"the picture has {height}x{width} pixels; at most {most} are taken")
+def check_size(height: int, width: int, max_pixels: int) -> None:
+    if not 0 < height * width <= max_pixels:
+        raise ProtocolError(f"the picture has {height}x{width} pixels; at most {max_pixels} are taken")
+    if max(height, width) > MAX_SIDE:
+        raise ProtocolError(f"the picture has {height}x{width} pixels; at most {MAX_SIDE} a side are taken")
