@@ -166,8 +166,8 @@ class Distiller:
     def _on_label(self, pending: PendingLabel, label: np.ndarray) -> None:
         """Score the live student on the pending frame; if there is something to learn, it is the newest one."""
         label = cv2.resize(label, pending.predicted.shape[::-1], interpolation=cv2.INTER_AREA)
-        score = iou_acc(label, pending.predicted)
-        self.curve.append((pending.frame, score))
+        self.curve.append((pending.frame, iou_acc(label, pending.predicted)))
+        score = iou_acc(label, pending.predicted, self._recipe.min_area)
         self.schedule.labelled(score)
         self._live_score = score
         if score >= self._recipe.schedule.target:  # nothing to learn here; an empty room would crowd out the person
@@ -198,7 +198,7 @@ class Distiller:
         logits = self._trainer.logits(newest.image, torch.from_numpy(self._image))
         learnt, now = torch.sigmoid(logits)[:, 0].cpu().numpy()
         label = newest.label[0, 0].cpu().numpy()
-        score = iou_acc(label, learnt)
+        score = iou_acc(label, learnt, self._recipe.min_area)
         reason = self._rejection_reason(score, float(now.mean()), float(label.mean()))
         if reason is not None:
             self._reject(reason)
