@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 import torch
 
+from engine import backends
 from engine.errors import CandidateRejected, ModelError, TeacherError
 from engine.painting.contrast import sigmoid
+from engine.painting.loaded_student import LoadedStudent
 from engine.timing import Durations
 from export.contracts import Probe, Published
 from export.publish import Publisher
@@ -25,6 +27,7 @@ from kernels import Kernels
 
 from ..students import Student
 from ..teachers.deadline import DeadlineTeacher
+from .plausibility import LEAVE, LabelJudge
 from .recipe import Recipe
 from .replay import LabelledFrame, ReplayBuffer
 from .schedule import Operation, Schedule
@@ -88,7 +91,10 @@ class Distiller:
         self._frames = 0  # seen
         self._scene: int | None = None  # of the frame at hand
         self._awaiting_first_label = False  # of a new scene
-        self._publisher.publish(self._trainer.tensors)  # version 0: what the paint path has loaded already
+        self._judge = LabelJudge()
+        self._left_until = 0  # frame; a teacher that keeps lying is not asked before
+        # version 0: what the paint path has loaded already, and here the witness that no teacher can change
+        self._start = LoadedStudent(self._publisher.publish(self._trainer.tensors), backends.load("ort-cpu"), 1)
 
     # -- one frame -------------------------------------------------------------------------------------------------
 
@@ -111,6 +117,9 @@ class Distiller:
             self._on_scene_change()
         if self._pending is not None:
             self._poll(wait=False)
+        if self._frames < self._left_until:
+            self._frames += 1
+            return Operation.REST
         operation = self.schedule.next(cut, waiting=self._pending is not None)
         if operation is Operation.TEACH:
             self._request(bgr)
@@ -166,6 +175,8 @@ class Distiller:
     def _on_label(self, pending: PendingLabel, label: np.ndarray) -> None:
         """Score the live student on the pending frame; if there is something to learn, it is the newest one."""
         label = cv2.resize(label, pending.predicted.shape[::-1], interpolation=cv2.INTER_AREA)
+        if self._recipe.judge_labels and not self._believes(pending, label):
+            return
         self.curve.append((pending.frame, iou_acc(label, pending.predicted)))
         score = iou_acc(label, pending.predicted, self._recipe.min_area)
         self.schedule.labelled(score)
@@ -182,6 +193,27 @@ class Distiller:
                 self.rollbacks += 1
                 self._validate_and_publish()
             self._awaiting_first_label = False
+
+    def _believes(self, pending: PendingLabel, label: np.ndarray) -> bool:
+        """Whether a label can be true. One that cannot is asked for again, on another frame; a teacher that keeps lying
+        is left for a while.
+        """
+        np.copyto(self._start.image, pending.image)
+        witness = sigmoid(self._start.logits(), np.empty_like(pending.predicted))
+        verdict = self._judge(label, witness, pending.predicted)
+        if verdict.reason is None:
+            return True
+        if self.refused == 1:
+            log.warning("%s; it is not learnt", verdict.reason)
+        if verdict.leave:
+            self._left_until = self._frames + LEAVE
+        self.schedule.ask_again()
+        return False
+
+    @property
+    def refused(self) -> int:
+        """Labels that were not believed."""
+        return self._judge.refused
 
     # -- a step ------------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ class Recipe:
     l2_sp: float = 0.0  # share of the way back to the start on each step (L2-SP, Li et al. 2018)
     validate_before_publish: bool = True  # a student that looks worse than the one that paints does not go live
     bf16: bool = False  # bfloat16 where the CPU has it: faster for dense convolutions, slower for depthwise ones
+    judge_labels: bool = True  # a label that no student can confirm is refused
     min_area: float = SMALL_PERSON  # share of the frame, from which a label is scored by IoU
     scenes: int = 0  # snapshots of scenes before that are tried after a cut; 0: the student goes on as it is
 
@@ -36,7 +37,18 @@ NAMES = ("default", "paper")
 # Section 4.4. The paper does not give batch norm's momentum; the authors' .001 exports a net that was not trained
 # (docs/decisions.md), so the statistics follow here.
 PAPER = Recipe(
-    "sgd", 0.2, 0.3, False, 0, 1, 1, ScheduleOptions(), validate_before_publish=False, bf16=True, min_area=MIN_AREA
+    "sgd",
+    0.2,
+    0.3,
+    False,
+    0,
+    1,
+    1,
+    ScheduleOptions(),
+    validate_before_publish=False,
+    bf16=True,
+    judge_labels=False,
+    min_area=MIN_AREA,
 )
 
 NEARLY_ALWAYS = ScheduleOptions(delta_max=8, target=0.995, cut_delta=4, cut_labels=4)

@@ -84,6 +84,10 @@ class Schedule:
         self.updates_left = self.options.u_max
         self.score = score
 
+    def ask_again(self) -> None:
+        """The label that was asked for is of no use: the next frame is labelled."""
+        self._due = True
+
     def report(self, score: float) -> None:
         """IoU-Acc in [0, 1] of the student on the labelled frame, after an update."""
         self.score = score
