@@ -27,6 +27,7 @@ from kernels import Kernels
 
 from ..students import Student
 from ..teachers.deadline import DeadlineTeacher
+from .on_demand import ChangeTrigger, OnDemandOptions, OnDemandSchedule
 from .plausibility import LEAVE, LabelJudge
 from .recipe import Recipe
 from .replay import LabelledFrame, ReplayBuffer
@@ -74,7 +75,9 @@ class Distiller:
         device : of torch, where the steps are taken.
         overlap : go on while the teacher looks at its frame, as is right where it does so on another machine.
         """
-        self.schedule = Schedule(recipe.schedule)
+        options = recipe.schedule
+        self.schedule = OnDemandSchedule(options) if isinstance(options, OnDemandOptions) else Schedule(options)
+        self._trigger = ChangeTrigger()
         self.teacher_ms, self.publish_ms = Durations(), Durations()
         self.calls = self.failures = self.steps = self.publishes = self.rejected = self.rollbacks = 0
         self.curve: deque[tuple[int, float]] = deque(maxlen=CURVE_LENGTH)  # (frame, IoU-Acc as predicted)
@@ -120,7 +123,7 @@ class Distiller:
         if self._frames < self._left_until:
             self._frames += 1
             return Operation.REST
-        operation = self.schedule.next(cut, waiting=self._pending is not None)
+        operation = self.schedule.next(cut, self._pending is not None, self._trigger(self._predicted))
         if operation is Operation.TEACH:
             self._request(bgr)
         elif operation is Operation.STEP and self.replay.newest is not None:
@@ -180,6 +183,7 @@ class Distiller:
         self.curve.append((pending.frame, iou_acc(label, pending.predicted)))
         score = iou_acc(label, pending.predicted, self._recipe.min_area)
         self.schedule.labelled(score)
+        self._trigger.labelled()
         self._live_score = score
         if score >= self._recipe.schedule.target:  # nothing to learn here; an empty room would crowd out the person
             self._awaiting_first_label = False
@@ -220,7 +224,8 @@ class Distiller:
     def _step(self) -> None:
         self._trainer.step(*self.replay.batch(self._recipe.batch, self.steps))
         self.steps += 1
-        if self.steps % self._recipe.publish_every == 0:
+        often = not self.schedule.settled and self.steps % self._recipe.publish_every == 0
+        if often or not self.schedule.updates_left:
             self._validate_and_publish()
 
     def _validate_and_publish(self) -> None:

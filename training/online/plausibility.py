@@ -1,7 +1,7 @@
 """Whether a label can be believed. A label is a claim: it is held against what students saw on the same frame.
 
-The student as it was at the start is a witness that no teacher can change. Over twenty-six clips an honest label adds at
-most .08 of the frame to what that student sees, generously drawn; a label that says "all is person", the inverse of one,
+The student as it was at the start is a witness that no teacher can change. Over all clips an honest label adds at most
+.08 of the frame to what that student sees, generously drawn; a label that says "all is person", the inverse of one,
 noise, or one with a large part of the room adds .25 to .8 (docs/decisions.md). What is refused costs learning only.
 """
 
@@ -55,7 +55,7 @@ class LabelJudge:
 
 
 def added(claimed: np.ndarray, alpha: np.ndarray) -> float:
-    """Share of the frame that `claimed`, bool (h, w), adds to what is seen in `alpha`, float32 (h, w), and around it."""
+    """Share of the frame that `claimed`, bool (h, w), adds to what `alpha`, float32 (h, w), shows and to around it."""
     side = 2 * max(1, round(REACH * alpha.shape[1])) + 1
     near = cv2.dilate((alpha > FAINT).astype(np.uint8), np.ones((side, side), np.uint8))
     return float(np.mean(claimed & (near == 0)))

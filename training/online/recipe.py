@@ -7,6 +7,7 @@ from typing import Literal
 
 from engine.errors import UsageError
 
+from .on_demand import OnDemandOptions
 from .schedule import ScheduleOptions
 from .score import MIN_AREA, SMALL_PERSON
 
@@ -22,7 +23,7 @@ class Recipe:
     replay: int  # labelled frames remembered besides the newest
     batch: int  # labelled frames in a step; 1: the newest and a remembered one in turn
     publish_every: int  # steps between two published students, at most
-    schedule: ScheduleOptions
+    schedule: ScheduleOptions | OnDemandOptions
     eps: float = 1e-8  # Adam's; a larger one takes small steps where the student is right already
     l2_sp: float = 0.0  # share of the way back to the start on each step (L2-SP, Li et al. 2018)
     validate_before_publish: bool = True  # a student that looks worse than the one that paints does not go live
@@ -51,11 +52,10 @@ PAPER = Recipe(
     min_area=MIN_AREA,
 )
 
-NEARLY_ALWAYS = ScheduleOptions(delta_max=8, target=0.995, cut_delta=4, cut_labels=4)
 DEFAULT = {
-    "lite": Recipe("adam", 5e-4, None, True, 4, 2, 2, NEARLY_ALWAYS, eps=1e-5, l2_sp=0.01, scenes=4),
-    "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, NEARLY_ALWAYS, bf16=True, scenes=4),
-    "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, NEARLY_ALWAYS, bf16=True, scenes=4),
+    "lite": Recipe("adam", 5e-4, None, True, 4, 2, 2, OnDemandOptions(), eps=1e-5, l2_sp=0.01, scenes=4),
+    "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
+    "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
 }
 
 
