@@ -60,7 +60,8 @@ $(GPU_VENV)/ready: $(VENV)/ready
 trt-check: $(GPU_VENV)/ready
 	$(GPU_VENV)/bin/python -m pytest -rs tests/gpu
 
-# on a machine with a GPU, with whatever is installed in GPU_PYTHON; under 8 minutes, needs no network
+# on a machine with a GPU, with whatever is installed in GPU_PYTHON; under 8 minutes, needs no network. What passes is
+# recorded on this machine, and `--backend auto` may choose it from then on
 gpu-check:
 	$(GPU_PYTHON) -m benchmarks.gpu.check
 

@@ -49,6 +49,7 @@ setup(
         "engine.sinks",
         "engine.sources",
         "export",
+        "export.students",
         "kernels",
         "kernels.device",
         "kernels.fused",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from engine.errors import JitMaskerError
 from export.students import STUDENTS
@@ -20,37 +18,67 @@ from .harness.result import Result, pool
 INTERRUPTED = 130
 
 
-@dataclass(frozen=True)
-class Bench:
-    """A subcommand: a module with `add_arguments(parser)`, and in it a function `(args) -> Result`."""
-
-    target: str  # "module:function" of this package
-    text: str  # for --help
-    measures: bool = True  # False: it only reads files, so machine and others do not matter
-
-
-BENCHES = {
-    "table1": Bench("table1:main", "IoU of the teachers on DAVIS, Supervisely and folders of images and masks"),
-    "table2": Bench("table2:main", "IoU-Acc, ms per frame and latency: ours and the peers through one pipeline"),
-    "table3": Bench("table3:main", "camera, preprocess, student, output: ours, the authors' way, the copy floor"),
-    "fig3": Bench("by_difficulty:fig3", "IoU-Acc by difficulty"),
-    "fig4": Bench("by_difficulty:fig4", "ms per frame by difficulty"),
-    "accuracy": Bench("accuracy:main", "what a viewer sees of each clip, beside the peer and the teacher"),
-    "adapt": Bench("adapt:main", "frames to recover after each cut"),
-    "flicker": Bench("flicker:main", "change of alpha where nothing moves"),
-    "edges": Bench("edges:main", "boundary F-score, SAD and gradient error"),
-    "kernels": Bench("paint:main", "every kernel and the whole paint path, against the authors' way and other ways"),
-    "paint": Bench("paint:main", "another name of kernels"),
-    "swap": Bench("swap:main", "many swaps: time, and memory that stays flat"),
-    "interference": Bench("interference:main", "what learning costs the picture"),
-    "startup": Bench("startup:main", "from nothing to the first picture"),
-    "memory": Bench("memory:main", "largest resident memory of a run"),
-    "soak": Bench("soak:main", "minutes of learning and painting: memory, faults, times that stay flat"),
-    "manifest": Bench("cuts:main", "find the cuts of a folder of clips, and write their manifest", measures=False),
-    "compare": Bench("compare:main", "what got better or worse between two results; exit 1 past a threshold", False),
-    "report": Bench("page:main", "one HTML page of a folder of results, readable offline", measures=False),
-    "all": Bench("run_all:main", "every bench after the other, then the report", measures=False),
+BENCHES = {  # name -> text for --help; a newcomer adds a line here, and one in `_import`
+    "table1": "IoU of the teachers on DAVIS, Supervisely and folders of images and masks",
+    "table2": "IoU-Acc, ms per frame and latency: ours and the peers through one pipeline",
+    "table3": "camera, preprocess, student, output: ours, the authors' way, the copy floor",
+    "fig3": "IoU-Acc by difficulty",
+    "fig4": "ms per frame by difficulty",
+    "accuracy": "what a viewer sees of each clip: IoU-Acc, edges, flicker, recovery after cuts, ghosts",
+    "edges": "boundary F-score, SAD and gradient error on pictures with masks",
+    "kernels": "every kernel and the whole paint path, against the authors' way and other ways",
+    "swap": "many swaps: time, and memory that stays flat",
+    "interference": "what learning costs the picture",
+    "startup": "from nothing to the first picture",
+    "memory": "largest resident memory of a run",
+    "soak": "minutes of learning and painting: memory, faults, times that stay flat",
+    "manifest": "find the cuts of a folder of clips, and write their manifest",
+    "compare": "what got better or worse between two results; exit 1 past a threshold",
+    "report": "one HTML page of a folder of results, readable offline",
+    "all": "every bench after the other, then the report",
 }
+READERS = ("manifest", "compare", "report", "all")  # they measure nothing: the machine and others do not matter
+
+
+def _import(name: str) -> ModuleType:
+    """The bench called `name`, which alone is imported: `add_arguments(parser)` and `main(args) -> Result`."""
+    bench: ModuleType
+    match name:
+        case "table1":
+            from . import table1 as bench
+        case "table2":
+            from . import table2 as bench
+        case "table3":
+            from . import table3 as bench
+        case "fig3":
+            from . import fig3 as bench
+        case "fig4":
+            from . import fig4 as bench
+        case "accuracy":
+            from . import accuracy as bench
+        case "edges":
+            from . import edges as bench
+        case "kernels":
+            from . import paint as bench
+        case "swap":
+            from . import swap as bench
+        case "interference":
+            from . import interference as bench
+        case "startup":
+            from . import startup as bench
+        case "memory":
+            from . import memory as bench
+        case "soak":
+            from . import soak as bench
+        case "manifest":
+            from . import cuts as bench
+        case "compare":
+            from . import compare as bench
+        case "report":
+            from . import report as bench
+        case "all":
+            from . import run_all as bench
+    return bench
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser(arguments).parse_args(arguments)
     try:
-        result = _run(args, _told(arguments))
+        result = _run(args, _command(arguments))
         if result.machine:
             result.keep(Path(args.out))
     except JitMaskerError as error:
@@ -71,18 +99,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, command: str) -> Result:
-    bench = BENCHES[args.bench]
-    function = _function(bench)
-    if not bench.measures:
-        return function(args)
+    bench = _import(args.bench)
+    if args.bench in READERS:
+        return bench.main(args)
     before, during = others_now(), Others()
-    result = pool([function(args) for _ in range(args.runs)])
+    result = pool([bench.main(args) for _ in range(args.runs)])
     result.command = command
     result.machine = {**describe(args.threads), "others": {"before": before, "during": during.cores()}}
     return result
 
 
-def _told(arguments: Sequence[str]) -> str:
+def _command(arguments: Sequence[str]) -> str:
     """The command line as it is kept beside a number: folders of this machine by their last name alone."""
     words = []
     for argument in arguments:
@@ -91,27 +118,21 @@ def _told(arguments: Sequence[str]) -> str:
     return "jm-bench " + shlex.join(words)
 
 
-def _function(bench: Bench) -> Any:
-    module, _, name = bench.target.partition(":")
-    return getattr(importlib.import_module(f".{module}", __package__), name)
-
-
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Every bench by name; the options of the chosen one alone, whose module alone is imported."""
+    """Every bench by name; the options of the chosen one alone."""
     parser = argparse.ArgumentParser("jm-bench", description="Measure jit-masker on this machine.")
     benches = parser.add_subparsers(dest="bench", required=True)
-    for name, bench in BENCHES.items():
-        sub = benches.add_parser(name, help=bench.text, description=bench.text)
+    for name, text in BENCHES.items():
+        sub = benches.add_parser(name, help=text, description=text)
         sub.add_argument("--out", default="bench", metavar="DIR", help="where results are kept; default: bench")
         sub.add_argument("--quick", action="store_true", help="little input and few repeats: shows that it runs")
-        if bench.measures:
+        if name not in READERS:
             sub.add_argument("--runs", type=int, default=1, help="of the whole bench; compare uses their spread")
             sub.add_argument("--student", default="lite", choices=list(STUDENTS))
             sub.add_argument("--size", help="side of the student's input, or WxH; default: the student's own")
             sub.add_argument("--threads", type=int, default=1, help="CPU budget; default: 1, 2 where ours learns")
         if name in arguments[:1]:
-            module = bench.target.partition(":")[0]
-            importlib.import_module(f".{module}", __package__).add_arguments(sub)
+            _import(name).add_arguments(sub)
     return parser
 
 

@@ -56,11 +56,16 @@ def main(args: argparse.Namespace) -> Result:
         f"{Path(args.before).name} and {Path(args.after).name}, threshold {args.threshold:g} %",
         ("what", "unit", "before", "IQR", "after", "IQR", "change", "verdict"),
         rows,
+        None,
     )
     words = {name: v.word for name, v in verdicts.items()}
     worse = sorted(name for name, word in words.items() if word == "worse")
-    note = f"worse: {', '.join(worse)}" if worse else "nothing is worse"
-    return Result("compare", [table], {"verdicts": words, "worse": worse}, notes=[note], ok=not worse)
+    notes = [f"worse: {', '.join(worse)}" if worse else "nothing is worse"]
+    machines = [read_machines(path) for path in (args.before, args.after)]
+    if machines[0] != machines[1]:
+        told = [" and ".join(sorted(found)) or "an unknown machine" for found in machines]
+        notes.append(f"Not the same machine: times do not compare. Before: {told[0]}; after: {told[1]}.")
+    return Result("compare", [table], {"verdicts": words, "worse": worse}, notes=notes, ok=not worse)
 
 
 def judge(before: Metric, after: Metric, threshold: float) -> Verdict:
@@ -94,6 +99,12 @@ def read_metrics(path: str | Path) -> dict[str, Metric]:
             kept = pooled.setdefault(f"{result['bench']}: {name}", ([], metric["better"], metric["unit"]))
             kept[0].extend(metric["values"])
     return {name: Metric(*kept) for name, kept in pooled.items() if kept[0]}
+
+
+def read_machines(path: str | Path) -> set[str]:
+    """Where the results in a file were measured: processor, cores, GPU if there is one, and the thread budget."""
+    machines = [result["machine"] for result in read_results(path) if result.get("machine")]
+    return {f"{m['cpu']}, {m['cores']} cores, {m.get('gpu') or 'no GPU'}, {m['threads']} thread(s)" for m in machines}
 
 
 def read_results(path: str | Path) -> list[dict[str, Any]]:

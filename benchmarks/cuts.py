@@ -5,37 +5,26 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from engine.errors import UsageError
+from engine.painting.scene import SceneDetector
 from engine.sources import open_source
 from training.datasets import VIDEO_SUFFIXES
-from training.online.scene import CutDetector
 
 from .harness.manifest import Clip, difficulty, write_manifest
 from .harness.progress import bar
 from .harness.result import Result, Table
 
-SIDE = 256  # pixels; what the detector is shown, as the student's input
 
-
-def cuts_of(path: str, frames: int | None = None) -> list[int]:
-    """Frames of the clip at `path` that are the first of a new scene, among its first `frames` (None: all)."""
-    detector, source = CutDetector((1.0, 1.0, 1.0)), open_source(path)
-    found = []
+def cuts_of(path: str) -> list[int]:
+    """Frames of the clip at `path` that are the first of a new scene."""
+    detector, source = SceneDetector(), open_source(path)
+    found, last = [], 0
     for frame in bar(source, "looking for cuts", source.frames):
-        if frames is not None and frame.index >= frames:
-            source.close()
-            break
-        if detector(shrunk(frame.bgr)):
+        scene = detector(frame.bgr, frame.position)
+        if scene != last:
             found.append(frame.index)
+        last = scene
     return found
-
-
-def shrunk(bgr: np.ndarray) -> np.ndarray:
-    """What CutDetector wants: float32 (1, 3, h, w) in [0, 1], of uint8 (H, W, 3)."""
-    return cv2.resize(bgr, (SIDE, SIDE)).transpose(2, 0, 1)[None].astype(np.float32) / 255
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +48,7 @@ def main(args: argparse.Namespace) -> Result:
         cuts = tuple(cuts_of(str(path)))
         clips.append(Clip(path.stem, str(path), difficulty(len(cuts)), cuts))
     rows = [(clip.name, clip.difficulty, len(clip.cuts), " ".join(map(str, clip.cuts))) for clip in clips]
-    table = Table(f"Cuts of {folder.name}", ("clip", "difficulty", "cuts", "frames"), rows)
+    table = Table(f"Cuts of {folder.name}", ("clip", "difficulty", "cuts", "frames"), rows, None)
     text = write_manifest(args.title or folder.name, clips, args.stand_in)
     return Result(
         "manifest", [table], {"clips": {c.name: list(c.cuts) for c in clips}}, notes=[f"```toml\n{text}\n```"]

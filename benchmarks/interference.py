@@ -1,27 +1,33 @@
-"""jm-bench interference: what learning costs the picture. The same clip at its own speed, learning off and on in turn.
+"""jm-bench interference: what learning costs the picture. A clip at its own speed, learning off and on in turn.
 
-Also with a teacher that stalls for two seconds on every call: the picture must not notice.
+Like for like: both sides paint with the same number of threads, the whole path on every frame; the learner's threads
+come on top. Also with a teacher that stalls for two seconds on every call: the picture must not notice.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
-from typing import Any
 
 import numpy as np
 
 from engine import Masker
+from engine.cpu_budget import CpuBudget
 from engine.pipeline import Pipeline
 from engine.sinks import Null
-from engine.sources import Paced, open_source
+from engine.sources import PacedSource, open_source
+from training import teachers
 
 from .harness.methods import BACKGROUND
 from .harness.result import Metric, Result, Table
-from .harness.runs import name_of
+from .harness.runs import MOVING, name_of
 
 STALL = 2.0  # s
-MOVING = "test://?frames=10000000"  # a synthetic figure that never ends
+STALLING = f"teacher stalls {STALL:g} s"
+LEARNER_THREADS = 1  # on every side that learns
+METRICS = ("paint p50", "paint p95", "period p99")
+Side = tuple[int, str]  # paint threads; learning: "off", "on" or STALLING
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,60 +39,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> Result:
+    """Paint threads from 1 to --threads, each with learning off and on."""
     frames, rounds = (100, 1) if args.quick else (args.frames, args.rounds)
-    kinds = {"off": None, "on": args.teacher, "teacher stalls 2 s": args.teacher}
-    runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
-    for _ in range(rounds):
-        for kind, teacher in kinds.items():
-            runs[kind].append(run(args, frames, teacher, stall=STALL if "stalls" in kind else 0.0))
-    rows, merged = [], {}
-    metrics: dict[str, Metric] = {}
-    for kind, several in runs.items():
-        merged[kind] = {key: round(float(np.median([r[key] for r in several])), 3) for key in several[0]}
-        rows.append((kind, *merged[kind].values()))
-        for key in ("paint p50", "paint p95", "period p99"):
-            metrics[f"{kind}: {key}"] = Metric([r[key] for r in several], "lower")
-    ratio = merged["on"]["paint p95"] / merged["off"]["paint p95"]
+    sides = [(paint, learning) for paint in range(1, args.threads + 1) for learning in ("off", "on", STALLING)]
+    runs: dict[Side, list[dict[str, float]]] = {side: [] for side in sides}
+    teachers.TEACHERS[STALLING] = lambda: lambda threads: StallingTeacher(teachers.load(args.teacher, threads))
+    try:
+        for paint, learning in sides * rounds:
+            teacher = {"off": None, "on": args.teacher, STALLING: STALLING}[learning]
+            runs[paint, learning].append(run(args, frames, paint, teacher))
+    finally:
+        del teachers.TEACHERS[STALLING]
+    medians = {
+        side: {key: round(float(np.median([r[key] for r in several])), 3) for key in several[0]}
+        for side, several in runs.items()
+    }
+    metrics = {
+        f"{paint} paint thread(s), {learning}: {key}": Metric([r[key] for r in several], "lower")
+        for (paint, learning), several in runs.items()
+        for key in METRICS
+    }
+    ratios = {
+        paint: round(medians[paint, "on"]["paint p95"] / medians[paint, "off"]["paint p95"], 3)
+        for paint in range(1, args.threads + 1)
+    }
     table = Table(
         f"{name_of(args.clip)}, {frames} frames at their own speed, median of {rounds} round(s), ms",
-        ("learning", *merged["off"]), rows,
-    )  # fmt: skip
-    numbers: dict[str, Any] = {"interference": merged, "p95_ratio": round(ratio, 3)}
-    note = f"p95 of the paint path with learning on: {ratio:.2f} times that without"
-    return Result("interference", [table], numbers, metrics, [note])
+        ("paint threads", "learning", *medians[1, "off"]),
+        [(*side, *values.values()) for side, values in medians.items()],
+        "live",
+    )
+    numbers = {
+        "interference": [{"paint threads": p, "learning": kind, **ms} for (p, kind), ms in medians.items()],
+        "p95_ratio": ratios,
+    }
+    return Result("interference", [table], numbers, metrics, [_note(paint, ratio) for paint, ratio in ratios.items()])
 
 
-def run(args: argparse.Namespace, frames: int, teacher: str | None, stall: float) -> dict[str, float]:
-    """One run; times in ms."""
-    source = Paced(open_source(args.clip, loop=True))
-    with Masker("auto", teacher, BACKGROUND, student=args.student, size=args.size, threads=args.threads) as masker:
-        if stall:
-            stall_teacher(masker, stall)
+def _note(paint: int, ratio: float) -> str:
+    cores = os.cpu_count() or 1
+    short = f"; they and the learner's share {cores} core(s)" if paint + LEARNER_THREADS > cores else ""
+    return f"{paint} paint thread(s): p95 of the paint path with learning on is {ratio:.2f} times that without{short}."
+
+
+def run(args: argparse.Namespace, frames: int, paint: int, teacher: str | None) -> dict[str, float]:
+    """One run with `paint` threads for the picture; times in ms."""
+    source = PacedSource(open_source(args.clip, loop=True))
+    budget = CpuBudget(paint, LEARNER_THREADS if teacher else 0)
+    # min_area: the whole path on every frame, whatever either student sees
+    with Masker(
+        "auto", teacher, BACKGROUND, student=args.student, size=args.size, threads=budget, min_area=0.0
+    ) as masker:
         pipeline = Pipeline(source, masker, [Null()], max_frames=frames)
         pipeline.run()
         learning = masker.stats.learning
-        paint, period = masker.paint_path.summary("p50", "p95", "p99"), pipeline.period.summary("p50", "p99", "max")
+        path, period = masker.paint_path.summary("p50", "p95", "p99"), pipeline.period.summary("p50", "p99", "max")
         publish = learning.publish_ms.summary("p50")["p50"] if learning else None
-        return {
-            "paint p50": paint["p50"] or 0.0,
-            "paint p95": paint["p95"] or 0.0,
-            "paint p99": paint["p99"] or 0.0,
-            "period p50": period["p50"] or 0.0,
-            "period p99": period["p99"] or 0.0,
-            "period max": period["max"] or 0.0,
-            "steps": float(learning.steps if learning else 0),
-            "publish p50": publish or 0.0,
-            "swap stall max": masker.swap_stall.summary("max")["max"] or 0.0,
-        }
+        stall = masker.swap_stall.summary("max")["max"]
+    return {
+        **{f"paint {key}": ms or 0.0 for key, ms in path.items()},
+        **{f"period {key}": ms or 0.0 for key, ms in period.items()},
+        "steps": float(learning.steps if learning else 0),
+        "publish p50": publish or 0.0,
+        "swap stall max": stall or 0.0,
+    }
 
 
-def stall_teacher(masker: Masker, seconds: float) -> None:
-    """Make every call of the teacher take `seconds` longer."""
-    guard = masker._learner._guard  # type: ignore[union-attr]
-    teacher = guard._teacher
+class StallingTeacher:
+    """Another teacher that takes STALL seconds longer for every label."""
 
-    def slow(bgr: np.ndarray) -> np.ndarray:
-        time.sleep(seconds)
-        return teacher(bgr)
+    def __init__(self, teacher: teachers.Teacher):
+        self._teacher = teacher
 
-    guard._teacher = slow
+    def __call__(self, bgr: np.ndarray) -> np.ndarray:
+        time.sleep(STALL)
+        return self._teacher(bgr)

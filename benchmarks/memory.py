@@ -12,8 +12,7 @@ from pathlib import Path
 from engine.errors import JitMaskerError
 
 from .harness.result import Metric, Result, Table
-from .harness.runs import name_of
-from .interference import MOVING
+from .harness.runs import MOVING, name_of
 
 STUDENTS = ("lite", "jitnet")
 ONLY_IMPORT = "import engine; from engine.report import peak_memory_mb; print(peak_memory_mb())"
@@ -34,7 +33,7 @@ def main(args: argparse.Namespace) -> Result:
             found[f"{student}, teacher {teacher}"] = peak(args, student, teacher, frames)
     title = f"Largest resident memory, MB, {frames} frames of {name_of(args.clip)}, {args.threads} thread(s)"
     metrics = {name: Metric([mb], "lower", "MB") for name, mb in found.items() if mb is not None}
-    return Result("memory", [Table(title, ("run", "MB"), list(found.items()))], {"peak_mb": found}, metrics)
+    return Result("memory", [Table(title, ("run", "MB"), list(found.items()), "lockstep")], {"peak_mb": found}, metrics)
 
 
 def peak(args: argparse.Namespace, student: str, teacher: str, frames: int) -> float | None:

@@ -15,7 +15,7 @@ from .harness import manifest
 from .harness.result import Result, Table
 
 ALONE = ("kernels", "table3", "swap", "startup", "memory", "interference", "soak")
-ON_CLIPS = ("table2", "fig3", "fig4", "adapt", "flicker", "edges")
+ON_CLIPS = ("table2", "fig3", "fig4", "accuracy")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> Result:
     notes = [f"Results and report.html are in {args.out}."]
     if args.clips is None:
         notes.append(f"{', '.join(ON_CLIPS)}: left out, they need --clips DIR. {manifest.WHERE}.")
-    table = Table("Every bench", ("bench", "seconds", "ended"), rows)
+    table = Table("Every bench", ("bench", "seconds", "ended"), rows, None)
     return Result("all", [table], {"failed": failed}, notes=notes, ok=not failed)
 
 
@@ -61,6 +61,8 @@ def plan(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
     if args.clips is not None:
         labels = ["--labels", args.labels or str(Path(args.out) / "labels")]
         few = ["--peers", "selfie", "sinet"] if args.quick else []  # the slow ones stand in table2
-        scored = {"edges": [*labels, *pictures], "fig3": [*labels, *few], "fig4": few}
+        scored = {"fig3": [*labels, *few], "fig4": few}
         steps += [(bench, [*quick, *clips, *scored.get(bench, labels)]) for bench in ON_CLIPS]
+    if pictures:
+        steps.append(("edges", [*quick, *pictures]))
     return [*steps, ("table1", [*quick, *people]), ("report", [])]

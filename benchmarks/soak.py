@@ -16,22 +16,21 @@ import psutil
 from engine import Masker
 from engine.pipeline import Pipeline
 from engine.sinks import Null
-from engine.sources import Paced, open_source
+from engine.sources import PacedSource, open_source
 
 from .harness.methods import BACKGROUND
 from .harness.plots import lines
 from .harness.progress import counter
 from .harness.result import Metric, Result, Table
-from .harness.runs import name_of
+from .harness.runs import MOVING, name_of
 from .harness.timing import percentiles
-from .interference import MOVING
 
 INTERVAL = 2.0  # s between two looks
 SETTLING = 0.2  # share of the run at its start that fills pools and caches, and is left out of the slope
 
 
 @dataclass(frozen=True)
-class EdgeOptions:
+class Moment:
     """The process at one moment."""
 
     at: float  # s from the start
@@ -50,13 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     seconds = min(args.minutes * 60, 20.0) if args.quick else args.minutes * 60
-    began, looks, stamps = time.perf_counter(), [], []
+    moments, stamps = [], []
     next_look, process = 0.0, psutil.Process()
-    source = Paced(open_source(args.clip, loop=True))
+    source = PacedSource(open_source(args.clip, loop=True))
     with (
         Masker("auto", args.teacher, BACKGROUND, student=args.student, size=args.size, threads=args.threads) as masker,
         counter("soak, s", round(seconds)) as progress,
     ):
+        began = time.perf_counter()  # with everything loaded: a first start compiles for a minute
 
         def look(pipeline: Pipeline) -> None:
             nonlocal next_look
@@ -65,19 +65,19 @@ def main(args: argparse.Namespace) -> Result:
             if now >= next_look:
                 progress.update(round(min(now, seconds)) - progress.n)
                 resident = process.memory_info().rss / 2**20
-                looks.append(EdgeOptions(now, resident, threading.active_count(), pipeline.frames, masker.stats.swaps))
+                moments.append(Moment(now, resident, threading.active_count(), pipeline.frames, masker.stats.swaps))
                 next_look = now + INTERVAL
             if now >= seconds:
                 pipeline.stop()
 
         Pipeline(source, masker, [Null()], on_picture=look).run()
         stats = masker.stats
-    return _result(args, seconds, looks, stamps, stats)
+    return _result(args, seconds, moments, stamps, stats)
 
 
-def _result(args: argparse.Namespace, seconds: float, looks: list[EdgeOptions], stamps: list[float], stats) -> Result:
-    settled = looks[int(len(looks) * SETTLING) :]
-    hourly = slope([look.at / 3600 for look in settled], [look.resident_mb for look in settled])
+def _result(args: argparse.Namespace, seconds: float, moments: list[Moment], stamps: list[float], stats) -> Result:
+    settled = moments[int(len(moments) * SETTLING) :]
+    hourly = slope([moment.at / 3600 for moment in settled], [moment.resident_mb for moment in settled])
     periods = np.diff(stamps) * 1e3
     halves = [percentiles(half.tolist(), 50, 99) for half in np.array_split(periods, 2)]
     died = stats.learning.died if stats.learning is not None else None
@@ -98,18 +98,18 @@ def _result(args: argparse.Namespace, seconds: float, looks: list[EdgeOptions], 
     numbers = {
         "minutes": round(seconds / 60, 2), "frames": stats.frames, "faults": stats.faults, "swaps": stats.swaps,
         "died": died, "growth_mb_per_hour": round(hourly, 2), "period_ms": {"halves": halves},
-        "resident_mb": [round(look.resident_mb, 1) for look in looks],
+        "resident_mb": [round(moment.resident_mb, 1) for moment in moments],
     }  # fmt: skip
     metrics = {
         "resident memory at the end": Metric([settled[-1].resident_mb], "lower", "MB"),
         "period p99": Metric([half["p99"] for half in halves], "lower"),
     }
-    curve = {"resident": ([look.at / 60 for look in looks], [look.resident_mb for look in looks])}
+    curve = {"resident": ([moment.at / 60 for moment in moments], [moment.resident_mb for moment in moments])}
     title = f"Soak: {name_of(args.clip)} in a loop, {args.student}, teacher {args.teacher}, {args.threads} thread(s)"
     figure = lines(curve, "minutes", "resident memory, MB", title)
     return Result(
         "soak",
-        [Table(title, ("what", "value"), rows)],
+        [Table(title, ("what", "value"), rows, "live")],
         numbers,
         metrics,
         figures={"soak": figure},

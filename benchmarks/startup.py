@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> Result:
         numbers[kind] = dict(zip((*STEPS, "to the first picture"), [round(m, 3) for m in medians], strict=True))
         metrics[kind] = Metric(whole, "lower", "s")
     title = f"Start, seconds of each step, median of {starts}, {args.student}, {args.threads} thread(s)"
-    table = Table(title, ("start", *STEPS, "to the first picture"), rows)
+    table = Table(title, ("start", *STEPS, "to the first picture"), rows, "live")
     return Result("startup", [table], {"s": numbers}, metrics)
 
 

@@ -17,7 +17,7 @@ from training.datasets import Sample
 from training.online.score import iou
 from training.teachers import TEACHERS, Teacher, load
 
-from .harness.datasets import SETS, open_set
+from .harness.datasets import DATASETS, open_dataset
 from .harness.progress import bar
 from .harness.result import Metric, Result, Table, reason
 
@@ -26,7 +26,7 @@ PAPER = {  # IoU on DAVIS 2016 and on Supervisely Person; Table 1
     "u2net": {"davis": 0.742, "supervisely": 0.721},
     "u2netp": {"davis": 0.732, "supervisely": 0.680},
 }
-QUICK_SAMPLES = 8  # of each set
+QUICK_SAMPLES = 8  # of each dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,18 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--supervisely", metavar="DIR", help="Supervisely Person in its official layout")
     parser.add_argument("--masks", nargs="*", default=[], metavar="DIR", help="folders with images/ and masks/")
     parser.add_argument("--teachers", nargs="+", metavar="NAME", help="default: the paper's and every registered one")
-    parser.add_argument("--every", type=int, default=1, help="take every so many-th picture of a set")
+    parser.add_argument("--every", type=int, default=1, help="take every so many-th picture of a dataset")
 
 
 def main(args: argparse.Namespace) -> Result:
-    sets, notes = _sets(args)
+    datasets, notes = _datasets(args)
     names = args.teachers or list(dict.fromkeys([*PAPER, *TEACHERS]))
     rows, metrics = [], {}
     numbers: dict[str, dict[str, float]] = {}
     for name in names:
         teacher = _teacher(name, args.threads)
         cells: list[object] = [name]
-        for title, (kind, samples) in sets.items():
+        for title, (kind, samples) in datasets.items():
             scores = ious(teacher, samples, f"{name} on {title}") if not isinstance(teacher, str) else None
             cells += [PAPER.get(name, {}).get(kind), float(np.mean(scores)) if scores else None]
             if scores:
@@ -53,28 +53,29 @@ def main(args: argparse.Namespace) -> Result:
                 metrics[f"{name} on {title}"] = Metric([float(np.mean(scores))], "higher", "")
         rows.append((*cells, teacher if isinstance(teacher, str) else ""))
     columns = ["teacher"]
-    for title, (_, samples) in sets.items():
+    for title, (_, samples) in datasets.items():
         columns += [f"{title}: paper", f"ours, {len(samples)} pictures"]
-    table = Table("Table 1: IoU of the teachers against the sets' own masks", (*columns, "how to get it"), rows)
+    title = "Table 1: IoU of the teachers against the datasets' own masks"
+    table = Table(title, (*columns, "how to get it"), rows, None)
     return Result("table1", [table], {"iou": numbers}, metrics, notes)
 
 
-def _sets(args: argparse.Namespace) -> tuple[dict[str, tuple[str, list[Sample]]], list[str]]:
-    """title -> (kind, samples) of every set that was given, and a sentence for each that was not."""
+def _datasets(args: argparse.Namespace) -> tuple[dict[str, tuple[str, list[Sample]]], list[str]]:
+    """title -> (kind, samples) of every dataset that was given, and a sentence for each that was not."""
     given = [(kind, getattr(args, kind)) for kind in ("davis", "supervisely")]
     notes = [
-        f"{SETS[kind].title}: not given ({SETS[kind].option}; {SETS[kind].layout}). It is had at {SETS[kind].where}."
-        for kind, folder in given
+        f"{known.title}: not given ({known.option}; {known.layout}). It is had at {known.where}."
+        for known, folder in ((DATASETS[kind], folder) for kind, folder in given)
         if folder is None
     ]
     folders = [(kind, f) for kind, f in given if f is not None] + [("masks", folder) for folder in args.masks]
-    sets = {}
+    datasets = {}
     for kind, folder in folders:
-        samples = open_set(kind, folder, args.every)
+        samples = open_dataset(kind, folder, args.every)
         if args.quick:
             samples = samples[:: max(1, len(samples) // QUICK_SAMPLES)][:QUICK_SAMPLES]
-        sets[SETS[kind].title if kind != "masks" else Path(folder).name] = (kind, samples)
-    return sets, notes
+        datasets[DATASETS[kind].title if kind != "masks" else Path(folder).name] = (kind, samples)
+    return datasets, notes
 
 
 def _teacher(name: str, threads: int) -> Teacher | str:

@@ -12,16 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .harness import manifest, painted
-from .harness import methods as painters
+from .harness import evaluation, manifest, methods
+from .harness.evaluation import REFERENCE, Scorer, Times, times
 from .harness.manifest import Clip
 from .harness.methods import OURS, Method
-from .harness.painted import REFERENCE, Scorer
 from .harness.result import Metric, Result, Table
 from .harness.scores import EVERY
 from .harness.sheets import sheet
-from .harness.times import Times, times
-from .harness.times import add_arguments as add_times
 from .harness.timing import block_medians, percentiles
 
 PEERS = ["selfie", "sinet", "rvm", "u2netp", "u2netp-240"]
@@ -30,47 +27,42 @@ PAPER = {  # IoU-Acc, ms on its GPU, ms on its CPU (with the teacher remote); Ta
     "u2netp": (0.8326, 44.0, 447.0),
     "mrcnn50": (None, 91.0, None),
 }
-COLUMNS = (
-    "method", "IoU-Acc", "paper", "ms between paints", "paper CPU", "paper GPU", "latency p50", "p95",
-    "dropped", "how it is run",
-)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    manifest.add_arguments(parser)
-    painters.add_arguments(parser)
-    painters.add_peers(parser, PEERS)
-    painted.add_arguments(parser)
-    add_times(parser)
-    parser.set_defaults(threads=2, pace="live")
+    evaluation.add_arguments(parser, PEERS, pace="live", timed=True)
 
 
 def main(args: argparse.Namespace) -> Result:
-    clips, (methods, absent) = manifest.chosen(args), painters.methods(args)
+    clips, (chosen, absent) = manifest.chosen(args), methods.chosen(args)
     scorer = Scorer(args, flicker=False)
-    scored: dict[str, list[float]] = {m.name: [] for m in methods}
-    timed: dict[str, list[Times]] = {m.name: [] for m in methods}
+    scored: dict[str, list[float]] = {m.name: [] for m in chosen}
+    timed: dict[str, list[Times]] = {m.name: [] for m in chosen}
     sheets = {}
     for clip in clips.clips:
-        for method in methods:  # times first: nothing of the scoring is in memory yet
+        for method in chosen:  # times first: nothing of the scoring is in memory yet
             timed[method.name].append(times(method, clip, args))
-        mattes = {m.name: scorer.paint(clip, m) for m in methods if m.means_something()}
+        mattes = {m.name: scorer.paint(clip, m) for m in chosen if m.has_weights()}
         for name, scores in scorer.score(clip, mattes).items():
             scored[name].append(float(np.mean(scores.iou_acc)))
         shown = {name: mattes[name] for name in mattes if name in (OURS, "selfie")}
         sheets[clip.name] = sheet(clip.path, scorer.labels(clip), shown)
-    rows = [_row(m, scored[m.name], timed[m.name]) for m in methods]
+    rows = [_row(m, scored[m.name], timed[m.name]) for m in chosen]
     rows += [_absent(name, why) for name, why in absent.items()]
     rows.append(_absent("mrcnn50", "a teacher, see table1; the paper's reference, so without a score of its own"))
-    title = f"Table 2: {clips.title}, {len(clips.clips)} clip(s), {args.threads} thread(s), pace {args.pace}"
+    title = f"Table 2: {clips.title}, {len(clips.clips)} clip(s), {args.threads} thread(s)"
+    columns = (
+        "method", f"IoU-Acc, {args.pace}", "paper", "ms between paints, live", "paper CPU", "paper GPU",
+        "latency p50, live", "p95, live", "dropped", "how it is run",
+    )  # fmt: skip
     numbers = {
         "set": clips.title,
+        "pace": {"iou_acc": args.pace, "times": "live"},
         "teacher": args.teacher,
-        "methods": {m.name: _numbers(clips.clips, scored[m.name], timed[m.name]) for m in methods},
+        "methods": {m.name: _numbers(clips.clips, scored[m.name], timed[m.name]) for m in chosen},
     }
-    return Result(
-        "table2", [Table(title, COLUMNS, rows)], numbers, _metrics(scored, timed), _notes(args), sheets=sheets
-    )
+    table = Table(title, columns, rows, "live" if args.pace == "live" else None)
+    return Result("table2", [table], numbers, _metrics(args.pace, scored, timed), _notes(args), sheets=sheets)
 
 
 def _row(method: Method, scores: list[float], runs: list[Times]) -> tuple:
@@ -110,14 +102,14 @@ def _numbers(clips: Sequence[Clip], scores: list[float], runs: list[Times]) -> d
     }
 
 
-def _metrics(scored: dict[str, list[float]], timed: dict[str, list[Times]]) -> dict[str, Metric]:
+def _metrics(pace: str, scored: dict[str, list[float]], timed: dict[str, list[Times]]) -> dict[str, Metric]:
     metrics = {}
     for name, runs in timed.items():
         if scored[name]:
-            metrics[f"{name}: IoU-Acc"] = Metric([float(np.mean(scored[name]))], "higher", "")
+            metrics[f"{name}: IoU-Acc, {pace}"] = Metric([float(np.mean(scored[name]))], "higher", "")
         periods, late = [ms for r in runs for ms in r.periods_ms], [ms for r in runs for ms in r.latencies_ms]
-        metrics[f"{name}: between paints"] = Metric(block_medians(periods), "lower")
-        metrics[f"{name}: latency"] = Metric(block_medians(late), "lower")
+        metrics[f"{name}: between paints, live"] = Metric(block_medians(periods), "lower")
+        metrics[f"{name}: latency, live"] = Metric(block_medians(late), "lower")
     return metrics
 
 

@@ -1,50 +1,24 @@
-"""The live engine. `from engine import Masker` loads neither torch nor cv2 nor onnxruntime nor numba."""
+"""The live engine. `from engine import Masker` loads neither torch nor cv2 nor onnxruntime nor numba.
 
-from export.contracts import Published
+What it offers to other programs stands in api.py, which is loaded with the first of its names: `jm-engine` must heed
+signals before NumPy is imported, which takes a while.
+"""
 
-from .contracts import Canvas, Frame, LearningStats, MaskerStats, PaintResult, PaintState, Picture
-from .cpu_budget import CpuBudget
-from .errors import (
-    BackendUnavailable,
-    CandidateRejected,
-    ChecksumMismatch,
-    GpuFault,
-    JitMaskerError,
-    ModelError,
-    SinkError,
-    SourceError,
-    StudentFault,
-    TeacherError,
-    UsageError,
-)
-from .masker import Masker
-from .painting.edge_options import EdgeOptions
-from .teacher_options import TeacherOptions
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .api import *  # noqa: F403 (its __all__ says which names)
+
+# ONNX Runtime reports to its maker and keeps a device id, from its import on, unless this is set before it
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
-__all__ = [
-    "BackendUnavailable",
-    "CandidateRejected",
-    "Canvas",
-    "ChecksumMismatch",
-    "CpuBudget",
-    "EdgeOptions",
-    "Frame",
-    "GpuFault",
-    "JitMaskerError",
-    "LearningStats",
-    "Masker",
-    "MaskerStats",
-    "ModelError",
-    "PaintResult",
-    "PaintState",
-    "Picture",
-    "Published",
-    "SinkError",
-    "SourceError",
-    "StudentFault",
-    "TeacherError",
-    "TeacherOptions",
-    "UsageError",
-    "__version__",
-]
+
+
+def __getattr__(name: str) -> object:
+    if not name[:1].isupper():  # a module of this package, or something of Python's
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    from . import api
+
+    return getattr(api, name)

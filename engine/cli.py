@@ -1,39 +1,41 @@
-"""jm-engine: the composition root. Options in, parts put together, exit code out. Nobody imports this module."""
+"""jm-engine: the composition root. Options in, parts put together, exit code out. Nobody imports this module.
+
+Our modules are imported inside the functions: `program` heeds signals before the first of them takes its time.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .errors import JitMaskerError, UsageError
-from .options import Options, read_options
-from .pipeline import Pipeline
+from . import process
 
-log = logging.getLogger("jit_masker")
+if TYPE_CHECKING:
+    from .options import Options
+    from .pipeline import Pipeline
 
-INTERRUPTED = 130
-STATUS_INTERVAL = 0.25  # s between two updates of the status line
+STATUS_INTERVAL_S = 0.25  # between two updates of the status line
 ABANDONABLE = {"teacher", "learner", "camera", "source", "paint"}  # names of our daemon threads
 PACKAGES = ("kernels", "engine", "export", "training")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `jm-engine`; returns its exit code."""
+    import logging
+
+    from .errors import JitMaskerError
+    from .options import read_options
+
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         check_siblings()
         if arguments[:1] == ["models"]:
-            from . import assets
+            from .assets import command
 
-            return assets.main(arguments[1:])
+            return command.main(arguments[1:])
         options, seen = read_options(arguments)
         terminal = sys.stderr.isatty()
         level = logging.INFO if terminal or seen.verbose else logging.WARNING
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"jm-engine: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return process.INTERRUPTED
 
 
 def check_siblings() -> None:
@@ -54,6 +56,11 @@ def check_siblings() -> None:
     UsageError
         Two of them come from different places; the message names both.
     """
+    import importlib.util
+    from pathlib import Path
+
+    from .errors import UsageError
+
     home = Path(__file__).resolve().parent.parent
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)
@@ -66,6 +73,7 @@ def check_siblings() -> None:
 
 
 def list_backends() -> int:
+    """Print which backends can be used here."""
     from .backends import available
 
     for name, state in available().items():
@@ -73,71 +81,94 @@ def list_backends() -> int:
     return 0
 
 
+def choose_pace(asked: str | None, source: str, live: bool, output: str) -> str:
+    """ "live", "fast" or "lockstep": what was `asked` for, else live where somebody sends or watches.
+
+    Parameters
+    ----------
+    asked : `--pace`; None: not said.
+    source, live : what the source is called, and whether a clock outside drives it.
+    output : as in `open_sink`.
+
+    Raises
+    ------
+    UsageError
+        A live source cannot keep the pace that was asked for.
+    """
+    from .errors import UsageError
+    from .sinks import is_watched
+
+    pace = asked or ("live" if live or is_watched(output) else "lockstep")
+    if live and pace != "live":
+        raise UsageError(f"--pace is {pace!r} and {source} is live; only --pace live keeps up with it")
+    return pace
+
+
 def run(options: Options, status: bool) -> int:
     """Build the parts, run them, write the report. Every part is closed whatever happens."""
-    from . import report
+    import logging
+
+    from . import output_paths
+    from .closing import closing
     from .masker import Masker
     from .painting.edge_options import EdgeOptions
-    from .sinks import AlphaFile, open_sink
-    from .sources import Paced, open_source
+    from .pipeline import Pipeline
+    from .sinks import AlphaFile, is_watched, open_sink
+    from .sources import PacedSource, open_source
 
+    output_paths.check(options)
     output = options.output or ("null" if options.headless else "window")
-    source = open_source(options.input, size=options.input_size, fps=options.fps, loop=options.loop)
-    pace = options.pace or ("live" if source.live or output in ("window", "camera") else "lockstep")
-    if source.live and pace != "live":
-        source.close()
-        raise UsageError(f"--pace is {pace!r} and {options.input} is live; only --pace live keeps up with it")
-    sinks: list = []
-    masker = None
-    try:
+    parts: list[Any] = []
+    with closing(parts):
+        source = open_source(options.input, size=options.input_size, fps=options.fps, loop=options.loop)
+        parts.append(source)
+        pace = choose_pace(options.pace, options.input, source.live, output)
         masker = Masker(
             options.backend, options.teaching, options.background, student=options.student, size=options.size,
             weights=options.weights, threads=options.threads, recipe=options.recipe, lockstep=pace == "lockstep",
             min_area=options.min_area, edges=EdgeOptions(options.threshold, options.feather, options.light_wrap),
             seed=options.seed,
         )  # fmt: skip
-        stored = masker.background.transparent and output not in ("window", "null") and not output.startswith("camera")
+        parts.append(masker)
+        transparent = masker.background.transparent and output != "null" and not is_watched(output)
         fps = source.fps or 25.0
-        sinks.append(open_sink(output, fps=fps, sound=source.sound, transparent=stored))
+        sinks = [open_sink(output, fps=fps, sound=source.sound, transparent=transparent)]
+        parts += sinks
         if options.alpha:
             sinks.append(AlphaFile(options.alpha, fps))
-        log.info("%s: %s", masker.backend_name, masker.backend_reason)
-        paced = Paced(source) if pace == "live" and not source.live else source
+            parts.append(sinks[-1])
+        logging.getLogger("jit_masker").info("%s: %s", masker.backend_name, masker.backend_reason)
+        paced = PacedSource(source) if pace == "live" and not source.live else source
         pipeline = Pipeline(
-            paced, masker, sinks, lockstep=pace == "lockstep", straight=stored, max_frames=options.max_frames,
+            paced, masker, sinks, lockstep=pace == "lockstep", transparent=transparent, max_frames=options.max_frames,
             on_picture=StatusLine() if status else None,
         )  # fmt: skip
-        return _run(pipeline, options, report)
-    finally:
-        source.close()
-        for sink in sinks:
-            sink.close()
-        if masker is not None:
-            masker.close()
+        return _run(pipeline, options.report)
 
 
-def _run(pipeline: Pipeline, options: Options, report) -> int:
-    interrupted: list[int] = []
+def _run(pipeline: Pipeline, report_path: str | None) -> int:
+    """Run to the end or to a signal, and report either; the error of the run wins over that of its report."""
+    import logging
 
-    def stop(number: int, _: object) -> None:
-        if interrupted:  # the second time, at once
-            raise KeyboardInterrupt
-        interrupted.append(number)
-        pipeline.stop()
+    from . import report
+    from .errors import SinkError
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    ended = "ok"
-    try:
-        pipeline.run()
-    except JitMaskerError as error:
-        ended = str(error)
-        raise
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        if options.report:
-            report.write(options.report, report.build(pipeline, "interrupted" if interrupted else ended))
-    return INTERRUPTED if interrupted else 0
+    failure: BaseException | None = None
+    with process.stopped_by_signals(pipeline.stop) as interrupted:
+        try:
+            pipeline.run()
+        except BaseException as error:
+            failure = error
+        try:
+            if report_path:
+                report.write(report_path, report.build(pipeline, report.ending(failure, bool(interrupted))))
+        except SinkError as error:
+            if failure is None:
+                raise
+            logging.getLogger("jit_masker").error("%s", error)
+    if failure is not None:
+        raise failure
+    return process.INTERRUPTED if interrupted else 0
 
 
 class StatusLine:
@@ -150,7 +181,7 @@ class StatusLine:
         now = time.perf_counter()
         if now < self._next:
             return
-        self._next = now + STATUS_INTERVAL
+        self._next = now + STATUS_INTERVAL_S
         stats, period = pipeline.masker.stats, pipeline.period.summary("p50")["p50"]
         paint = pipeline.masker.paint_path.summary("p50")["p50"]
         line = f"frame {pipeline.frames}  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
@@ -167,12 +198,12 @@ def program() -> NoReturn:
     Leaves without tearing down the interpreter while a thread of ours is stuck in foreign code (a teacher, a camera
     that hangs): it would be ended in the middle of a C++ call, and the process aborted after everything went well.
     """
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if any(thread.name in ABANDONABLE for thread in threading.enumerate()):
-        os._exit(code)
-    sys.exit(code)
+    process.prepare()
+    try:
+        code = main()
+    except SystemExit as end:  # argparse's
+        code = end.code if isinstance(end.code, int) else 2
+    process.leave(code, abandon=any(thread.name in ABANDONABLE for thread in threading.enumerate()))
 
 
 if __name__ == "__main__":

@@ -205,7 +205,6 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where pictures go. `close()` may be called twice and leaves a playable file."""
 
-    live: bool  # True: only the newest picture matters; False: every picture is written
     needs_alpha: bool  # True: `Picture.alpha` must be there
     wanted: bool  # False: nobody looks any more (the window was closed, the reader of the pipe went away)
 

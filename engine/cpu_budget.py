@@ -23,10 +23,10 @@ class CpuBudget:
 
 
 def divide(threads: int | CpuBudget | None, learning: bool, taking_turns: bool = False) -> CpuBudget:
-    """`threads` (None: the cores that this process may use, at most 4) between the paint path and the learner; a
-    CpuBudget is divided already.
+    """`threads` (None: the cores that this process may use, at most 4) between the paint path and the learner.
 
-    With a single thread and learning on, both get one: the learner runs at low priority beside the paint path.
+    With a single thread and learning on, both get one: the learner runs at low priority beside the paint path. A
+    CpuBudget is divided already, and comes back as it is.
 
     Raises
     ------

@@ -94,7 +94,7 @@ class Masker:
         seed: int = 0,
         start_learner: StartLearner | None = None,
     ):
-        from export.publish import first, load_student
+        from export.publish import load_student, publish_initial
         from export.students import input_size
 
         teacher = None if teacher == "none" else teacher
@@ -114,7 +114,7 @@ class Masker:
         self._stream_began = time.perf_counter()
         self._closed = False
         self._original = np.empty((0, 0, 3), np.uint8)  # of a frame that is painted in its own place
-        self._hot_swap = HotSwap(backend, first(self.student, self.size), self.threads.paint)
+        self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
         edges = edges or EdgeOptions()
         on_gpu = gpu_painter_for(self.live.backend, edges, self._timing, self.background.transparent)
         self._painter: Painter = on_gpu or CpuPainter(self.kernels, edges, self._timing)
@@ -156,10 +156,11 @@ class Masker:
 
     def _process(self, bgr: np.ndarray, timestamp: float, canvas: Canvas) -> PaintResult:
         self._timing.begin()
-        scene = self._scene(bgr, timestamp)
         student = self._hot_swap.adopt()
         untouched = self._untouched(bgr, canvas)
         logits, state = self._paint(bgr, student, timestamp, canvas)
+        # after painting: the frame lies in the cache by now
+        scene = self._scene(untouched, timestamp) if self._learner is not None else 0
         self._timing.lap("composite")
         self._timing.end()
         index, self._index, self._frames = self._index, self._index + 1, self._frames + 1

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .errors import UsageError
@@ -16,6 +17,8 @@ from .painting.presence import MIN_AREA
 from .teacher_options import DEADLINE, MAX_DEADLINE, SIDE, Encoding, Privacy, TeacherOptions, Who
 
 PACES = ("live", "fast", "lockstep")
+MAX_THREADS = 256  # the student is small: more of them only wait, and a system refuses to start a hundred thousand
+MAX_SEED = 2**32 - 1  # what NumPy and torch both take
 
 
 class Options(BaseModel):
@@ -46,7 +49,9 @@ class Options(BaseModel):
     )
     weights: str | None = Field(None, description="a .safetensors file made by jm-train; default: the shipped ones")
     recipe: str = Field("default", description="how the student learns: default or paper")
-    threads: int | None = Field(None, ge=1, description="CPU budget, shared by painting and learning")
+    threads: int | None = Field(
+        None, ge=1, le=MAX_THREADS, description="CPU budget, shared by painting and learning, from 1 to 256"
+    )
     pace: Literal["live", "fast", "lockstep"] | None = Field(
         None,
         description="live keeps the source's clock; fast does not wait; lockstep learns once per frame, so that a run "
@@ -63,7 +68,7 @@ class Options(BaseModel):
     threshold: float = Field(0.5, description="how sure the student must be of a person, in (0, 1); lower keeps more")
     feather: float = Field(0.0, description="pixels over which the edge fades: > 0 outwards, < 0 into the person")
     light_wrap: float = Field(0.0, description="how much of the background's light falls on the edge, from 0 to 1")
-    seed: int = Field(0, description="of what is drawn while learning")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="of what is drawn while learning")
 
     @property
     def teaching(self) -> TeacherOptions | None:
@@ -96,7 +101,7 @@ def read_options(argv: list[str]) -> tuple[Options, argparse.Namespace]:
     Raises
     ------
     UsageError
-        A value that cannot be meant, from wherever it came; the message names the option and the value.
+        An invalid value, from wherever it came; the message names the option, the value, what is expected and a remedy.
     """
     seen = _parser().parse_args(argv)
     flags = {name: value for name, value in vars(seen).items() if name in Options.model_fields and value is not None}
@@ -108,9 +113,18 @@ def read_options(argv: list[str]) -> tuple[Options, argparse.Namespace]:
         name = ".".join(str(part) for part in first["loc"]) or "options"
         option = name.split(".")[0]
         raise UsageError(
-            f"--{option.replace('_', '-')} is {merged.get(option)!r}: {first['msg'].removeprefix('Value error, ')}; "
+            f"--{option.replace('_', '-')} is {merged.get(option)!r:.80}: {_expected(option, first)}; "
             "see jm-engine --help"
         ) from error
+
+
+def _expected(option: str, error: Any) -> str:
+    """What pydantic says of the value, or both bounds where it names only the one that was crossed."""
+    bounds = Options.model_fields[option].metadata if option in Options.model_fields else []
+    match bounds:
+        case [Ge(ge=lowest), Le(le=highest)]:
+            return f"expected {lowest} to {highest}"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,7 +160,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
         return {}
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # tomllib's error, that of the encoding, a number of 5000 digits
         raise UsageError(f"cannot read the options in {path}: {error}; expected a TOML file") from error
     table = {name.replace("-", "_"): value for name, value in table.items()}
     unknown = sorted(table.keys() - Options.model_fields.keys())

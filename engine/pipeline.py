@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .closing import closing
 from .contracts import Canvas, Frame, Picture, Sink, Source
 from .mailboxes import LatestSlot, LosslessSlot
 from .masker import Masker
@@ -27,7 +28,8 @@ from .timing import Durations
 log = logging.getLogger("jit_masker")
 
 CANVASES = 4  # pictures between the paint path and the sinks: one painted, one waiting, one written, one spare
-PATIENCE = 1.0  # s, after a stop, for a picture that is still on its way
+STOP_TIMEOUT_S = 1.0  # after a stop, for a picture that is still on its way
+PAINTER_TIMEOUT_S = 5.0  # after a stop, for the frame that is being painted
 
 
 @dataclass
@@ -48,11 +50,11 @@ class Pipeline:
         sinks: list[Sink],
         *,
         lockstep: bool = False,
-        straight: bool = False,
+        transparent: bool = False,
         max_frames: int | None = None,
         on_picture: Callable[[Pipeline], None] | None = None,
     ):
-        """`straight`: pictures are the person not yet blended, for sinks that store alpha beside them.
+        """`transparent`: pictures are the foreground, not composited, for sinks that store alpha beside them.
         `on_picture` is called after each picture is written, on the calling thread."""
         self.masker = masker
         self.frames = 0  # written
@@ -62,8 +64,8 @@ class Pipeline:
         self.latency = Durations()  # from capture to written
         self._source, self._sinks, self._on_picture = source, sinks, on_picture
         self._lockstep, self._max_frames = lockstep, max_frames
-        self._needs_alpha = straight or any(sink.needs_alpha for sink in sinks)
-        self._straight = straight
+        self._needs_alpha = transparent or any(sink.needs_alpha for sink in sinks)
+        self._transparent = transparent
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self._last_written: float | None = None
@@ -86,29 +88,17 @@ class Pipeline:
         Raises
         ------
         SourceError, SinkError
-            Reading or writing failed. What was written before is complete.
+            Reading or writing failed, or finishing a file. What was written before is complete.
         """
         began = time.perf_counter()
-        try:
-            if self._lockstep:
-                self._run_in_lockstep()
-            else:
-                self._run_in_threads()
-        finally:
-            self.elapsed = time.perf_counter() - began
-            self._source.close()
-            self._close_sinks()
-
-    def _close_sinks(self) -> None:
-        """Close every sink even if one of them fails; the first failure is raised if nothing else is under way."""
-        failures = []
-        for sink in self._sinks:
+        with closing([self._source, *self._sinks]):
             try:
-                sink.close()
-            except Exception as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
+                if self._lockstep:
+                    self._run_in_lockstep()
+                else:
+                    self._run_in_threads()
+            finally:
+                self.elapsed = time.perf_counter() - began
 
     # -- lockstep ------------------------------------------------------------------------------------------------
 
@@ -147,7 +137,7 @@ class Pipeline:
             self._incoming.close()
             painted.close()
             free.put(PaintedFrame())  # a painter that waits for one goes on and sees the end
-            threads[1].join(timeout=5.0)  # the reader may be stuck in a driver: it is left behind
+            threads[1].join(timeout=PAINTER_TIMEOUT_S)  # the reader may be stuck in a driver: it is left behind
         if lossy:
             self._dropped_pictures = painted.dropped
         if self._error is not None:
@@ -155,7 +145,7 @@ class Pipeline:
 
     def _next_painted(self, painted: LatestSlot[PaintedFrame]) -> PaintedFrame | None:
         """The next picture; None at the end, and when stopped while a stuck source keeps the painter waiting."""
-        while (item := painted.take(PATIENCE)) is None:
+        while (item := painted.take(STOP_TIMEOUT_S)) is None:
             if painted.closed or self._stopping.is_set():
                 return None
         return item
@@ -199,7 +189,7 @@ class Pipeline:
     def _paint(self, frame: Frame, item: PaintedFrame) -> None:
         result = self.masker.process(frame.bgr, frame.position, item.canvas)
         item.frame = frame
-        if self._straight and result.foreground is not None:
+        if self._transparent and result.foreground is not None:
             np.copyto(result.picture, result.foreground)  # the sink blackens what alpha hides
 
     def _write(self, item: PaintedFrame) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import SinkError
+from .errors import JitMaskerError, SinkError
 from .pipeline import Pipeline
 from .timing import Durations
 
@@ -22,7 +22,7 @@ VERSIONS = ("jit-masker", "numpy", "numba", "onnxruntime", "opencv-python-headle
 
 
 def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
-    """The report of a run that `ended` with "ok", "interrupted" or an error's text."""
+    """The report of a run that `ended` as `ending` says."""
     masker = pipeline.masker
     stats = masker.stats
     return {
@@ -63,16 +63,28 @@ def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
     }
 
 
+def ending(error: BaseException | None, interrupted: bool) -> str:
+    """How a run ended, in words: `error` is what ended it, None for nothing."""
+    if interrupted or isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if error is None:
+        return "ok"
+    return str(error) if isinstance(error, JitMaskerError) else f"{type(error).__name__}: {error}"
+
+
 def write(path: str | Path, report: dict[str, Any]) -> None:
-    """`report` as JSON at `path`, whole or not at all. SinkError where it cannot be written."""
-    path = Path(path)
+    """`report` as JSON at `path`: a file whole or not at all, a device or a pipe directly. SinkError where it fails."""
+    text = json.dumps(report, indent=1, allow_nan=False) + "\n"
+    target = Path(path).resolve()  # of a link, what it leads to
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=f".{path.name}.")
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+            return
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1, allow_nan=False)
-            file.write("\n")
+            file.write(text)
         os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         raise SinkError(f"cannot write the report to {path}: {error.strerror}; choose another --report") from error
 
@@ -115,6 +127,9 @@ def _learning(stats: Any, swap_stall: Durations) -> dict[str, Any]:
 
 def peak_memory_mb() -> float | None:
     """Largest resident memory of this process so far, MB; None where the system does not say (Windows)."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux: getrusage there begins with the memory of whoever started this process
+        return round(int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024, 1)
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""An ONNX graph, written out by hand, layer by layer. Knows no student (`export.students`) and no torch.
+"""A student's ONNX graph, written out by hand, layer by layer, from its definition in `export.students`.
 
 By hand because every initializer then is one tensor of the student under its own name, which is what makes patching
 (`export.publish`) and a later refit possible; and because a machine that only runs a student needs no torch.
@@ -14,6 +14,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from .errors import ModelError
+from .students import architecture
+from .students.layers import Padding, pads
 
 OPSET = 17
 IR_VERSION = 8  # what opset 17 came with; older runtimes load it
@@ -22,11 +24,31 @@ INPUT, OUTPUT = "image", "logits"
 Arrays = Mapping[str, np.ndarray]
 
 
-class GraphBuilder:
-    """Nodes in the order they are added; values are names. Shapes are (C, h, w)."""
+def build(student: str, folded: Arrays, size: tuple[int, int]) -> onnx.ModelProto:
+    """The graph of `student` for input (1, 3, *size): `image` float32 -> `logits` float32.
 
-    def __init__(self, weights: Arrays, size: tuple[int, int]):
-        self.weights = weights
+    Parameters
+    ----------
+    folded : what `export.fold.fold` returns.
+    size : (h, w).
+
+    Raises
+    ------
+    UsageError
+        The student is unknown, or cannot take this size.
+    ModelError
+        `folded` is not its weights.
+    """
+    definition = architecture(student, size)
+    layers = OnnxLayers(student, folded, size)
+    return layers.model(definition.decode(layers, definition.encode(layers, INPUT)))
+
+
+class OnnxLayers:
+    """`export.students.layers.Layers` as nodes, in the order they are called. Values are names, shapes (C, h, w)."""
+
+    def __init__(self, student: str, folded: Arrays, size: tuple[int, int]):
+        self.student, self.weights = student, folded
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
         self.shapes: dict[str, tuple[int, int, int]] = {INPUT: (3, *size)}
@@ -41,27 +63,33 @@ class GraphBuilder:
         self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
-    def conv(self, x: str, name: str, stride: int = 1, groups: int = 1, centred: bool = True) -> str:
-        """Convolution `name` with "same" padding; kernel and channels are read off its weight.
-
-        `centred`: a stride of 2 pads left and right alike, as torch does; else what is left over goes right and
-        below, as TensorFlow does on even sides.
-        """
-        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        channels, h, w = self.shapes[x]
-        if weight.ndim != 4 or weight.shape[1] * groups != channels or bias.shape != weight.shape[:1]:
+    def _weight(self, name: str, shape: tuple[int, ...]) -> str:
+        """The initializer with the weights called `name`; ModelError unless they have this shape."""
+        value = self.weights.get(name)
+        if value is None or value.shape != shape:
             raise ModelError(
-                f"the weights do not fit this student: {name} is {weight.shape} with bias {bias.shape}, and its input "
-                f"has {channels} channels; choose --student to match, or train them again"
+                f"the weights do not fit {self.student}: {name} is {'missing' if value is None else value.shape}, "
+                f"expected {shape}; choose the --student they are for, or train them again"
             )
-        kernel = weight.shape[2:]
-        before = [k // 2 if centred else (k - stride) // 2 for k in kernel]
-        after = [k // 2 if centred else (k - stride + 1) // 2 for k in kernel]
-        inputs = [x] + [self._constant(f"{name}.{k}", self.weights[f"{name}.{k}"]) for k in ("weight", "bias")]
+        return self._constant(name, value)
+
+    def conv(
+        self, x: str, name: str, channels: int, kernel: int | tuple[int, int] = 1, stride: int = 1, groups: int = 1,
+        padding: Padding = "centred",
+    ) -> str:  # fmt: skip
+        inputs, h, w = self.shapes[x]
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        weight = self._weight(f"{name}.weight", (channels, inputs // groups, *sides))
+        bias = self._weight(f"{name}.bias", (channels,))
+        top, bottom, left, right = pads(kernel, stride, padding)
         return self._node(
-            "Conv", inputs, (weight.shape[0], ceil(h / stride), ceil(w / stride)),
-            kernel_shape=kernel, strides=[stride, stride], pads=[*before, *after], group=groups,
+            "Conv", [x, weight, bias], (channels, ceil(h / stride), ceil(w / stride)),
+            kernel_shape=sides, strides=[stride, stride], pads=[top, left, bottom, right], group=groups,
         )  # fmt: skip
+
+    def norm(self, x: str, name: str) -> str:
+        """Nothing: it is folded into the convolutions before it."""
+        return x
 
     def relu(self, x: str) -> str:
         return self._node("Relu", [x], self.shapes[x])
@@ -70,22 +98,18 @@ class GraphBuilder:
         return self._node("Sigmoid", [x], self.shapes[x])
 
     def hardswish(self, x: str) -> str:
-        """x * clip(x / 6 + 0.5, 0, 1)"""
         return self.multiply(x, self._node("HardSigmoid", [x], self.shapes[x], alpha=1 / 6, beta=0.5))
 
     def add(self, a: str, b: str) -> str:
         return self._node("Add", [a, b], self.shapes[a])
 
     def multiply(self, a: str, b: str) -> str:
-        """`a` times `b`; `b` may be one number per channel."""
         return self._node("Mul", [a, b], self.shapes[a])
 
     def mean(self, x: str) -> str:
-        """Of each channel: (C, 1, 1)."""
         return self._node("GlobalAveragePool", [x], (self.shapes[x][0], 1, 1))
 
     def pixel_shuffle(self, x: str) -> str:
-        """(4 C, h, w) -> (C, 2 h, 2 w), channels in torch's order."""
         channels, h, w = self.shapes[x]
         return self._node("DepthToSpace", [x], (channels // 4, 2 * h, 2 * w), blocksize=2, mode="CRD")
 
@@ -94,7 +118,6 @@ class GraphBuilder:
         return self._node("Concat", [a, b], (channels, *self.shapes[a][1:]), axis=1)
 
     def upsample_like(self, x: str, like: str) -> str:
-        """Bilinear, half-pixel centres, to the size of `like`."""
         channels, h, w = self.shapes[x]
         _, target_h, target_w = self.shapes[like]
         if target_h % h == 0 and target_w % w == 0:  # ONNX Runtime keeps its blocked layout for whole factors only

@@ -8,13 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from .contracts import Probe, Published, StudentWeights
 from .errors import ModelError
 from .fold import fold
+from .graph import build
+from .onnx_bytes import initializer_slices
 from .store import load_weights, shipped
-from .students import architecture, build
+from .students import architecture
 
 
 class Publisher:
@@ -31,41 +32,26 @@ class Publisher:
         self.student = weights.student
         self.size = size or weights.size
         self.mean, self.std = architecture(weights.student).mean, architecture(weights.student).std
-        self._data, self._places = _patchable(build(weights.student, fold(weights.tensors), self.size))
+        folded = fold(weights.tensors)
+        # Patched as bytes and not as protobuf: a message never gives back the memory of a field that is overwritten,
+        # three megabytes with each student.
+        self._model = bytearray(build(weights.student, folded, self.size).SerializeToString())
+        memory = np.frombuffer(self._model, np.uint8)
+        slices = initializer_slices(self._model)
+        self._raw_data = {name: memory[where] for name, where in slices.items() if name in folded}  # views
         self._version = -1
 
     def publish(self, tensors: dict[str, np.ndarray], probe: Probe | None = None) -> Published:
         """The student with these weights (batch norm not folded), one version later. Versions count from 0."""
         folded = fold(tensors)
-        for name, place in self._places.items():
-            np.copyto(place, folded[name].reshape(-1).view(np.uint8))
+        for name, raw_data in self._raw_data.items():
+            np.copyto(raw_data, folded[name].reshape(-1).view(np.uint8))
         self._version += 1
-        return Published(self._version, bytes(self._data), self.mean, self.std, probe)
+        return Published(self._version, bytes(self._model), self.mean, self.std, probe)
 
 
-def _patchable(model: onnx.ModelProto) -> tuple[bytearray, dict[str, np.ndarray]]:
-    """The serialised model, and for each of its weights the bytes (a uint8 view) that hold it.
-
-    Patched as bytes and not as protobuf: a message never gives back the memory of a field that is overwritten, three
-    megabytes with each student. The places are found by writing noise into every weight and looking where it comes
-    out, which assumes nothing but that raw data is stored as it is.
-    """
-    data = bytearray(model.SerializeToString())
-    noise = np.random.default_rng(0)
-    marks = {}
-    for initializer in model.graph.initializer:
-        if initializer.data_type == initializer.FLOAT and not initializer.name.startswith("scales_"):
-            marks[initializer.name] = initializer.raw_data = noise.bytes(len(initializer.raw_data))
-    marked, memory = model.SerializeToString(), np.frombuffer(data, np.uint8)
-    places = {}
-    for name, mark in marks.items():
-        at = marked.find(mark)
-        places[name] = memory[at : at + len(mark)]
-    return data, places
-
-
-def first(weights: StudentWeights, size: tuple[int, int] | None = None) -> Published:
-    """`weights` as they are, version 0."""
+def publish_initial(weights: StudentWeights, size: tuple[int, int] | None = None) -> Published:
+    """`weights` as they are, version 0; `size` and errors as for `Publisher`."""
     return Publisher(weights, size).publish(dict(weights.tensors))
 
 

@@ -22,13 +22,14 @@ from tqdm import tqdm
 from engine.errors import JitMaskerError, ModelError, UsageError
 from export.contracts import StudentWeights
 from export.store import load_weights, save_weights
-from export.students import STUDENTS, Architecture, input_size
+from export.students import STUDENTS, input_size
+from export.students.layers import Architecture
 
 from . import teachers
 from .augment import augment
 from .datasets import LAYOUTS, Sample, load_dataset, load_images, split
 from .online.score import iou
-from .students import Student, new_student, tensors_of
+from .students import Student, tensors_of
 from .students.selfie import calibrated, tensors_from_selfie
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ class Training:
         self.steps = len(self.train) // args.batch  # in an epoch
         if not self.steps:
             raise UsageError(f"{len(self.train)} images are less than one batch of {args.batch}; lower --batch")
-        self.student = new_student(args.student)
+        self.student = Student(args.student)
         if args.init:
             self.student.load_weights(start(args.init, args.student))
         self.student = self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,22 +1,22 @@
-"""Is the GPU right? Kernels, backends and whole pictures against those of the CPU, as rows for `gpu_check`."""
+"""Is the GPU right? Kernels, backends and whole pictures against those of the CPU, as rows for check.py."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from engine import Masker
 from engine.backends import load
-from engine.errors import JitMaskerError
 from engine.painting.contrast import MAX_LOGIT, PROBE_TOLERANCE, STRETCH, alpha_difference, stretched_sigmoid
 from engine.sources.synthetic import SyntheticPerson
-from export.publish import first
+from export.publish import publish_initial
 from kernels import NO_BRIGHTNESS, STATUS, colour_grid, reference
 
 from .times import STUDENTS, Row, student_weights
+from .verdict import OK, WRONG
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -68,41 +68,51 @@ def kernels_against_reference(
 
 
 def _verdict(name: str, difference: float, allowed: float) -> Row:
-    good = "ok" if difference <= allowed else "WRONG"
-    return {"what": name, "difference": difference, "allowed": allowed, "verdict": good}
+    verdict = OK if difference <= allowed else WRONG
+    return {"what": name, "difference": difference, "allowed": allowed, "verdict": verdict}
 
 
-def backends_against_oracle(backends: list[str]) -> list[Row]:
+def backends_against_onnxruntime(backends: Sequence[str]) -> list[Row]:
     """Each backend, for each student, against ONNX Runtime on the CPU: largest difference of alpha."""
     rows = []
     for name, size in STUDENTS:
-        model = first(student_weights(name, size)).model
-        oracle = load("ort-cpu")(model, 1)
-        oracle.image[:] = np.random.default_rng(0).random(oracle.image.shape)
-        expected = oracle.run()
+        model = publish_initial(student_weights(name, size)).model
+        reference = load("ort-cpu")(model, 1)
+        reference.image[:] = np.random.default_rng(0).random(reference.image.shape)
+        expected = reference.run()
         for backend in backends:
+            what = f"{backend}, {name} {size[1]}x{size[0]}"
             try:
                 made = load(backend)(model, 1)
-                made.image[:] = oracle.image
-                row = _verdict(
-                    f"{backend}, {name} {size[1]}x{size[0]}", alpha_difference(made.run(), expected), PROBE_TOLERANCE
-                )
-                rows.append({**row, "provider": made.provider})
-            except JitMaskerError as error:
-                rows.append({"what": f"{backend}, {name} {size[1]}x{size[0]}", "verdict": f"not run: {error}"})
+                made.image[:] = reference.image
+                row = _verdict(what, alpha_difference(made.run(), expected), PROBE_TOLERANCE)
+                row["provider"] = made.provider
+            except Exception as error:  # each runtime fails in its own way, and must not cost the others their rows
+                row = _not_run(what, error)
+            rows.append({**row, "backend": backend})
     return rows
 
 
-def pictures_against_cpu(backend_names: list[str], frames: int) -> list[Row]:
+def pictures_against_cpu(backend_names: Sequence[str], frames: int) -> list[Row]:
     """Whole frames on each backend and on the CPU. Half precision may move edges: one pixel of 1000 is let off."""
     figure, rows = SyntheticPerson(width=640, height=480), []
     for name in backend_names:
         differences = []
-        with Masker(name, None, "#204060") as here, Masker("ort-cpu", None, "#204060") as there:
-            for i in range(frames):
-                bgr = figure.picture(i)
-                differences.append(np.abs(here(bgr).astype(np.int16) - there(bgr)))
-            faults = here.stats.faults
-        row = _verdict(name, float(np.percentile(differences, 99.9)), 8.0)
-        rows.append({**row, "largest": int(np.max(differences)), "frames": frames, "faults": faults})
+        try:
+            with Masker(name, None, "#204060") as here, Masker("ort-cpu", None, "#204060") as there:
+                for i in range(frames):
+                    bgr = figure.picture(i)
+                    differences.append(np.abs(here(bgr).astype(np.int16) - there(bgr)))
+                faults = here.stats.faults
+            row = _verdict(name, float(np.percentile(differences, 99.9)), 8.0)
+            row |= {"largest": int(np.max(differences)), "frames": frames, "faults": faults}
+            if faults:
+                row["verdict"] = WRONG
+        except Exception as error:
+            row = _not_run(name, error)
+        rows.append({**row, "backend": name})
     return rows
+
+
+def _not_run(what: str, error: Exception) -> Row:
+    return {"what": what, "verdict": f"not run: {type(error).__name__}: {error}"}

@@ -1,4 +1,4 @@
-"""How fast is the GPU? Times and the floors under them, one function for each section of `gpu_check`.
+"""How fast is the GPU? Times and the floors under them, one function for each section of check.py.
 
 Every function returns rows for the report. Works on whatever backends and device it is given, so that it can be
 rehearsed without a GPU; what is missing raises, and the report says so.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,15 @@ import onnxruntime
 import torch
 
 from engine import Masker, assets
-from engine.backends import graph_structure as structure
-from engine.backends import load
-from engine.contracts import Frame
+from engine.backends import BackendChoice, load, onnx_graph
+from engine.backends.cuda_device import GpuBackend, GpuEngine
+from engine.contracts import Canvas
 from engine.errors import JitMaskerError, UsageError
 from engine.sources.synthetic import SyntheticPerson
 from export.contracts import Probe, Published, StudentWeights
-from export.publish import Publisher, first
+from export.publish import Publisher, publish_initial
 from export.students import STUDENTS as STUDENT_TABLE
-from training.students import new_student, tensors_of
+from training.students import Student, tensors_of
 from training.teachers.mrcnn50 import LONG_SIDE, SHORT_SIDE
 from training.teachers.rvm import RobustVideoMatting
 from training.teachers.torchvision_ops import prepare
@@ -44,7 +44,7 @@ TRIPS = {"upload_bytes_per_s": 1, "download_bytes_per_s": 1, "device_bytes_per_s
 def student_weights(name: str, size: tuple[int, int]) -> StudentWeights:
     """Random weights: none are shipped for every student, and time does not depend on them."""
     torch.manual_seed(0)
-    return StudentWeights(name, size, tensors_of(new_student(name)))
+    return StudentWeights(name, size, tensors_of(Student(name)))
 
 
 def frame_of(height: int) -> np.ndarray:
@@ -54,7 +54,7 @@ def frame_of(height: int) -> np.ndarray:
 
 def operations(model: bytes) -> float:
     """Floating-point operations of one run: twice the multiplications of its convolutions."""
-    graph = onnx.shape_inference.infer_shapes(structure.read(model)).graph
+    graph = onnx.shape_inference.infer_shapes(onnx_graph.parse(model)).graph
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.value_info, *graph.output)}
     weights = {t.name: list(t.dims) for t in graph.initializer}
     return 2.0 * sum(
@@ -104,12 +104,12 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def student_latency(backends: list[str], device: str, rate: dict[str, float], repeats: int) -> list[Row]:
+def student_latency(backends: Sequence[str], device: str, rate: dict[str, float], repeats: int) -> list[Row]:
     """ms of one run with upload and download, each backend and torch eager, beside the floor of its arithmetic."""
     rows = []
     for name, size in STUDENTS:
         weights = student_weights(name, size)
-        model = first(weights).model
+        model = publish_initial(weights).model
         floors = {
             f"floor_{kind}_ms": 1e3 * operations(model) / rate[f"{kind}_operations_per_s"]
             for kind in ("float32", "float16")
@@ -122,14 +122,14 @@ def student_latency(backends: list[str], device: str, rate: dict[str, float], re
                 ms = timed(function or made.run, repeats)  # type: ignore[union-attr]
                 provider = made.provider if made else f"torch {torch.__version__}"
                 rows.append({"what": f"{name} {size[1]}x{size[0]}, {way}", **ms, **floors, "provider": provider})
-                if made is not None and hasattr(made, "engine"):
+                if isinstance(made, GpuBackend):
                     rows[-1]["on_device_ms"] = _on_device(made.engine, repeats)
             except JitMaskerError as error:
                 rows.append({"what": f"{name} {size[1]}x{size[0]}, {way}", "verdict": f"not run: {error}"})
     return rows
 
 
-def _on_device(engine: Any, repeats: int) -> float:
+def _on_device(engine: GpuEngine, repeats: int) -> float:
     """ms that the device takes for the engine alone, without the copies up and down; the median."""
     stream = engine.stream
     return float(
@@ -143,7 +143,7 @@ def _eager(name: str, weights: StudentWeights, device: str) -> dict[str, Callabl
     for label, dtype in (("float32", torch.float32), ("float16", torch.float16)):
         if device == "cpu" and dtype is torch.float16:
             continue
-        student = new_student(name)
+        student = Student(name)
         student.load_weights(weights.tensors)
         student.eval().to(device, dtype)
         image = torch.zeros(1, 3, *weights.size, device=device, dtype=dtype)
@@ -161,16 +161,16 @@ def swaps(backend: str, count: int) -> list[Row]:
     """Publishing and adopting students of `lite`, each with a probe: ms on the learner's side and on the frame's."""
     weights = student_weights(*LITE)
     publisher, publish_ms, frame = Publisher(weights), [], frame_of(480)
-    oracle = load("torch-cpu")
-    out, rng = np.empty_like(frame), np.random.default_rng(0)
+    reference = load("torch-cpu")
+    canvas, rng = Canvas(), np.random.default_rng(0)
     with Masker(backend, None, "#204060", student="lite", threads=1) as masker:
-        for i in range(count):
+        for _ in range(count):
             tensors = {k: v * np.float32(1 + 1e-3 * rng.normal()) for k, v in weights.tensors.items()}
-            published = _with_probe(publisher.publish(tensors), oracle)
+            published = _with_probe(publisher.publish(tensors), reference)
             began = time.perf_counter()
             masker.swap(published)
             publish_ms.append(1e3 * (time.perf_counter() - began))
-            masker.paint(Frame(frame, i, 0.0, 0.0), out)
+            masker.process(frame, canvas=canvas)
         stall, stats = masker.swap_stall.summary("p50", "p95", "max"), masker.stats
     p50, p95 = np.percentile(publish_ms[2:], (50, 95))  # the first two engines are built
     return [
@@ -179,21 +179,21 @@ def swaps(backend: str, count: int) -> list[Row]:
     ]
 
 
-def _with_probe(published: Published, oracle: Any) -> Published:
-    made = oracle(published.model, 1)
+def _with_probe(published: Published, reference: BackendChoice) -> Published:
+    made = reference(published.model, 1)
     made.image[:] = 0.5
     probe = Probe(made.image, made.run())
     return Published(published.version, published.model, published.mean, published.std, probe)
 
 
 def paint_path(backend: str, rate: dict[str, float], repeats: int) -> list[Row]:
-    """ms of `Masker.paint`, one colour behind, at each height; the floor is what the bytes of a frame take (TRIPS)."""
+    """ms of `Masker.process`, one colour behind, at each height; the floor: what the bytes of a frame take (TRIPS)."""
     rows = []
     for height in HEIGHTS:
         bgr = frame_of(height)
-        out, frame = np.empty_like(bgr), Frame(bgr, 0, 0.0, 0.0)
+        canvas = Canvas()
         with Masker(backend, None, "#204060", student="lite", threads=1, min_area=0) as masker:
-            ms = timed(lambda: masker.paint(frame, out), repeats)  # noqa: B023
+            ms = timed(lambda: masker.process(bgr, canvas=canvas), repeats)  # noqa: B023
             stages = {name: taken.summary("p50")["p50"] for name, taken in masker.stages.items()}
             faults, kernels = masker.stats.faults, masker.kernels_name
         floor = sum(times * bgr.nbytes / rate[kind] for kind, times in TRIPS.items()) if rate else None
@@ -208,7 +208,7 @@ def training_step(device: str, repeats: int) -> list[Row]:
     """ms of one step of Adam on one example, fused, as the learner takes it."""
     rows = []
     for name, size in STUDENTS:
-        student = new_student(name).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        student = Student(name).to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimizer = torch.optim.Adam(student.parameters(), 5e-4, fused=True)
         image = torch.rand(1, 3, *size, device=device).contiguous(memory_format=torch.channels_last)
         label = torch.rand_like(student(image))
@@ -274,14 +274,14 @@ def tables(backend: str, frames: int) -> list[Row]:
     """
     figure = SyntheticPerson(width=640, height=480, frames=frames)
     pictures = [figure.picture(i) for i in range(min(frames, 50))]
-    out, period, camera = np.empty_like(pictures[0]), [], []
+    canvas, period, camera = Canvas(), [], []
     with Masker(backend, None, "#204060", student="lite", threads=1) as masker:
         before = time.perf_counter()
         for i in range(frames):
             began = time.perf_counter()
             picture = pictures[i % len(pictures)].copy()  # what a camera's driver does
             camera.append(1e3 * (time.perf_counter() - began))
-            masker.paint(Frame(picture, i, 0.0, 0.0), out)
+            masker.process(picture, canvas=canvas)
             now = time.perf_counter()
             period.append(1e3 * (now - before))
             before = now

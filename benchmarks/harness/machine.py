@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from engine.backends import gpu_detection
 from engine.report import VERSIONS, installed_versions, processor
 
 LOOK = 0.5  # s, looking at what other processes do before a bench begins
@@ -22,8 +23,10 @@ def describe(threads: int) -> dict[str, Any]:
     commit = subprocess.run(
         ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     )
+    gpu = gpu_detection.find()
     return {
         "cpu": processor(),
+        "gpu": None if isinstance(gpu, str) else gpu.name,
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
@@ -63,8 +66,9 @@ def _others_cpu() -> float:
 def header(machine: dict[str, Any]) -> str:
     """`machine` (of `describe`, with "others" where it was looked at) in two lines for people."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    gpu = machine.get("gpu") or "no GPU"
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, "
+        f"{machine['cpu']}, {machine['cores']} cores, {gpu}, {machine['system']}, Python {machine['python']}, "
         f"{machine['threads']} thread(s), commit {machine['commit']}",
         versions,
     ]

@@ -1,4 +1,4 @@
-"""METHODS: who paints in a bench. Ours as it is shipped or without learning, and every peer, through one pipeline.
+"""Methods: who paints in a bench. Ours as it is shipped or without learning, and every peer, through one pipeline.
 
 A peer is put where the Masker stands: same sources, same threads, same composite, same sinks. Only the alpha differs.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from engine import Masker
 from engine import cpu_budget as budget
-from engine.contracts import Frame
+from engine.contracts import Canvas, PaintResult, PaintState
 from engine.errors import ModelError
 from kernels import load as load_kernels
 
@@ -43,12 +43,12 @@ class Method:
             return f"{self.args.student}, {taught}"
         return _described(self.name, self.args.threads)[0]
 
-    def means_something(self) -> bool:
+    def has_weights(self) -> bool:
         """False for a peer with random weights: its time is true, and its alpha is not worth scoring."""
         return self.name in (OURS, STILL) or not _described(self.name, self.args.threads)[1]
 
     def open(self, lockstep: bool) -> Masker:
-        """A painter with `paint` and `close`; its errors are those of Masker and of `benchmarks.peers.load`."""
+        """A painter with `process` and `close`; its errors are those of Masker and of `benchmarks.peers.load`."""
         a = self.args
         if self.name not in (OURS, STILL):
             return cast(Masker, PeerPainter(peers.load(self.name, a.threads), a.threads))
@@ -74,35 +74,41 @@ class PeerPainter:
         self.peer = peer
         self._kernels = load_kernels()
         self._background = np.empty((0, 0, 3), np.uint8)
+        self._index = 0
 
-    def paint(self, frame: Frame, out: np.ndarray, matte: np.ndarray | None = None) -> None:
-        """As `Masker.paint`."""
-        if self._background.shape != frame.bgr.shape:
-            self._background = np.full_like(frame.bgr, (0x60, 0x40, 0x20))  # BACKGROUND, BGR
-        alpha = np.rint(self.peer(frame.bgr) * 255).astype(np.uint8)
-        self._kernels.composite(frame.bgr, alpha, self._background, out)
-        if matte is not None:
-            np.copyto(matte, alpha)
+    def process(self, bgr: np.ndarray, timestamp: float | None = None, canvas: Canvas | None = None) -> PaintResult:
+        """As `Masker.process`."""
+        canvas = (canvas or Canvas()).fit(bgr)
+        if self._background.shape != bgr.shape:
+            self._background = np.full_like(bgr, (0x60, 0x40, 0x20))  # BACKGROUND, BGR
+        np.copyto(canvas.alpha, np.rint(self.peer(bgr) * 255), casting="unsafe")
+        self._kernels.composite(bgr, canvas.alpha, self._background, canvas.picture)
+        index, self._index = self._index, self._index + 1
+        return PaintResult(canvas.picture, canvas.alpha, None, index, 0, PaintState.PERSON)
 
     def close(self) -> None:
         """Nothing is held open."""
 
+    def __enter__(self) -> PeerPainter:
+        return self
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say how ours paints and learns."""
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def add_arguments(parser: argparse.ArgumentParser, default_peers: list[str]) -> None:
+    """The options that say how ours paints and learns, and who else paints."""
     parser.add_argument("--teacher", default="rvm", help="who teaches ours, local or remote; a name in TEACHERS")
     parser.add_argument("--recipe", default="default", help="default or paper")
     parser.add_argument("--backend", default="auto", help="what runs our student; see jm-engine --list-backends")
     parser.add_argument("--weights", help="the student's start; default: the shipped ones")
+    parser.add_argument(
+        "--peers", nargs="*", default=default_peers, metavar="PEER", help=f"of {', '.join(peers.PEERS)}"
+    )
 
 
-def add_peers(parser: argparse.ArgumentParser, default: list[str]) -> None:
-    """The option that says who else paints."""
-    parser.add_argument("--peers", nargs="*", default=default, metavar="PEER", help=f"of {', '.join(peers.PEERS)}")
-
-
-def methods(args: argparse.Namespace) -> tuple[list[Method], dict[str, str]]:
-    """Ours, ours without learning and `args.peers`, as far as they can be had; and why the others cannot.
+def chosen(args: argparse.Namespace) -> tuple[list[Method], dict[str, str]]:
+    """Ours, ours without learning and `args.peers`, as far as they can be had; why the others cannot, by name.
 
     UsageError where a name is unknown.
     """

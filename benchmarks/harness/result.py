@@ -22,19 +22,24 @@ from engine.errors import SinkError
 from .machine import header
 
 Better = Literal["lower", "higher"]
+Pace = Literal["live", "lockstep", "learning off"]  # see `benchmarks.harness.evaluation`
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table for people. Cells are text, whole numbers, floats, or None where there is no number."""
+    """A table for people. Cells are text, whole numbers, floats, or None where there is no number.
+
+    Its title says the pace, so that no live number is taken for one in lockstep; a table of both says it in columns.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
+    pace: Pace | None  # of every number in it; None: nothing in it was painted, or each column says its own
 
     def markdown(self) -> str:
         """Title and table as Markdown."""
-        lines = [f"### {self.title}", ""]
+        lines = [f"### {self.title}{f'; {self.pace}' if self.pace else ''}", ""]
         lines += ["| " + " | ".join(cells) + " |" for cells in (self.columns, ["---"] * len(self.columns))]
         lines += ["| " + " | ".join(cell_text(cell) for cell in row) + " |" for row in self.rows]
         return "\n".join(lines)
@@ -97,7 +102,8 @@ class Result:
             for number, table in enumerate(self.tables):
                 name = f"{self.bench}{f'-{number + 1}' if len(self.tables) > 1 else ''}.csv"
                 with open(folder / name, "w", newline="", encoding="utf-8") as file:
-                    csv.writer(file).writerows([table.columns, *table.rows])
+                    rows = [(*row, table.pace) for row in table.rows]
+                    csv.writer(file).writerows([(*table.columns, "pace"), *rows])
             for name, picture in self.figures.items():
                 _write(folder / f"{name}.png", picture)
             for name, picture in self.sheets.items():

@@ -18,11 +18,12 @@ import numpy as np
 from engine.contracts import Frame, Picture, Sink, Source
 from engine.masker import Masker
 from engine.pipeline import Pipeline
-from engine.sources import Paced, open_source
+from engine.sources import PacedSource, open_source
 
 from .progress import counter
 
 WARM = 10  # pictures at the start of a run that are not timed: caches, the first label
+MOVING = "test://?frames=10000000"  # a synthetic person that never ends
 PACES = ("flat out", "camera", "live", "lockstep")
 
 
@@ -53,7 +54,6 @@ class RecordedMattes:
     A matte is packed as PNG: flat as it is, that takes a millisecond on the writing thread and a few kilobytes.
     """
 
-    live = False
     wanted = True
     needs_alpha = True
 
@@ -99,7 +99,6 @@ class TimedSource:
 class Clock:
     """Sink, the last one: notes when each picture was written, and how long after its capture."""
 
-    live = False
     wanted = True
     needs_alpha = False
 
@@ -119,7 +118,7 @@ class Clock:
 
 def name_of(clip: str) -> str:
     """How a clip is called beside a number: without the folders of this machine."""
-    return "a synthetic figure" if clip.startswith("test://") else Path(clip).name
+    return "a synthetic person" if clip.startswith("test://") else Path(clip).name
 
 
 def run(painter: Masker, clip: str, pace: str, frames: int | None = None, mattes: RecordedMattes | None = None) -> Run:
@@ -134,7 +133,7 @@ def run(painter: Masker, clip: str, pace: str, frames: int | None = None, mattes
     """
     opened: Source = open_source(clip)
     total = frames if opened.frames is None else min(frames or opened.frames, opened.frames)
-    source = TimedSource(Paced(opened) if pace in ("camera", "live") else opened, live=pace == "camera")
+    source = TimedSource(PacedSource(opened) if pace in ("camera", "live") else opened, live=pace == "camera")
     clock = Clock(source)
     sinks: list[Sink] = [mattes, clock] if mattes is not None else [clock]
     with counter(f"{pace}: {name_of(clip)}", total) as progress:

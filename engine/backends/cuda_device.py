@@ -1,7 +1,7 @@
 """Memory, streams and graphs of the GPU: through PyCUDA, or through cuda-python where PyCUDA is absent.
 
-One small face (`Device`) over both, with the primary context that torch, Numba and TensorRT share. What is allocated is
-freed with the object that stands for it. Knows nothing about students.
+One small interface (`Device`) to both, in the primary context that torch, Numba and TensorRT share. Memory, streams and
+graphs are freed with the Python object that stands for them. Knows nothing about students.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,12 +23,12 @@ log = logging.getLogger("jit_masker")
 
 
 class DeviceArray:
-    """A C-contiguous array on the device; Numba and torch look into it through its `__cuda_array_interface__`."""
+    """A C-contiguous array on the device, which Numba and torch read and write by its `__cuda_array_interface__`."""
 
     def __init__(self, address: int, shape: tuple[int, ...], dtype: Any, owner: Any = None):
         self.address, self.shape, self.dtype = address, tuple(shape), np.dtype(dtype)
         self.nbytes = math.prod(self.shape) * self.dtype.itemsize
-        self._owner = owner  # what frees the memory when it goes
+        self._owner = owner  # frees the memory when it is collected
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -46,11 +46,11 @@ class Device(Protocol):
         ...
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """New memory on the host that the device copies from and to without a detour; zeros."""
+        """New page-locked memory on the host, zeros: the device copies from and to it asynchronously."""
         ...
 
     def stream(self, owner: object) -> int:
-        """A stream that lives as long as `owner`; its work goes before that of streams without a priority."""
+        """A stream of the highest priority, which lives as long as `owner`."""
         ...
 
     def upload(self, target: DeviceArray, source: np.ndarray, stream: int) -> None: ...
@@ -64,12 +64,46 @@ class Device(Protocol):
         ...
 
     def capture(self, work: Callable[[int], None], stream: int) -> Callable[[int], None]:
-        """What `work` puts on `stream`, as one graph: a function that launches it on a stream. Nothing runs yet."""
+        """What `work` puts on `stream`, as one CUDA graph: a function that launches it. Nothing runs yet."""
         ...
 
     def milliseconds(self, work: Callable[[], None], stream: int) -> float:
         """How long the device takes for what `work` puts on `stream`."""
         ...
+
+
+class GpuEngine(Protocol):
+    """A student whose input and output are on the GPU."""
+
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def stream(self) -> int:
+        """One of its own, for whoever has none."""
+        ...
+
+    @property
+    def image(self) -> DeviceArray:
+        """float32 (1, 3, h, w)."""
+        ...
+
+    @property
+    def logits(self) -> DeviceArray:
+        """float32 (1, 1, h', w')."""
+        ...
+
+    def enqueue(self, stream: int) -> None:
+        """Put `logits` = student(`image`) on `stream`; does not wait."""
+        ...
+
+
+@runtime_checkable
+class GpuBackend(Protocol):
+    """A backend whose student can be run without its tensors leaving the GPU: see `engine.painting.gpu_painter`."""
+
+    @property
+    def engine(self) -> GpuEngine: ...
 
 
 class CudaPython:
@@ -90,10 +124,10 @@ class CudaPython:
         return values[0] if len(values) == 1 else values or None
 
     def array(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
-        made = DeviceArray(0, shape, dtype)
-        made.address = int(self._call(self._cuda.cudaMalloc(max(made.nbytes, 1))))
-        weakref.finalize(made, self._cuda.cudaFree, made.address)
-        return made
+        array = DeviceArray(0, shape, dtype)
+        array.address = int(self._call(self._cuda.cudaMalloc(max(array.nbytes, 1))))
+        weakref.finalize(array, self._cuda.cudaFree, array.address)
+        return array
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         nbytes = max(math.prod(shape) * np.dtype(dtype).itemsize, 1)
@@ -106,9 +140,9 @@ class CudaPython:
 
     def stream(self, owner: object) -> int:
         _, first = self._call(self._cuda.cudaDeviceGetStreamPriorityRange())
-        made = int(self._call(self._cuda.cudaStreamCreateWithPriority(self._cuda.cudaStreamNonBlocking, first)))
-        weakref.finalize(owner, self._cuda.cudaStreamDestroy, made)
-        return made
+        stream = int(self._call(self._cuda.cudaStreamCreateWithPriority(self._cuda.cudaStreamNonBlocking, first)))
+        weakref.finalize(owner, self._cuda.cudaStreamDestroy, stream)
+        return stream
 
     def upload(self, target: DeviceArray, source: np.ndarray, stream: int) -> None:
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
@@ -163,7 +197,7 @@ class _HostMemory:
 
 
 class PyCuda:
-    """See `Device`. PyCUDA keeps a stack of contexts for each thread: ours is pushed once on each that comes by."""
+    """See `Device`. PyCUDA has a stack of contexts for each thread: ours is pushed once on each that calls."""
 
     def __init__(self) -> None:
         self._cuda: Any = importlib.import_module("pycuda.driver")
@@ -182,50 +216,50 @@ class PyCuda:
 
     def array(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
         nbytes = max(math.prod(shape) * np.dtype(dtype).itemsize, 1)
-        memory = self._guard(lambda cuda: cuda.mem_alloc(nbytes))
+        memory = self._call(lambda cuda: cuda.mem_alloc(nbytes))
         return DeviceArray(int(memory), shape, dtype, memory)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        return self._guard(lambda cuda: cuda.pagelocked_zeros(shape, dtype))
+        return self._call(lambda cuda: cuda.pagelocked_zeros(shape, dtype))
 
     def stream(self, owner: object) -> int:
-        stream = self._guard(lambda cuda: cuda.Stream())  # PyCUDA's streams have no priority
+        stream = self._call(lambda cuda: cuda.Stream())  # PyCUDA's streams have no priority
         self._streams[int(stream.handle)] = stream
         weakref.finalize(owner, self._streams.pop, int(stream.handle))
         return int(stream.handle)
 
     def upload(self, target: DeviceArray, source: np.ndarray, stream: int) -> None:
-        self._guard(lambda cuda: cuda.memcpy_htod_async(target.address, source, self._streams[stream]))
+        self._call(lambda cuda: cuda.memcpy_htod_async(target.address, source, self._streams[stream]))
 
     def download(self, target: np.ndarray, source: DeviceArray, stream: int) -> None:
-        self._guard(lambda cuda: cuda.memcpy_dtoh_async(target, source.address, self._streams[stream]))
+        self._call(lambda cuda: cuda.memcpy_dtoh_async(target, source.address, self._streams[stream]))
 
     def copy(self, target: DeviceArray, source: DeviceArray, stream: int) -> None:
         on = self._streams[stream]
-        self._guard(lambda cuda: cuda.memcpy_dtod_async(target.address, source.address, target.nbytes, on))
+        self._call(lambda cuda: cuda.memcpy_dtod_async(target.address, source.address, target.nbytes, on))
 
     def synchronize(self, stream: int) -> None:
-        self._guard(lambda _: self._streams[stream].synchronize())
+        self._call(lambda _: self._streams[stream].synchronize())
 
     def capture(self, work: Callable[[int], None], stream: int) -> Callable[[int], None]:
         on = self._streams[stream]
-        self._guard(lambda _: on.begin_capture())
+        self._call(lambda _: on.begin_capture())
         try:
             work(stream)
         finally:
-            graph = self._guard(lambda _: on.end_capture())
-        ready = self._guard(lambda _: graph.instantiate())
-        return lambda where: self._guard(lambda _: ready.launch(self._streams[where]))
+            graph = self._call(lambda _: on.end_capture())
+        ready = self._call(lambda _: graph.instantiate())
+        return lambda where: self._call(lambda _: ready.launch(self._streams[where]))
 
     def milliseconds(self, work: Callable[[], None], stream: int) -> float:
-        began, ended = (self._guard(lambda cuda: cuda.Event()) for _ in range(2))
-        self._guard(lambda _: began.record(self._streams[stream]))
+        began, ended = (self._call(lambda cuda: cuda.Event()) for _ in range(2))
+        self._call(lambda _: began.record(self._streams[stream]))
         work()
-        self._guard(lambda _: ended.record(self._streams[stream]))
-        self._guard(lambda _: ended.synchronize())
+        self._call(lambda _: ended.record(self._streams[stream]))
+        self._call(lambda _: ended.synchronize())
         return float(began.time_till(ended))
 
-    def _guard(self, call: Callable[[Any], Any]) -> Any:
+    def _call(self, call: Callable[[Any], Any]) -> Any:
         try:
             return call(self._enter())
         except self._cuda.Error as error:

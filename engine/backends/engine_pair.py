@@ -1,8 +1,7 @@
-"""Two engines of one graph: the idle one takes new weights, is held against numbers, and then goes live.
+"""Two engines of one graph: the idle one is refitted with new weights, checked, and then goes live.
 
-`TwinPolicy` decides and is pure: no engine, no thread, no clock. `EnginePair` acts. Neither knows TensorRT: an engine
-is
-whatever `build` returns. Everything here runs on the thread that publishes, never on the one that paints.
+`RefitPolicy` decides and is pure: no engine, no thread, no clock. `EnginePair` acts. Neither knows TensorRT: an engine
+is whatever `build` returns. Everything here runs on the thread that publishes, never on the one that paints.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from ..errors import CandidateRejected, GpuFault, ModelError
 
@@ -22,136 +21,130 @@ MAX_FAILED_REFITS = 2  # in a row, whose weights went well when an engine was bu
 
 
 class Step(Enum):
-    """What is to be done with new weights. The value is for the user."""
+    """What is to be done with new weights. The value is for log messages."""
 
     REFIT = "refitting the idle engine"
-    BUILD = "building an engine in half precision"
-    BUILD_FULL = "building an engine in single precision"
+    BUILD_FP16 = "building an engine in half precision"
+    BUILD_FP32 = "building an engine in single precision"
     GIVE_UP = "keeping the student that paints"
 
 
-class TwinPolicy:
-    """Which way new weights go live, and what follows when that way fails.
+class RefitPolicy:
+    """How new weights go live: by a refit or in an engine that is built, in half or in single precision.
 
-    REFIT, where an engine is idle and refits are trusted; if it fails, BUILD of the same weights; if that disagrees,
-    too, BUILD_FULL; if that fails, the weights are at fault and nothing changes: GIVE_UP.
+    REFIT, where an engine is idle and refits work; if that fails, BUILD_FP16 of the same weights; if that fails its
+    check, too, BUILD_FP32; if that fails, the weights are at fault and nothing changes: GIVE_UP.
 
-    What is remembered: single precision, once only it was right; that refits fail, once MAX_FAILED_REFITS in a row did
-    while the same weights were right in an engine that was built of them.
+    Remembered are: single precision, once only it passed; that refits fail, once MAX_FAILED_REFITS in a row did while
+    the same weights passed in an engine that was built of them.
     """
 
-    def __init__(self, half: bool = True, refits: bool = True):
-        self.half = half  # half precision is worth trying
+    def __init__(self, fp16: bool = True, refits: bool = True):
+        self.fp16 = fp16  # half precision is worth trying
         self.refits = refits  # refitting is worth trying
         self._failed_refits = 0
         self._failed: list[Step] = []  # with the weights in hand
 
-    def first(self, idle: bool) -> Step:
+    def first_step(self, idle: bool) -> Step:
         """The first step for new weights; `idle`: whether there is an engine that paints nothing."""
         self._failed = []
         return Step.REFIT if idle and self.refits else self._build()
 
-    def failed(self, step: Step) -> Step:
-        """`step` did not lead to an engine that agrees: what comes next, for the same weights."""
-        self._failed.append(step)
-        if step is Step.REFIT:
+    def next_step(self, failed: Step) -> Step:
+        """The step after `failed`, for the same weights."""
+        self._failed.append(failed)
+        if failed is Step.REFIT:
             return self._build()
-        return Step.BUILD_FULL if step is Step.BUILD else Step.GIVE_UP
+        return Step.BUILD_FP32 if failed is Step.BUILD_FP16 else Step.GIVE_UP
 
-    def worked(self, step: Step) -> None:
-        """The engine agrees, and goes live."""
+    def succeeded(self, step: Step) -> None:
+        """`step` led to an engine that passed its check, and goes live."""
         if step is Step.REFIT:
             self._failed_refits = 0
-        elif Step.BUILD in self._failed:
-            self.half = False  # and the refit failed for the same reason: it is not at fault
+        elif Step.BUILD_FP16 in self._failed:
+            self.fp16 = False  # and the refit failed for the same reason: it is not at fault
         elif Step.REFIT in self._failed:
             self._failed_refits += 1
             self.refits = self._failed_refits < MAX_FAILED_REFITS
 
     def _build(self) -> Step:
-        return Step.BUILD if self.half else Step.BUILD_FULL
+        return Step.BUILD_FP16 if self.fp16 else Step.BUILD_FP32
 
 
-class Holder(Protocol):
-    """What makes an engine a backend; while somebody holds it, its engine is in use."""
-
-    __weakref__: object
-
-
-E = TypeVar("E")
-W = TypeVar("W")
-H = TypeVar("H")
+E = TypeVar("E")  # an engine
+W = TypeVar("W")  # the weights of a student
+B = TypeVar("B")  # a backend: while somebody refers to it, its engine is in use
 
 
-class EnginePair(Generic[E, W, H]):
-    """The engines of one graph. At most one is idle; who holds a backend keeps its engine from being touched."""
+class EnginePair(Generic[E, W, B]):
+    """The engines of one graph: those of backends that are in use, and at most one that is idle and may be refitted."""
 
     def __init__(
         self,
-        policy: TwinPolicy,
+        policy: RefitPolicy,
         build: Callable[[W, bool], E],
         refit: Callable[[E, W], None],
-        backend: Callable[[E], H],
-        recall: Callable[[], E | None] = lambda: None,
+        backend: Callable[[E], B],
+        load_cached: Callable[[], E | None] = lambda: None,
     ):
-        """How engines are made: `build(weights, half)`, `refit(engine, weights)`, and `recall()`, which may know one
-        with other weights from an earlier run. They raise ModelError, GpuFault or CandidateRejected where they fail.
+        """How engines are made: `build(weights, fp16)`, `refit(engine, weights)`, and `load_cached()`: one of an
+        earlier run with other weights, if there is one. They raise ModelError, GpuFault or CandidateRejected.
         """
         self.policy = policy
-        self._build, self._refit, self._backend, self._recall = build, refit, backend, recall
+        self._build, self._refit, self._backend, self._load_cached = build, refit, backend, load_cached
         self._lock = threading.Lock()  # several maskers may publish at a time
-        self._engines: list[tuple[E, weakref.ref[H]]] = []
-        self._told: set[Step] = set()
+        self._engines: list[tuple[E, weakref.ref[B]]] = []
+        self._warned: set[Step] = set()
 
-    def place(self, weights: W, check: Callable[[H], None]) -> H:
-        """A backend with these weights that `check` has passed. The one that paints meanwhile is not touched.
+    def create(self, weights: W, check: Callable[[B], None]) -> B:
+        """A backend with these weights that `check` has passed. Engines that are in use are not touched.
 
         Raises
         ------
         CandidateRejected, ModelError
-            No way led to an engine that agrees: the reason of the last one.
+            No step led to an engine that passes: the reason of the last one.
         """
         with self._lock:
-            idle = self._take_idle() or (self._recall() if self.policy.refits else None)
-            step = self.policy.first(idle is not None)
+            idle = self._take_idle() or (self._load_cached() if self.policy.refits else None)
+            step = self.policy.first_step(idle is not None)
             while True:
                 if step is not Step.REFIT:
                     idle = None  # freed before another is built: two engines at a time
                 try:
-                    return self._make(step, weights, idle, check)
+                    return self._try(step, weights, idle, check)
                 except (CandidateRejected, ModelError, GpuFault) as error:
-                    following = self.policy.failed(step)
-                    self._tell(step, error, following)
-                    if following is Step.GIVE_UP:
-                        if isinstance(error, GpuFault):  # whoever publishes knows what to do with a refused student
+                    next_step = self.policy.next_step(step)
+                    self._warn_once(step, error, next_step)
+                    if next_step is Step.GIVE_UP:
+                        if isinstance(error, GpuFault):  # the learner knows how to take a refused student
                             raise CandidateRejected(f"no engine could be made: {error}") from error
                         raise
-                    step = following
+                    step = next_step
 
     @property
     def in_use(self) -> int:
-        """Engines whose backend somebody holds."""
-        return sum(holder() is not None for _, holder in self._engines)
+        """How many engines have a backend that somebody refers to."""
+        return sum(backend() is not None for _, backend in self._engines)
 
-    def _make(self, step: Step, weights: W, idle: E | None, check: Callable[[H], None]) -> H:
+    def _try(self, step: Step, weights: W, idle: E | None, check: Callable[[B], None]) -> B:
         if step is Step.REFIT and idle is not None:
             self._refit(idle, weights)
             engine = idle
         else:
-            engine = self._build(weights, step is Step.BUILD)
+            engine = self._build(weights, step is Step.BUILD_FP16)
         backend = self._backend(engine)
         check(backend)
-        self.policy.worked(step)
+        self.policy.succeeded(step)
         self._engines.append((engine, weakref.ref(backend)))
         return backend
 
     def _take_idle(self) -> E | None:
-        """An engine whose backend nobody holds any more, taken off the list; others like it are freed."""
-        idle = [engine for engine, holder in self._engines if holder() is None]
-        self._engines = [(engine, holder) for engine, holder in self._engines if holder() is not None]
+        """An engine that is no longer in use, taken off the list; others like it are freed."""
+        idle = [engine for engine, backend in self._engines if backend() is None]
+        self._engines = [(engine, backend) for engine, backend in self._engines if backend() is not None]
         return idle[-1] if idle else None
 
-    def _tell(self, step: Step, error: Exception, following: Step) -> None:
-        if step not in self._told:  # once for each way: a learner publishes many times a second
-            self._told.add(step)
-            log.warning("%s failed (%s); %s", step.value, error, following.value)
+    def _warn_once(self, step: Step, error: Exception, next_step: Step) -> None:
+        if step not in self._warned:  # once for each way: a learner publishes many times a second
+            self._warned.add(step)
+            log.warning("%s failed (%s); %s", step.value, error, next_step.value)

@@ -1,4 +1,4 @@
-"""The oracle: the exported graph itself, node by node, in torch. Slow; shares no code with what it checks.
+"""The reference backend: the exported graph itself, node by node, in torch. Slow; shares no code with what it checks.
 
 It reads the same ONNX bytes as every backend, so that a difference between backends is a difference of runtimes.
 """
@@ -19,7 +19,8 @@ except ImportError as error:
     raise ImportError(f'{error.name} is missing; pip install "jit-masker[learn]"') from error
 
 from ..errors import ModelError
-from .graph_structure import weight_names
+from . import onnx_graph
+from .backend_class import LoadsModel
 
 Tensors = list[Any]  # torch.Tensor, or None for an input that is left out
 
@@ -62,7 +63,7 @@ OPERATORS: dict[str, Callable[[Tensors, dict], torch.Tensor]] = {
 }
 
 
-class TorchCpu:
+class TorchCpu(LoadsModel):
     """See `engine.contracts.Backend`."""
 
     name = "torch-cpu"
@@ -70,24 +71,23 @@ class TorchCpu:
     DEVICE = "cpu"
 
     def __init__(self, model: bytes, threads: int = 1):
-        try:
-            graph = onnx.load_from_string(model).graph
-        except Exception as error:  # protobuf's DecodeError, by whichever of its implementations is in use
-            raise ModelError(f"this student is not an ONNX model: {error}") from error
+        graph = onnx_graph.parse(model).graph
+        image_shape, _ = onnx_graph.student_shapes(graph)
         unknown = sorted({node.op_type for node in graph.node} - OPERATORS.keys())
         if unknown:
             raise ModelError(f"torch-cpu cannot run {', '.join(unknown)}; it knows {', '.join(OPERATORS)}")
         torch.set_num_threads(threads)
         constants = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
-        weights = set(weight_names(graph))  # sizes and scales stay on the host: they are read while a layer is set up
+        weights = set(
+            onnx_graph.conv_weight_names(graph)
+        )  # sizes and scales stay on the host: they are read while a layer is set up
         self._constants = {k: v.to(self.DEVICE) if k in weights else v for k, v in constants.items()}
         self._nodes = [
             (OPERATORS[n.op_type], list(n.input), n.output[0], {a.name: _attribute(a) for a in n.attribute})
             for n in graph.node
         ]
-        (source,) = graph.input
-        self.image = np.zeros([d.dim_value for d in source.type.tensor_type.shape.dim], np.float32)
-        self._input, self._output = source.name, graph.output[0].name
+        self.image = np.zeros(image_shape, np.float32)
+        self._input, self._output = graph.input[0].name, graph.output[0].name
 
     @torch.inference_mode()
     def run(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The oracle on the GPU: torch's interpreter of the exported graph, replayed as one CUDA graph.
+"""The reference backend on the GPU: torch_cpu.py's interpreter of the exported graph, replayed as one CUDA graph.
 
 Slower than TensorRT and always right: what `trt` is held against there, and what runs where TensorRT is missing.
 """
@@ -26,7 +26,7 @@ class TorchCuda(TorchCpu):
         self.provider = f"torch {torch.__version__}, CUDA {torch.version.cuda}, {torch.cuda.get_device_name()}"
         self._host = torch.zeros(self.image.shape, pin_memory=True)
         self.image = self._host.numpy()
-        self._stream: Any = torch.cuda.Stream(priority=-1)  # before the learner's work
+        self._stream: Any = torch.cuda.Stream(priority=-1)  # its work goes before the learner's
         self._input_on_device = torch.zeros(self.image.shape, device=self.DEVICE)
         self._graph: Any = torch.cuda.CUDAGraph()
         self._record()
@@ -34,7 +34,7 @@ class TorchCuda(TorchCpu):
 
     @torch.inference_mode()
     def _record(self) -> None:
-        # exact: an oracle in TF32 would be off by as much as what it judges
+        # exact: a reference in TF32 would be off by as much as what it judges
         with torch.cuda.stream(self._stream), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for _ in range(WARM_UPS):
                 self.logits_of(self._input_on_device)

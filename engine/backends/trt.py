@@ -1,6 +1,6 @@
-"""The student on TensorRT, or TensorRT-RTX: half precision where that agrees, new weights by refitting an idle twin.
+"""The student on TensorRT, or TensorRT-RTX: in half precision where that is exact enough, refitted with new weights.
 
-What decides is in twins.py, what builds in trt_plan.py, what runs in trt_engine.py; here they are put together.
+engine_pair.py decides, trt_plan.py builds, trt_engine.py runs; here they are put together.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -17,21 +16,22 @@ from ..assets import cache_folder
 from ..errors import CandidateRejected, ModelError
 from ..painting.contrast import PROBE_TOLERANCE, alpha_difference
 from . import gpu_detection as gpu
-from . import graph_structure as structure
+from . import onnx_graph
+from .backend_class import Check
 from .cuda_device import open_device
-from .engine_pair import EnginePair, TwinPolicy
-from .trt_engine import PlanFile, TrtEngine, finite
-from .trt_plan import Toolkit, build, toolkit
+from .engine_pair import EnginePair, RefitPolicy
+from .trt_engine import PlanFile, TrtEngine, require_finite
+from .trt_plan import TensorRT, build, find_tensorrt
 
 log = logging.getLogger("jit_masker")
 
-Placed = EnginePair[TrtEngine, onnx.ModelProto, "Trt"]
+TrtPair = EnginePair[TrtEngine, onnx.ModelProto, "Trt"]
 
 
 class Trt:
     """See `engine.contracts.Backend`. `image` is pinned; a run copies it up, replays the engine, copies logits down.
 
-    `engine` is for a paint path that stays on the device: see `engine.painting.gpu_painter`.
+    Also a `cuda_device.GpuBackend`.
     """
 
     name = "trt"
@@ -52,95 +52,96 @@ class Trt:
     @staticmethod
     def require() -> None:
         """BackendUnavailable unless there is a GPU, a TensorRT that knows it, and a binding to its memory."""
-        toolkit(gpu.require("trt").capability)
+        find_tensorrt(gpu.require("trt").capability)
         open_device()
 
     @staticmethod
-    def place(model: bytes, threads: int, check: Callable[[Trt], None]) -> Trt:
-        """A backend with this student that `check` has passed; its twin, which may paint, is not touched.
+    def create(model: bytes, threads: int, check: Check) -> Trt:
+        """See `BackendClass.create`. An engine that paints meanwhile is not touched.
 
         Raises
         ------
         ModelError, CandidateRejected
-            Neither a refit nor a new engine, in half or in single precision, agrees.
+            Neither a refit nor a new engine, in half or in single precision, passes.
         """
-        graph = structure.read(model)
-        finite(structure.weights_of(graph))
-        return _twins(structure.structure_key(graph)).place(graph, check)
+        graph = onnx_graph.parse(model)
+        onnx_graph.student_shapes(graph.graph)
+        require_finite(onnx_graph.conv_weights(graph))
+        return _pair_for(onnx_graph.structure_hash(graph)).create(graph, check)
 
 
-_all: dict[str, Placed] = {}
+_pairs: dict[str, TrtPair] = {}  # by the structure of the graph
 _lock = threading.Lock()
 
 
-def _twins(key: str) -> Placed:
+def _pair_for(structure: str) -> TrtPair:
     """The engines of one structure; those of structures that nobody uses any more are freed."""
     with _lock:
-        for other in [other for other, twins in _all.items() if other != key and not twins.in_use]:
-            del _all[other]
-        if key not in _all:
-            workshop = EngineBuilder(toolkit(gpu.require("trt").capability), key)
-            _all[key] = workshop.twins
-        return _all[key]
+        for other in [other for other, pair in _pairs.items() if other != structure and not pair.in_use]:
+            del _pairs[other]
+        if structure not in _pairs:
+            tensorrt = find_tensorrt(gpu.require("trt").capability)
+            _pairs[structure] = EngineBuilder(tensorrt, structure).pair
+        return _pairs[structure]
 
 
 class EngineBuilder:
-    """Makes the engines of one structure, with its plans on disk."""
+    """Builds, refits and loads the engines of one structure, and keeps their plans on disk."""
 
-    def __init__(self, kit: Toolkit, key: str):
-        self._kit, self._device, self._card = kit, open_device(), gpu.require("trt")
-        self.twins: Placed = EnginePair(TwinPolicy(), self._build, self._refit, self._backend, self._recall)
-        facts = (key, self._card.name, self._card.capability, kit.name, kit.version)
-        self._file = {
-            half: PlanFile(cache_folder() / "trt", *facts, "half" if half else "single") for half in (True, False)
+    def __init__(self, tensorrt: TensorRT, structure: str):
+        self._tensorrt, self._device, self._card = tensorrt, open_device(), gpu.require("trt")
+        self.pair: TrtPair = EnginePair(RefitPolicy(), self._build, self._refit, self._backend, self._load_cached)
+        key = (structure, self._card.name, self._card.capability, tensorrt.name, tensorrt.version)
+        self._plan_files = {
+            fp16: PlanFile(cache_folder() / "trt", *key, "half" if fp16 else "single") for fp16 in (True, False)
         }
 
-    def _build(self, graph: onnx.ModelProto, half: bool) -> TrtEngine:
-        model = (structure.half(graph) if half else graph).SerializeToString()
+    def _build(self, graph: onnx.ModelProto, fp16: bool) -> TrtEngine:
+        model = (onnx_graph.to_half(graph) if fp16 else graph).SerializeToString()
         plan, refittable = self._plan(model)
         if refittable:
-            self._file[half].write(plan)
-        engine = TrtEngine(plan, half, self._kit, self._device)
-        agree(self._backend(engine), graph)
+            self._plan_files[fp16].write(plan)
+        engine = TrtEngine(plan, fp16, self._tensorrt, self._device)
+        verify(self._backend(engine), graph)
         return engine
 
     def _plan(self, model: bytes) -> tuple[bytes, bool]:
         """The plan, and whether its engine can be refitted; where none can, each student is built anew, said once."""
-        if self.twins.policy.refits:
+        if self.pair.policy.refits:
             try:
-                return build(self._kit, model, refit=True), True
+                return build(self._tensorrt, model, refit=True), True
             except ModelError as error:
-                plan = build(self._kit, model, refit=False)  # if this fails, too, it is not for the refit
+                plan = build(self._tensorrt, model, refit=False)  # if this fails, too, it is not for the refit
                 log.warning("engines cannot be refitted here (%s); each new student is built anew", error)
-                self.twins.policy.refits = False
+                self.pair.policy.refits = False
                 return plan, False
-        return build(self._kit, model, refit=False), False
+        return build(self._tensorrt, model, refit=False), False
 
     def _refit(self, engine: TrtEngine, graph: onnx.ModelProto) -> None:
-        engine.refit(structure.weights_of(graph))
+        engine.refit(onnx_graph.conv_weights(graph))
 
-    def _recall(self) -> TrtEngine | None:
+    def _load_cached(self) -> TrtEngine | None:
         """An engine of an earlier run, with whatever weights it had."""
-        half = self.twins.policy.half
-        file = self._file[half]
+        fp16 = self.pair.policy.fp16
+        file = self._plan_files[fp16]
         plan = file.read()
         if plan is None:
             return None
         try:
-            return TrtEngine(plan, half, self._kit, self._device)
+            return TrtEngine(plan, fp16, self._tensorrt, self._device)
         except ModelError as error:
             log.info("%s is of no use here and is made anew: %s", file.path.name, error)
-            file.drop()
+            file.delete()
             return None
 
     def _backend(self, engine: TrtEngine) -> Trt:
-        precision = "float16" if engine.half else "float32"
-        replay = "CUDA graph" if engine.graph else "no CUDA graph"
-        return Trt(engine, f"{self._kit.name} {self._kit.version}, {precision}, {replay}, {self._card.name}")
+        precision = "float16" if engine.fp16 else "float32"
+        replay = "CUDA graph" if engine.uses_cuda_graph else "no CUDA graph"
+        return Trt(engine, f"{self._tensorrt.name} {self._tensorrt.version}, {precision}, {replay}, {self._card.name}")
 
 
-def agree(backend: Trt, graph: onnx.ModelProto) -> None:
-    """Hold a new engine against ONNX Runtime on the CPU: the first student comes without a probe of its own.
+def verify(backend: Trt, graph: onnx.ModelProto) -> None:
+    """Compare a new engine with ONNX Runtime on the CPU: the first student comes without a probe of its own.
 
     Raises
     ------
@@ -149,9 +150,9 @@ def agree(backend: Trt, graph: onnx.ModelProto) -> None:
     """
     from .ort_cpu import OrtCpu
 
-    oracle = OrtCpu(graph.SerializeToString())
-    oracle.image[:] = backend.image[:] = _picture(*oracle.image.shape[2:])
-    difference = alpha_difference(backend.run(), oracle.run())
+    reference = OrtCpu(graph.SerializeToString())
+    reference.image[:] = backend.image[:] = _test_image(*reference.image.shape[2:])
+    difference = alpha_difference(backend.run(), reference.run())
     if not difference <= PROBE_TOLERANCE:
         raise CandidateRejected(
             f"it differs from ONNX Runtime by {difference:.3g} of alpha; at most {PROBE_TOLERANCE} is allowed"
@@ -159,8 +160,8 @@ def agree(backend: Trt, graph: onnx.ModelProto) -> None:
 
 
 @functools.cache
-def _picture(height: int, width: int) -> np.ndarray:
-    """A person in a room, float32 (3, h, w) RGB in [0, 1]: within what every student is shown."""
+def _test_image(height: int, width: int) -> np.ndarray:
+    """A person in a room, float32 (3, h, w) RGB in [0, 1]: within the range that every student was trained on."""
     from ..sources.synthetic import SyntheticPerson
 
     bgr = SyntheticPerson(width=width, height=height).picture(0)

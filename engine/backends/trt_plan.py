@@ -1,8 +1,8 @@
 """From an ONNX student to a TensorRT plan: parse, check names and shapes, build. Needs TensorRT, and no GPU.
 
-TensorRT (server cards) and TensorRT-RTX (desktop cards) are one API under two names; `toolkit` takes the one that is
-installed and fits the card. Without a GPU, TensorRT-RTX builds plans for cards that are named, without the ability to
-be refitted: that needs the card itself (docs/gpu.md). Knows nothing about running a plan.
+TensorRT (server cards) and TensorRT-RTX (desktop cards) are one API under two names; `find_tensorrt` takes the one that
+is installed and knows the card. Without a GPU, TensorRT-RTX builds plans for cards that are named; one that can be
+refitted needs the card itself (docs/gpu.md). Knows nothing about running a plan.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from ..errors import BackendUnavailable, ModelError
 log = logging.getLogger("jit_masker")
 
 MODULES = {"tensorrt_rtx": "TensorRT-RTX", "tensorrt": "TensorRT"}  # the order in which they are tried
-KEPT_MESSAGES = 3  # of the toolkit's errors, for the text of ours
+MAX_MESSAGES = 3  # of TensorRT's errors, in one of ours
 
 
 @dataclass(frozen=True)
-class Toolkit:
+class TensorRT:
     """TensorRT, by whichever name it is installed."""
 
-    trt: Any  # the module
+    api: Any  # the module
     name: str  # "TensorRT-RTX"
     version: str
-    logger: Any  # collects errors; see `complaints`
+    logger: Any  # collects errors; see `take_errors`
 
-    def complaints(self) -> str:
-        """What the toolkit said since the last call, as one line."""
-        said, self.logger.errors[:] = "; ".join(self.logger.errors[-KEPT_MESSAGES:]), []
+    def take_errors(self) -> str:
+        """The errors that were logged since the last call, as one line."""
+        said, self.logger.errors[:] = "; ".join(self.logger.errors[-MAX_MESSAGES:]), []
         return said or f"{self.name} gave no reason"
 
 
 @functools.cache
-def toolkit(capability: tuple[int, int] | None = None) -> Toolkit:
+def find_tensorrt(capability: tuple[int, int] | None = None) -> TensorRT:
     """TensorRT-RTX if it is installed and knows cards of this `capability` (None: any), else TensorRT.
 
     Raises
@@ -56,47 +56,46 @@ def toolkit(capability: tuple[int, int] | None = None) -> Toolkit:
         if module == "tensorrt_rtx" and capability is not None and _compute_capability(trt, capability) is None:
             reasons.append(f"{name} knows no card of compute capability {capability[0]}.{capability[1]}")
             continue
-        return Toolkit(trt, name, trt.__version__, _logger(trt))
+        return TensorRT(trt, name, trt.__version__, _logger(trt))
     raise BackendUnavailable(
         f"backend 'trt' cannot be used: {'; '.join(reasons)}. Install it: pip install \"jit-masker[gpu,trt]\" for a "
         "desktop card, tensorrt for a server card; or use --backend ort-cuda, torch-cuda or auto"
     )
 
 
-def parse(kit: Toolkit, model: bytes) -> tuple[Any, Any]:
+def parse(tensorrt: TensorRT, model: bytes) -> tuple[Any, Any]:
     """(builder, network) of an ONNX student, its types as they are in the graph.
 
     Raises
     ------
     ModelError
-        TensorRT cannot read it, or its input and output are not those of a student.
+        TensorRT cannot read it, or its input and output are not called `image` and `logits`.
     """
-    builder = kit.trt.Builder(kit.logger)
-    network = builder.create_network(1 << int(kit.trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = kit.trt.OnnxParser(network, kit.logger)
+    builder = tensorrt.api.Builder(tensorrt.logger)
+    network = builder.create_network(1 << int(tensorrt.api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = tensorrt.api.OnnxParser(network, tensorrt.logger)
     if not parser.parse(model):
-        errors = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors)) or kit.complaints()
-        raise ModelError(f"{kit.name} cannot read this student: {errors}")
-    ends = [(network.num_inputs, network.get_input), (network.num_outputs, network.get_output)]
-    for (count, get), name, channels in zip(ends, ("image", "logits"), (3, 1), strict=True):
-        tensor = get(0) if count == 1 else None
-        if tensor is None or tensor.name != name or tuple(tensor.shape)[:2] != (1, channels):
-            found = f"{tensor.name} {tuple(tensor.shape)}" if tensor is not None else f"{count} tensors"
-            raise ModelError(f"this student has {found} where {name} (1, {channels}, h, w) was expected")
+        errors = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors)) or tensorrt.take_errors()
+        raise ModelError(f"{tensorrt.name} cannot read this student: {errors}")
+    # TrtEngine asks for them by name; that their shapes are a student's is asked of the graph, in trt.py
+    names = [network.get_input(i).name for i in range(network.num_inputs)]
+    names += [network.get_output(i).name for i in range(network.num_outputs)]
+    if names != ["image", "logits"]:
+        raise ModelError(f"this student has the tensors {', '.join(names)}; expected image and logits")
     return builder, network
 
 
-def unknown_weights(kit: Toolkit, network: Any, names: Sequence[str]) -> list[str]:
-    """Those of `names` that TensorRT does not know as weights it could refit. [] is what a refit needs.
+def unknown_weights(tensorrt: TensorRT, network: Any, names: Sequence[str]) -> list[str]:
+    """Those of `names` that are no weights TensorRT could refit; a refit needs that there are none.
 
     Asked of the network, by marking each; so it can be asked without a GPU.
     """
     unknown = [name for name in names if not network.mark_weights_refittable(name)]
-    kit.complaints()
+    tensorrt.take_errors()
     return unknown
 
 
-def build(kit: Toolkit, model: bytes, *, refit: bool, capabilities: Sequence[tuple[int, int]] = ()) -> bytes:
+def build(tensorrt: TensorRT, model: bytes, *, refit: bool, capabilities: Sequence[tuple[int, int]] = ()) -> bytes:
     """A plan of an ONNX student, for the card that is there, or ahead of time for the cards of these `capabilities`.
 
     Raises
@@ -104,18 +103,20 @@ def build(kit: Toolkit, model: bytes, *, refit: bool, capabilities: Sequence[tup
     ModelError
         TensorRT cannot build it.
     """
-    builder, network = parse(kit, model)
+    builder, network = parse(tensorrt, model)
     config = builder.create_builder_config()
     if refit:
-        config.set_flag(kit.trt.BuilderFlag.REFIT)
+        config.set_flag(tensorrt.api.BuilderFlag.REFIT)
     if capabilities:
         config.num_compute_capabilities = len(capabilities)
         for i, capability in enumerate(capabilities):
-            if not config.set_compute_capability(_compute_capability(kit.trt, capability), i):
-                raise ModelError(f"{kit.name} {kit.version} does not build for SM {capability[0]}{capability[1]}")
+            if not config.set_compute_capability(_compute_capability(tensorrt.api, capability), i):
+                raise ModelError(
+                    f"{tensorrt.name} {tensorrt.version} does not build for SM {capability[0]}{capability[1]}"
+                )
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ModelError(f"{kit.name} {kit.version} cannot build this student: {kit.complaints()}")
+        raise ModelError(f"{tensorrt.name} {tensorrt.version} cannot build this student: {tensorrt.take_errors()}")
     return bytes(plan)
 
 
@@ -136,7 +137,7 @@ def _logger(trt: Any) -> Any:
         def log(self, severity: Any, message: str) -> None:
             if severity <= trt.ILogger.Severity.ERROR:
                 self.errors.append(message.strip())
-                del self.errors[: -4 * KEPT_MESSAGES]
+                del self.errors[: -4 * MAX_MESSAGES]
             else:
                 log.debug("%s", message)
 

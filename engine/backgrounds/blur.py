@@ -9,12 +9,26 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import UsageError
+
 DEFAULT_STRENGTH = 0.6
 FULL_SIGMA = 1 / 16  # of the frame's larger side at strength 1; 40 px at 640x480
 UNMASKED_SIGMA = 1 / 8  # likewise, while there is no mask: neither the room nor the person may be made out
 SMALL_SIGMA = 2.0  # px, the least in the scaled-down frame: there a blur looks the same and costs a hundredth
 PERSON_GAIN = 4.0  # a pixel of the scaled-down frame that is a quarter person already has no weight: it is tinted
 TINY = 1e-3  # of full weight; where the room has less, its mean colour takes over
+
+
+def parse_strength(spec: str) -> float:
+    """The strength in "blur" or "blur:STRENGTH"; UsageError where it is not above 0 and at most 1."""
+    _, given, text = spec.partition(":")
+    try:
+        strength = float(text) if given else DEFAULT_STRENGTH
+    except ValueError:
+        strength = float("nan")
+    if not 0 < strength <= 1:
+        raise UsageError(f"background {spec!r}: the strength must be above 0 and at most 1, as in blur:0.6")
+    return strength
 
 
 class Blur:

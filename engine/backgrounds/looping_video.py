@@ -1,6 +1,6 @@
-"""A video played over and over behind the person. Knows nothing about masks.
+"""A video played over and over behind the person.
 
-`Reel` decodes; `RepeatableVideo` shows what belongs to a position, waiting for it; `LiveVideo` never waits.
+`LoopingVideo` decodes; `RepeatableVideo` shows what belongs to a position, waiting for it; `LiveVideo` never waits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import JitMaskerError, UsageError
 from ..pixels import upright
+from .picture import cover
 
 log = logging.getLogger("jit_masker")
 
@@ -22,24 +23,11 @@ SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif")
 FALLBACK_FPS = 25.0  # frames per second, where a video does not say
 
 AHEAD = 4  # frames that LiveVideo holds ready; at 640x480 about 4 MB
-MAX_STEP = 1.0  # s; a longer gap between two pictures pauses a live video instead of making it run after the time lost
+MAX_STEP_S = 1.0  # a longer gap between two pictures pauses a live video instead of making it run after the time lost
 MAX_SKIPPED = 5  # frames in a row left out by a decoder that is late; a slow one still shows every sixth
 
 
-def cover(image: np.ndarray, size: tuple[int, ...], out: np.ndarray | None = None) -> np.ndarray:
-    """`image` uint8 (h, w, 3), scaled to fill `size` (H, W) with its centre: not distorted, but cut."""
-    import cv2
-
-    H, W = size
-    h, w = image.shape[:2]
-    scale = max(H / h, W / w)
-    crop_h, crop_w = min(h, max(1, round(H / scale))), min(w, max(1, round(W / scale)))
-    top, left = (h - crop_h) // 2, (w - crop_w) // 2
-    kept = image[top : top + crop_h, left : left + crop_w]
-    return cv2.resize(kept, (W, H), dst=out, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-
-
-class Reel:
+class LoopingVideo:
     """The frames of a video, endlessly, each with the time it is due. Used by one thread at a time.
 
     Raises
@@ -52,7 +40,7 @@ class Reel:
         self.length: float | None = None  # s, of one run; known once the end was seen
         self._path = path
         self._loop = 0
-        self._told = False
+        self._warned = False
         self._frames = self._run()
 
     def next(self) -> tuple[float, Any]:
@@ -66,7 +54,7 @@ class Reel:
         time, frame = found
         return self._loop * (self.length or 0) + time, frame
 
-    def go_to(self, position: float) -> None:
+    def seek(self, position: float) -> None:
         """Go on with the first frame of the run that is on at `position` (s), as far as the length is known."""
         loop = int(position // self.length) if self.length else 0
         if self.length and loop * self.length > position:  # rounding
@@ -96,13 +84,13 @@ class Reel:
                 raise UsageError(
                     f"cannot read the background {self._path}: {reason}; use an image or one of {', '.join(SUFFIXES)}"
                 ) from error
-            self._tell(f"{reason}; it is repeated up to there")
+            self._warn_once(f"{reason}; it is repeated up to there")
         if seen:
             self.length = end
 
-    def _tell(self, what: str) -> None:
-        if not self._told:
-            self._told = True
+    def _warn_once(self, what: str) -> None:
+        if not self._warned:
+            self._warned = True
             log.warning("the background %s is damaged after its beginning: %s", self._path, what)
 
 
@@ -129,15 +117,15 @@ class RepeatableVideo:
     transparent = still = False
 
     def __init__(self, path: str) -> None:
-        self._reel = Reel(path)
-        self._due, self._shown = self._reel.next()
-        self._next_due, self._next = self._reel.next()
+        self._video = LoopingVideo(path)
+        self._due, self._shown = self._video.next()
+        self._next_due, self._next = self._video.next()
         self._fitted: Any = None  # the frame that `_out` shows
         self._out = np.empty((0, 0, 3), np.uint8)
 
     def picture(self, bgr: np.ndarray, alpha: np.ndarray | None, position: float) -> np.ndarray:
         """See `Background`."""
-        self._wind(max(0.0, position))
+        self._advance(max(0.0, position))
         if self._out.shape != bgr.shape or self._fitted is not self._shown:
             if self._out.shape != bgr.shape:
                 self._out = np.empty(bgr.shape, np.uint8)
@@ -146,22 +134,22 @@ class RepeatableVideo:
         return self._out
 
     def close(self) -> None:
-        self._reel.close()
+        self._video.close()
 
-    def _wind(self, position: float) -> None:
+    def _advance(self, position: float) -> None:
         if position < self._due:
-            self._jump(position)
+            self._seek(position)
         while self._next_due <= position:
-            if self._reel.length and position - self._next_due >= self._reel.length:
-                self._jump(position)
+            if self._video.length and position - self._next_due >= self._video.length:
+                self._seek(position)
                 continue
             self._due, self._shown = self._next_due, self._next
-            self._next_due, self._next = self._reel.next()
+            self._next_due, self._next = self._video.next()
 
-    def _jump(self, position: float) -> None:
-        self._reel.go_to(position)
-        self._due, self._shown = self._reel.next()
-        self._next_due, self._next = self._reel.next()
+    def _seek(self, position: float) -> None:
+        self._video.seek(position)
+        self._due, self._shown = self._video.next()
+        self._next_due, self._next = self._video.next()
 
 
 class LiveVideo:
@@ -174,8 +162,8 @@ class LiveVideo:
     transparent = still = False
 
     def __init__(self, path: str) -> None:
-        self._reel = Reel(path)
-        self._shown = upright(self._reel.next()[1])
+        self._video = LoopingVideo(path)
+        self._shown = upright(self._video.next()[1])
         self._refitted: np.ndarray | None = None  # `_shown` at the size of `_out`, where it has another
         self._out = np.empty((0, 0, 3), np.uint8)
         self._played = 0.0  # s
@@ -190,7 +178,7 @@ class LiveVideo:
     def picture(self, bgr: np.ndarray, alpha: np.ndarray | None, position: float) -> np.ndarray:
         """See `Background`."""
         if self._position is not None:
-            self._played += min(max(0.0, position - self._position), MAX_STEP)
+            self._played += min(max(0.0, position - self._position), MAX_STEP_S)
         self._position = position
         with self._changed:
             self._now, self._size = self._played, (bgr.shape[0], bgr.shape[1])
@@ -208,7 +196,7 @@ class LiveVideo:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
-        self._reel.close()
+        self._video.close()
 
     def _refit(self, shape: tuple[int, ...]) -> np.ndarray:
         """For the few frames that were decoded before the size was known, or before it changed."""
@@ -223,9 +211,9 @@ class LiveVideo:
     def _decode_ahead(self) -> None:
         skipped = 0
         try:
-            due, frame = self._reel.next()
+            due, frame = self._video.next()
             while True:
-                next_due, next_frame = self._reel.next()
+                next_due, next_frame = self._video.next()
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed or len(self._ready) < AHEAD)
                     if self._closed:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from kernels import LEVELS_OF_STATUS, STATUS, NO_BRIGHTNESS, colour_grid
+from kernels import LEVELS_OF_STATUS, NO_BRIGHTNESS, STATUS, colour_grid
 
+from ..backends.cuda_device import GpuBackend
 from ..backgrounds import Background
 from ..contracts import Backend, Canvas
 from ..errors import GpuFault, StudentFault
@@ -38,7 +39,7 @@ def gpu_painter_for(
 
     `transparent`: the foreground alone is asked for, before it is blended, and the device does not send that down.
     """
-    if not hasattr(backend, "engine"):
+    if not isinstance(backend, GpuBackend):
         return None
     if edges.feather or edges.light_wrap:
         log.info("feather and light wrap are the CPU's work: frames are painted there, the student alone is on the GPU")
@@ -132,7 +133,7 @@ class GpuPainter:
         """The share of the frame that is person, in [0, 1], before alpha was smoothed; logits and smoothed alpha are on
         the host then. StudentFault where a logit is no number.
         """
-        engine: Any = student.backend.engine  # type: ignore[attr-defined]
+        engine = cast(GpuBackend, student.backend).engine
         self._fit(bgr.shape, engine.image.shape, student.mask_size)
         k, device, b, affine = self._kernels, self._device, self._b, (student.mean, student.std)
         self._forget_now()
@@ -168,7 +169,9 @@ class GpuPainter:
         self._lost = (self._lost[0] or last_grey, self._lost[1] or smoothed)
 
     def _forget_now(self) -> None:
-        for lost, buffer, value in zip(self._lost, (self._b.last_grey, self._b.smoothed), (NO_BRIGHTNESS, 0.0), strict=True):
+        for lost, buffer, value in zip(
+            self._lost, (self._b.last_grey, self._b.smoothed), (NO_BRIGHTNESS, 0.0), strict=True
+        ):
             if lost:
                 buffer.host.fill(value)
                 self._device.upload(buffer.array, buffer.host, self._stream)

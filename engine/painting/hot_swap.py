@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from export.contracts import Published
 
 from .. import backends
-from ..backends import Choice
+from ..backends import BackendChoice
 from ..timing import Durations
 from .loaded_student import LoadedStudent
 
@@ -141,7 +141,7 @@ class HotSwap:
             self._builder.shutdown(wait=False)
 
 
-def load_first(name: str, published: Published, threads: int) -> tuple[Choice, LoadedStudent]:
+def load_first(name: str, published: Published, threads: int) -> tuple[BackendChoice, LoadedStudent]:
     """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so.
 
     Raises

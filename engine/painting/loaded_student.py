@@ -6,7 +6,7 @@ import numpy as np
 
 from export.contracts import Probe, Published
 
-from ..backends import Choice
+from ..backends import BackendChoice
 from ..contracts import Backend
 from ..errors import CandidateRejected, ModelError, StudentFault
 from .contrast import PROBE_TOLERANCE, alpha_difference, is_answer
@@ -15,7 +15,7 @@ from .contrast import PROBE_TOLERANCE, alpha_difference, is_answer
 class LoadedStudent:
     """One student, ready to paint. Immutable: new weights are a new object. Used by one thread at a time."""
 
-    def __init__(self, published: Published, backend: Choice, threads: int):
+    def __init__(self, published: Published, backend: BackendChoice, threads: int):
         """Build, warm and check.
 
         Raises
@@ -28,7 +28,7 @@ class LoadedStudent:
         self.version = published.version
         self.mean, self.std = published.mean, published.std
         self.mask_size = (0, 0)  # (h, w) of the logits
-        self.backend = backend.place(published.model, threads, lambda made: self._check(made, published.probe))
+        self.backend = backend.create(published.model, threads, lambda made: self._check(made, published.probe))
 
     @property
     def image(self) -> np.ndarray:

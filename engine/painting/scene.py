@@ -36,7 +36,12 @@ class SceneDetector:
         """The scene of a frame uint8 (H, W, 3) at `timestamp` (s), counted from 0."""
         cells = self._cells(bgr)
         last, self._last = self._last, cells
-        if last is not None and timestamp - self._cut_at >= REFRACTORY and is_cut(last, cells):
+        if (
+            last is not None
+            and timestamp - self._cut_at >= REFRACTORY
+            and not self._alike(last, cells)
+            and is_cut(last, cells)
+        ):
             self._cut_at = timestamp
             self.scene += 1
         return self.scene
@@ -48,15 +53,21 @@ class SceneDetector:
         self._last, self._cut_at = None, -np.inf
 
     def _cells(self, bgr: np.ndarray) -> np.ndarray:
-        """The frame as float32 (rows, columns, 3): the mean of a few pixels of each cell."""
+        """The frame as uint8 (rows, columns, 3): the mean of a few pixels of each cell."""
         cv2 = self._cv2
         cv2.resize(bgr, self._sampled.shape[1::-1], dst=self._sampled, interpolation=cv2.INTER_NEAREST)
         cells: np.ndarray = cv2.resize(self._sampled, CELLS[::-1], interpolation=cv2.INTER_AREA)
-        return cells.astype(np.float32)
+        return cells
+
+    def _alike(self, before: np.ndarray, after: np.ndarray) -> bool:
+        """Whether the cells differ too little for a cut, as nearly always: a bound of what `is_cut` works out."""
+        difference = self._cv2.norm(before, after, self._cv2.NORM_L1) / before.size
+        return bool(2 * difference <= GAIN_CHANGE * (min(self._cv2.mean(after)[:3]) + DARK))
 
 
 def is_cut(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether two grids of cells, float32 (rows, columns, 3) in [0, 255], show different scenes."""
+    """Whether two grids of cells, uint8 (rows, columns, 3), show different scenes."""
+    before, after = before.astype(np.float32), after.astype(np.float32)
     means = before.mean((0, 1)), after.mean((0, 1))
     gain_change = np.abs(before / (means[0] + DARK) - after / (means[1] + DARK)).mean()
     if gain_change <= GAIN_CHANGE:

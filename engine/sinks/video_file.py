@@ -15,83 +15,16 @@ import numpy as np
 from ..contracts import Picture
 from ..errors import SinkError, UsageError
 from .containers import CONTAINERS, GREY, KEYFRAME_EVERY, Codec, Container, container_of
+from .frame_size import FALLBACK_FPS, FixedSize, alpha_of, as_bgra
 from .sound import open_sound
 
 log = logging.getLogger("jit_masker")
-
-FALLBACK_FPS = 30.0  # frames per second, where the source does not say; only the last picture's length hangs on it
-
-
-class SteadySize:
-    """Gives every array the size of the first one: where the size is fixed once, as in a file.
-
-    `even` adds one row or column, a copy of the last, to a first size that is odd: 4:2:0 video has no odd sizes.
-    """
-
-    def __init__(self, where: str, even: bool = False) -> None:
-        self._where = where
-        self._even = even
-        self._first: tuple[int, ...] | None = None
-        self._told = False
-
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """`pixels` uint8 (H, W) or (H, W, C), any size -> C-contiguous, of the first one's size."""
-        if self._first is None:
-            self._first = pixels.shape[:2]
-        if pixels.shape[:2] != self._first:
-            pixels = self._scaled(pixels, self._first)
-        H, W = self._first
-        if self._even and (H % 2 or W % 2):
-            pixels = np.pad(pixels, ((0, H % 2), (0, W % 2), (0, 0))[: pixels.ndim], mode="edge")
-        return np.ascontiguousarray(pixels)
-
-    def _scaled(self, pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        import cv2
-
-        H, W = size
-        if not self._told:
-            self._told = True
-            log.warning(
-                "%s: began at %dx%d; pictures of another size (now %dx%d) are scaled to it",
-                self._where, W, H, pixels.shape[1], pixels.shape[0],
-            )  # fmt: skip
-        shrinks = pixels.shape[1] > W or pixels.shape[0] > H
-        return cv2.resize(pixels, (W, H), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def with_alpha(picture: Picture, out: np.ndarray | None) -> np.ndarray:
-    """Straight BGRA of `picture`, uint8 (H, W, 4), written into `out` where it fits, else into a new array.
-
-    Colour is black where alpha is 0: what stood there must not be readable from the file.
-
-    Raises
-    ------
-    UsageError
-        The picture has no alpha.
-    """
-    alpha = _alpha_of(picture)
-    if out is None or out.shape[:2] != alpha.shape:
-        out = np.empty((*alpha.shape, 4), np.uint8)
-    np.multiply(picture.bgr, (alpha > 0)[:, :, None], out=out[:, :, :3])
-    out[:, :, 3] = alpha
-    return out
-
-
-def _alpha_of(picture: Picture) -> np.ndarray:
-    if picture.alpha is None:
-        raise UsageError(f"picture {picture.index} has no alpha; paint it for a sink whose needs_alpha is True")
-    if picture.alpha.shape != picture.bgr.shape[:2]:
-        raise UsageError(
-            f"picture {picture.index} is {picture.bgr.shape[:2]} but its alpha {picture.alpha.shape}; "
-            "give an alpha of the picture's size"
-        )
-    return picture.alpha
 
 
 class VideoFile:
     """Sink: pictures, and the sound that belongs to them, into an .mp4, .mkv or .webm. Every picture is written.
 
-    The size is the first picture's (`SteadySize`), the time each picture's own position: a variable frame rate is kept.
+    The size is the first picture's (`FixedSize`), the time each picture's own position: a variable frame rate is kept.
 
     Parameters
     ----------
@@ -109,7 +42,6 @@ class VideoFile:
         `path` cannot be written, or its container cannot hold that sound; also from `write` and `close`.
     """
 
-    live = False
     wanted = True
 
     def __init__(
@@ -122,41 +54,40 @@ class VideoFile:
             raise UsageError(f"{path}: {container.format} cannot hold alpha; use one of {able}")
         self.needs_alpha = transparent
         self._bgra: np.ndarray | None = None
-        self._size = SteadySize(path, codec.even)
-        self._recording = Recording(path, container, codec, fps, sound, threads)
+        self._size = FixedSize(path, codec.even)
+        self._writer = Writer(path, container, codec, fps, sound, threads)
 
     def write(self, picture: Picture) -> None:
         if self.needs_alpha:
-            self._bgra = with_alpha(picture, self._bgra)
-            self._recording.write(self._size(self._bgra), "bgra", picture.position)
+            self._bgra = as_bgra(picture, self._bgra)
+            self._writer.write(self._size(self._bgra), "bgra", picture.position)
         else:
-            self._recording.write(self._size(picture.bgr), "bgr24", picture.position)
+            self._writer.write(self._size(picture.bgr), "bgr24", picture.position)
 
     def close(self) -> None:
-        self._recording.close()
+        self._writer.close()
 
 
 class AlphaFile:
     """Sink: each picture's alpha as one grey frame of an .mkv, lossless (FFV1). Raises as `VideoFile` does."""
 
-    live = False
     wanted = True
     needs_alpha = True
 
     def __init__(self, path: str, fps: float, threads: int = 1) -> None:
         if Path(path).suffix.lower() != ".mkv":
             raise UsageError(f"cannot write alpha to {path!r}: lossless grey video needs an .mkv; name it so")
-        self._size = SteadySize(path)
-        self._recording = Recording(path, CONTAINERS[".mkv"], GREY, fps, None, threads)
+        self._size = FixedSize(path)
+        self._writer = Writer(path, CONTAINERS[".mkv"], GREY, fps, None, threads)
 
     def write(self, picture: Picture) -> None:
-        self._recording.write(self._size(_alpha_of(picture)), "gray", picture.position)
+        self._writer.write(self._size(alpha_of(picture)), "gray", picture.position)
 
     def close(self) -> None:
-        self._recording.close()
+        self._writer.close()
 
 
-class Recording:
+class Writer:
     """One file being written. Opened with the first frame, whose size it takes; after an error it is over."""
 
     def __init__(
@@ -171,19 +102,19 @@ class Recording:
         self._stream: Any = None
         self._last_tick: int | None = None
         self._last_key = -KEYFRAME_EVERY
-        self._over = False
+        self._finished = False
         if sound is not None and os.path.exists(path) and os.path.samefile(path, sound):
             raise UsageError(f"cannot write {path}: its sound would be read from the same file; name another output")
-        _try_to_write(path)
+        check_writable(path)
         self._sound = open_sound(sound, container) if sound is not None else None
 
     def write(self, pixels: np.ndarray, layout: str, position: float) -> None:
         """Encode one frame. `pixels` C-contiguous in `layout` (bgr24, bgra, gray); `position` in s."""
         from ..ffmpeg import av
 
-        if self._over:
+        if self._finished:
             raise SinkError(f"cannot write to {self._path}: it is closed; open it anew")
-        with self._reported():
+        with self._as_sink_error():
             if self._output is None:
                 self._open(pixels)
             frame = av.VideoFrame.from_ndarray(pixels, format=layout)
@@ -195,16 +126,16 @@ class Recording:
 
     def close(self) -> None:
         """Finish the file. Without a single frame there is none."""
-        if self._over:
+        if self._finished:
             return
-        self._over = True
-        with self._reported():
+        self._finished = True
+        with self._as_sink_error():
             if self._output is not None:
                 self._mux(self._stream.encode())
                 if self._sound is not None:
                     self._sound.copy_until(self._end, self._output)
                 self._output.close()
-        self._let_go()
+        self._release()
 
     @property
     def _end(self) -> float:
@@ -246,20 +177,20 @@ class Recording:
             self._output.mux(packet)
 
     @contextmanager
-    def _reported(self) -> Iterator[None]:
+    def _as_sink_error(self) -> Iterator[None]:
         from ..ffmpeg import av
 
         try:
             yield
         except (OSError, av.FFmpegError) as error:
-            self._over = True
-            self._let_go()
+            self._finished = True
+            self._release()
             reason = getattr(error, "strerror", None) or str(error)
             raise SinkError(
                 f"cannot write {self._path}: {reason}. What was written stays; free space or name another file"
             ) from error
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         from ..ffmpeg import av
 
         if self._sound is not None:
@@ -273,7 +204,7 @@ class Recording:
         self._output = self._stream = None
 
 
-def _try_to_write(path: str) -> None:
+def check_writable(path: str) -> None:
     """Raise SinkError now, not after the models are loaded. Leaves `path` as it was."""
     was_there = os.path.lexists(path)
     try:

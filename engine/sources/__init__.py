@@ -1,22 +1,23 @@
 """Where frames come from: `open_source` turns what a user names into a Source. Knows nothing about painting.
 
-Each kind has its file: camera.py, video.py (files and streams), images.py, raw_frames.py, figure.py (synthetic).
-detached.py is around those that can hang; Paced, here, around those that should keep to the clock.
+camera.py, video.py (files and streams), images.py, raw_frames.py, synthetic.py; threaded.py is around those that can
+hang, paced.py around those that should keep to the clock.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from ..contracts import Frame, Source
+from ..contracts import Source
 from ..errors import SourceError, UsageError
 from .camera import Camera
 from .images import IMAGES, Images, images_in
+from .paced import PacedSource
 from .raw_frames import RawFrames
 from .threaded import ThreadedSource
 from .video import FALLBACK_FPS, STREAMS, WEB, Video
+
+__all__ = ["PacedSource", "open_source"]
 
 MAX_FPS, MAX_SIDE = 1000.0, 16384  # frames per second, pixels; beyond, it is a slip of the finger
 
@@ -37,7 +38,7 @@ def open_source(
     Raises
     ------
     UsageError
-        What is asked for cannot be meant.
+        `size`, `fps` or an option of test:// is invalid.
     SourceError
         It cannot be opened.
     """
@@ -72,27 +73,3 @@ def _check(size: tuple[int, int] | None, fps: float | None) -> None:
             f"the size of raw frames is {size}; expected a width and a height from 1 to {MAX_SIDE}, as in "
             "--input-size 640x480"
         )
-
-
-class Paced:
-    """Another source's frames, none earlier than its position on the clock: a file at the speed it was recorded."""
-
-    def __init__(self, source: Source):
-        self._source = source
-        self.live, self.fps, self.frames, self.sound = source.live, source.fps, source.frames, source.sound
-        self._closed = False
-
-    def __iter__(self) -> Iterator[Frame]:
-        began = None
-        for frame in self._source:
-            began = time.perf_counter() - frame.position if began is None else began
-            while not self._closed and (early := began + frame.position - time.perf_counter()) > 0:
-                time.sleep(min(early, 0.1))  # in pieces, so that close is heard
-            if self._closed:
-                return
-            # what matters to a viewer is how long after its moment a frame is shown
-            yield Frame(frame.bgr, frame.index, time.perf_counter(), frame.position)
-
-    def close(self) -> None:
-        self._closed = True
-        self._source.close()

@@ -20,8 +20,8 @@ from ..errors import SourceError
 from ..mailboxes import LatestSlot
 from ..pixels import as_bgr
 
-TIMEOUT = 5.0  # s without a new frame
-STRIDE = 7  # pixels; a frame counts as new if any of these differs: sensors are never that quiet
+FRAME_TIMEOUT_S = 5.0  # s without a new frame
+SAMPLE_STRIDE = 7  # pixels; a frame counts as new if any of these differs: sensors are never that quiet
 
 
 class Capture(Protocol):
@@ -44,14 +44,14 @@ class Camera:
     frames: int | None = None
     sound: str | None = None
 
-    def __init__(self, device: str, timeout: float = TIMEOUT, factory: Callable[[str], Capture] | None = None):
+    def __init__(self, device: str, timeout: float = FRAME_TIMEOUT_S, factory: Callable[[str], Capture] | None = None):
         self._device, self._timeout = device, timeout
         self._factory = factory or open_capture
         self._slot: LatestSlot[Frame] = LatestSlot()
         self._closed = threading.Event()
         self._error: Exception | None = None  # what ended the camera's thread
         opened: LatestSlot[float] = LatestSlot()
-        threading.Thread(target=self._serve, args=(opened,), name="camera", daemon=True).start()
+        threading.Thread(target=self._work, args=(opened,), name="camera", daemon=True).start()
         fps = None
         try:
             fps = opened.take(timeout)
@@ -63,7 +63,7 @@ class Camera:
             raise SourceError(str(self._error or late)) from self._error
         self.fps = fps
 
-    def _serve(self, opened: LatestSlot[float]) -> None:
+    def _work(self, opened: LatestSlot[float]) -> None:
         """The camera's own thread: opens, asks, reads, releases; may hang in any of the four."""
         capture = None
         try:
@@ -111,7 +111,9 @@ class Camera:
 
 
 def _differs(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape != b.shape or not np.array_equal(a[::STRIDE, ::STRIDE], b[::STRIDE, ::STRIDE])
+    return a.shape != b.shape or not np.array_equal(
+        a[::SAMPLE_STRIDE, ::SAMPLE_STRIDE], b[::SAMPLE_STRIDE, ::SAMPLE_STRIDE]
+    )
 
 
 def open_capture(device: str) -> Capture:

@@ -1,4 +1,4 @@
-"""Images as a source: one, or a folder of them. Knows nothing about clocks."""
+"""Images as a source: one, or a folder of them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 class Images:
     """Image files, one frame each; sizes may differ. Looped they come for ever.
 
-    They lie ready, so they are not live: they come as fast as they are asked for, with positions at `fps`, and Paced
-    gives them a clock.
+    Not live: they come as fast as they are asked for, with positions at `fps`. PacedSource gives them a clock.
     """
 
     sound: str | None = None

@@ -1,4 +1,4 @@
-"""Raw BGR frames from a pipe, standard input as a rule. Knows nothing about threads: see detached.py."""
+"""Raw BGR frames from a pipe, standard input as a rule. threaded.py is around them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ log = logging.getLogger("jit_masker")
 class RawFrames:
     """BGR24 frames, one after the other, from a pipe.
 
-    `stream` is read past its buffer, so what that holds already is left out; standard input when None. `close` is heard
-    between two frames: while bytes do not come, the iteration waits for them, or for the pipe's end. See detached.py.
+    `stream` is read past its buffer, so what that holds already is left out; standard input when None. `close` takes
+    effect between two frames: while bytes do not come, the iteration waits for them, or for the pipe's end.
     """
 
     live = False

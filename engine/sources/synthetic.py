@@ -1,4 +1,4 @@
-"""test://: a synthetic person who moves in a room, with the true mask. For tests, demos and benchmarks without footage.
+"""test://: a synthetic person who moves before a background, with the true mask. For tests, demos and benchmarks.
 
 Options stand in the query: test://?width=640&height=480&fps=25&frames=100&seed=0&live=0&cut=50&empty=0
 """
@@ -22,7 +22,7 @@ LARGEST = {"width": 16384, "height": 16384, "fps": 1000}  # pixels, frames per s
 class SyntheticPerson:
     """Source of a figure whose head, torso and arms move; the same seed gives the same frames.
 
-    From frame `cut` on it is another person in another room; before frame `empty` nobody is there; 0: never.
+    From frame `cut` on it is another person before another background; before frame `empty` nobody is there; 0: never.
     """
 
     sound: str | None = None
@@ -60,7 +60,7 @@ class SyntheticPerson:
     def picture(self, index: int) -> np.ndarray:
         """Frame `index`, uint8 (H, W, 3) BGR."""
         scene = self._scene(index)
-        return scene.room.copy() if index < self._empty else scene.paint(index / self.fps)
+        return scene.background.copy() if index < self._empty else scene.paint(index / self.fps)
 
     def mask(self, index: int) -> np.ndarray:
         """The true mask of frame `index`, uint8 (H, W), 255 = person."""
@@ -76,12 +76,12 @@ class SyntheticPerson:
 
 
 class _Scene:
-    """One person in one room."""
+    """One person before one background."""
 
     def __init__(self, size: tuple[int, int], seed: int):
         rng = np.random.default_rng(seed)
         self.size = size
-        self.room = _room(size, rng)
+        self.background = _background(size, rng)
         self.texture = cv2.resize(rng.integers(0, 40, (24, 24, 3), dtype=np.uint8), size[::-1])
         self.centre = rng.uniform(0.42, 0.58)  # of the width
         self.phase = rng.uniform(0, 6.28)
@@ -90,7 +90,7 @@ class _Scene:
         self.shirt = rng.uniform(30, 200, 3)
 
     def paint(self, seconds: float) -> np.ndarray:
-        out = self.room.copy()
+        out = self.background.copy()
         for part, colour in zip(self._parts(seconds), self._colours(), strict=True):
             part(out, tuple(float(min(c, 255)) for c in colour))
         mask = self.mask(seconds)[..., None] > 0
@@ -141,16 +141,16 @@ class _Scene:
         ]
 
 
-def _room(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _background(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """A wall with a gradient, a window or picture or two, a shelf, grain."""
     H, W = size
     top, bottom = rng.uniform(90, 200, 3), rng.uniform(50, 150, 3)
     fade = np.linspace(0, 1, H)[:, None, None]
-    room = np.ascontiguousarray(np.broadcast_to(top * (1 - fade) + bottom * fade, (H, W, 3)).astype(np.uint8))
+    wall = np.ascontiguousarray(np.broadcast_to(top * (1 - fade) + bottom * fade, (H, W, 3)).astype(np.uint8))
     for _ in range(5):
         x, y = int(rng.uniform(0, 0.85) * W), int(rng.uniform(0, 0.7) * H)
         w, h = max(1, int(rng.uniform(0.08, 0.25) * W)), max(1, int(rng.uniform(0.1, 0.35) * H))
-        cv2.rectangle(room, (x, y), (x + w, y + h), tuple(rng.uniform(20, 240, 3)), -1)
-        cv2.rectangle(room, (x, y), (x + w, y + h), tuple(rng.uniform(20, 90, 3)), max(1, W // 160))
+        cv2.rectangle(wall, (x, y), (x + w, y + h), tuple(rng.uniform(20, 240, 3)), -1)
+        cv2.rectangle(wall, (x, y), (x + w, y + h), tuple(rng.uniform(20, 90, 3)), max(1, W // 160))
     grain = cv2.resize(rng.integers(0, 30, (max(1, H // 6), max(1, W // 6), 3), dtype=np.uint8), (W, H))
-    return cv2.add(room, grain)
+    return cv2.add(wall, grain)

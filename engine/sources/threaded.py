@@ -1,4 +1,4 @@
-"""A source that can hang, in a thread that may be left behind. Knows nothing about what it hangs in."""
+"""A source that can hang, in a thread that may be left behind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 from ..contracts import Frame, Source
 from ..mailboxes import LatestSlot, LosslessSlot
 
-WAKE = 0.2  # s between two looks whether it is over, while nothing comes
+POLL_INTERVAL_S = 0.2  # between two checks whether it is over, while nothing comes
 
 T = TypeVar("T")
 
@@ -18,17 +18,17 @@ class ThreadedSource:
     """A source that can hang, opened and read in threads of its own: whoever waits here goes on when it is closed.
 
     Loses no frame: the thread waits until one is taken. Once closed it ends with the read that it is in, which nobody
-    waits for: a stream's ends within READ_TIMEOUT, a pipe's with the next bytes or with the pipe.
+    waits for: a stream's ends within READ_TIMEOUT_S, a pipe's with the next bytes or with the pipe.
     """
 
     def __init__(self, open_it: Callable[[], Source]):
-        (self._source,) = _aside(lambda: [open_it()], LosslessSlot())
+        (self._source,) = _in_a_thread(lambda: [open_it()], LosslessSlot())
         source, self._closed = self._source, False
         self.live, self.fps, self.frames, self.sound = source.live, source.fps, source.frames, source.sound
         self._frames: LosslessSlot[Frame] = LosslessSlot()
 
     def __iter__(self) -> Iterator[Frame]:
-        for frame in _aside(lambda: self._source, self._frames):
+        for frame in _in_a_thread(lambda: self._source, self._frames):
             if self._closed:
                 return
             yield frame
@@ -39,7 +39,7 @@ class ThreadedSource:
         self._frames.close()
 
 
-def _aside(items: Callable[[], Iterable[T]], slot: LosslessSlot[T]) -> Iterator[T]:
+def _in_a_thread(items: Callable[[], Iterable[T]], slot: LosslessSlot[T]) -> Iterator[T]:
     """What `items()` gives, through `slot` from a thread that is left behind when the slot is closed."""
     errors: list[Exception] = []
 
@@ -70,5 +70,5 @@ def _wait(slot: LatestSlot[T]) -> T | None:
     """
     while True:
         over = slot.closed  # asked first: what was put before the end is still taken
-        if (item := slot.take(WAKE)) is not None or over:
+        if (item := slot.take(POLL_INTERVAL_S)) is not None or over:
             return item

@@ -1,4 +1,4 @@
-"""A video file or a stream, decoded with PyAV. Knows nothing about threads: detached.py is around what can hang."""
+"""A video file or a stream, decoded with PyAV. threaded.py is around what can hang."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ STREAMS = ("rtsp://", "rtsps://", "rtmp://", "udp://", "tcp://", "srt://")
 WEB = ("http://", "https://")
 VIDEOS = "a video that is whole: mp4, mkv, webm, mov, avi …"
 FALLBACK_FPS = 25.0  # frames per second, for pictures without a clock
-OPEN_TIMEOUT, READ_TIMEOUT = 10.0, 10.0  # s, of a stream; opening asks twice, for an answer and for its pictures
+OPEN_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 10.0  # of a stream; opening asks twice, for an answer and for its pictures
 
 
 class Video:
     """A file or a stream, through PyAV. A file loses no frame; one that is damaged gives what can be decoded.
 
-    `close` is heard between two packets: while the next one does not come, the iteration waits for it, a stream's at
-    most READ_TIMEOUT. See detached.py.
+    `close` takes effect between two packets: while the next one does not come, the iteration waits for it, a stream's
+    at most READ_TIMEOUT_S. See threaded.py.
     """
 
     def __init__(self, spec: str, live: bool = False, loop: bool = False, threads: int = 1):
@@ -36,7 +36,7 @@ class Video:
         self._av, self._spec, self._loop, self._threads = av, spec, loop, threads
         self._remote = spec.startswith((*STREAMS, *WEB))
         self._closed = False
-        self._damage_told = False
+        self._damage_reported = False
         self._container = self._open()
         stream = self._container.streams.video[0]
         self.live = live or (self._remote and not self._container.duration)
@@ -46,22 +46,22 @@ class Video:
 
     def _open(self) -> Any:
         options = {"rtsp_transport": "tcp"} if self._spec.startswith("rtsp") else {}
-        timeout = (OPEN_TIMEOUT, READ_TIMEOUT) if self._remote else None
+        timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if self._remote else None
         try:
             # tags in an old encoding are no reason to refuse the pictures
             container = self._av.open(self._spec, options=options, timeout=timeout, metadata_errors="replace")
         except (self._av.FFmpegError, OSError) as error:
-            silent = f"{self._reason(error, OPEN_TIMEOUT)}; expected a server that answers, and {VIDEOS}"
+            silent = f"{self._reason(error, OPEN_TIMEOUT_S)}; expected a server that answers, and {VIDEOS}"
             raise SourceError(
                 f"cannot open {self._spec}: {silent if self._remote else describe_bad_file(self._spec, VIDEOS)}"
             ) from error
-        if wrong := self._nothing_to_show(container):
+        if wrong := self._no_pictures(container):
             container.close()
             raise SourceError(f"cannot open {self._spec}: {wrong}")
         container.streams.video[0].codec_context.thread_count = self._threads
         return container
 
-    def _nothing_to_show(self, container: Any) -> str | None:
+    def _no_pictures(self, container: Any) -> str | None:
         """What is wrong with a container that could be opened and yet gives no picture; None if it does."""
         video = container.streams.video
         if video and video[0].codec_context is None:
@@ -109,7 +109,7 @@ class Video:
                 break
             except self._av.FFmpegError as error:
                 if self._remote:
-                    reason = self._reason(error, READ_TIMEOUT)
+                    reason = self._reason(error, READ_TIMEOUT_S)
                     raise SourceError(f"{self._spec} was lost: {reason}; check the sender and the network") from error
                 bad += 1
                 if bad > good + 1000:  # a file of noise must end too
@@ -122,8 +122,8 @@ class Video:
                 first = moment if first is None else first
                 good += 1
                 yield upright(picture), moment - first
-        if bad and not self._damage_told:
-            self._damage_told = True  # a looped file is damaged at the same place each time
+        if bad and not self._damage_reported:
+            self._damage_reported = True  # a looped file is damaged at the same place each time
             log.warning("%s is damaged: %d of its packets cannot be decoded and are left out", self._spec, bad)
         if not good and not self._closed:
             raise SourceError(f"{self._spec} holds no picture that can be decoded; expected a video that is whole")

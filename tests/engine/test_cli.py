@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from engine.cli import main
-from engine.errors import UsageError
+from engine.cli import choose_pace, main
+from engine.errors import SourceError, UsageError
 from engine.options import Options, read_options
+from engine.sources.synthetic import SyntheticPerson
 from tests.clips import figure_clip, read_clip
 
 SMALL = "test://?width=64&height=48&frames=12"
@@ -72,8 +74,6 @@ def test_the_report_has_every_documented_key(tmp_path):
 
 
 def open_text(name):
-    from pathlib import Path
-
     return (Path(__file__).resolve().parents[2] / name).read_text(encoding="utf-8")
 
 
@@ -116,7 +116,8 @@ def test_lockstep_with_a_real_teacher_is_repeatable(tmp_path, rvm, shared):
     assert len(curves[0]) == 3
 
 
-def test_an_interrupted_run_finishes_its_files_and_ends_with_130(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_finishes_its_files_and_ends_with_130(tmp_path, number):
     out, report = tmp_path / "out.mp4", tmp_path / "report.json"
     process = subprocess.Popen(
         [sys.executable, "-m", "engine.cli", "-i", "test://?width=160&height=120&frames=100000", "-o", str(out),
@@ -125,12 +126,127 @@ def test_an_interrupted_run_finishes_its_files_and_ends_with_130(tmp_path):
     deadline = time.monotonic() + 60
     while not (out.exists() and out.stat().st_size > 10_000) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     document = json.loads(report.read_text())
     assert document["ended"] == "interrupted"
     assert len(read_clip(out)) == document["frames"] > 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "live", "output", "pace"),
+    [
+        (None, False, "out.mp4", "lockstep"),
+        (None, False, "null", "lockstep"),
+        (None, False, "-", "lockstep"),
+        (None, False, "window", "live"),
+        (None, False, "camera", "live"),
+        (None, False, "camera:/dev/video10", "live"),
+        (None, True, "out.mp4", "live"),
+        ("fast", False, "camera:/dev/video10", "fast"),
+        ("lockstep", False, "window", "lockstep"),
+    ],
+)
+def test_somebody_who_watches_or_sends_makes_a_run_live(asked, live, output, pace):
+    assert choose_pace(asked, "clip.mp4", live, output) == pace
+
+
+class FailingSource:
+    """Raises `error` after five frames."""
+
+    live, fps, frames, sound = False, 25.0, None, None
+
+    def __init__(self, error):
+        self._error = error
+
+    def __iter__(self):
+        yield from list(SyntheticPerson(frames=5, width=64, height=48))
+        raise self._error
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Has jm-engine read from a source that raises `error`."""
+    return lambda error: monkeypatch.setattr("engine.sources.open_source", lambda *_, **__: FailingSource(error))
+
+
+def test_the_report_tells_the_kind_and_text_of_an_error_that_is_not_ours(tmp_path, paint, failing):
+    failing(RuntimeError("a bug"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        paint("-i", SMALL, "--headless", "--report", tmp_path / "r.json")
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert (document["ended"], document["frames"]) == ("RuntimeError: a bug", 5)
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A link to /dev/full: code that replaces what it should write to harms the link, not the machine."""
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("needs /dev/full")
+    link = tmp_path / "full"
+    link.symlink_to("/dev/full")
+    return link
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_how_the_run_ended(paint, failing, full_disk):
+    failing(SourceError("the camera is gone"))
+    code, err = paint("-i", SMALL, "--headless", "--report", full_disk)
+    assert code == 3
+    assert "the camera is gone" in err
+
+
+def test_a_report_onto_a_full_disk_is_an_error(paint, full_disk):
+    code, err = paint("-i", SMALL, "--headless", "--report", full_disk)
+    assert code == 1
+    assert f"cannot write the report to {full_disk}: No space left on device; choose another --report" in err
+    assert full_disk.is_symlink()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write to")
+def test_a_report_where_nobody_can_write_is_told_before_the_run(tmp_path, paint):
+    code, err = paint("-i", SMALL, "-o", tmp_path / "out.mp4", "--report", "/proc/self/report.json")
+    assert code == 2
+    assert "'/proc/self/report.json', which cannot be written" in err
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_report_goes_through_a_pipe_that_stands_there(tmp_path, paint):
+    pipe = tmp_path / "report"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        assert paint("-i", SMALL, "--headless", "--report", pipe)[0] == 0
+        assert json.loads(reader.communicate(timeout=60)[0])["frames"] == 12
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("disguise", ["itself", "symbolic link", "hard link", "another spelling"])
+@pytest.mark.parametrize("option", ["--output", "--alpha", "--report"])
+def test_what_is_read_is_never_written_over(tmp_path, paint, disguise, option):
+    clip = tmp_path / "clip.mkv"
+    clip.write_bytes(Path(figure_clip(tmp_path / "made.mkv")).read_bytes())
+    other = tmp_path / "other.mkv"
+    if disguise == "symbolic link":
+        other.symlink_to(clip)
+    elif disguise == "hard link":
+        other.hardlink_to(clip)
+    else:
+        other = clip if disguise == "itself" else tmp_path / "." / ".." / tmp_path.name / "clip.mkv"
+    before = clip.read_bytes()
+    headless = [] if option == "--output" else ["--headless"]
+    code, err = paint("-i", clip, option, other, *headless)
+    assert code == 2
+    assert "is the same file as --input" in err
+    assert clip.read_bytes() == before
+
+
+def test_two_outputs_are_two_files(tmp_path, paint):
+    code, err = paint("-i", SMALL, "-o", tmp_path / "a.mkv", "--alpha", tmp_path / "a.mkv")
+    assert code == 2
+    assert "is the same file as --output" in err
 
 
 def test_without_a_terminal_there_is_no_noise(tmp_path):
@@ -169,6 +285,8 @@ def make(folder):
     with open(clip, "rb") as good:
         (folder / "half.mp4").write_bytes(good.read()[:3000])
     (folder / "text.safetensors").write_text("not weights")
+    (folder / "threads.toml").write_text("threads = 12345678901234567890123")
+    (folder / "digits.toml").write_text("threads = " + "9" * 5000)
     cv2.imwrite(str(folder / "not-weights.png"), np.zeros((4, 4), np.uint8))
 
 
@@ -197,7 +315,17 @@ def make(folder):
         (f"-i {SMALL} -o none/out.mp4", 1, "none"),
         (f"-i {SMALL} -o out.mp4 --background none", 2, "alpha"),
         (f"-i {SMALL} --alpha out.mp4", 2, ".mkv"),
-        (f"-i {SMALL} --report none/r.json --headless", 1, "cannot write the report to none/r.json"),
+        (
+            f"-i {SMALL} --report none/r.json --headless",
+            2,
+            "--report is 'none/r.json', which cannot be written: No such",
+        ),
+        (f"-i {SMALL} --report empty --headless", 2, "--report is 'empty', which cannot be written: Is a directory"),
+        (f"-i {SMALL} --threads 20000", 2, "--threads is '20000': expected 1 to 256"),
+        (f"-i {SMALL} --threads 100000", 2, "--threads is '100000': expected 1 to 256"),
+        (f"-i {SMALL} --seed -1", 2, "--seed is '-1': expected 0 to 4294967295"),
+        (f"-i {SMALL} --config threads.toml", 2, "--threads is 12345678901234567890123: expected 1 to 256"),
+        (f"-i {SMALL} --config digits.toml", 2, "cannot read the options in digits.toml"),
         (f"-i {SMALL} --config none.toml", 2, "cannot read the options in none.toml"),
         ("-i -", 2, "say --input-size WxH"),
         ("-i - --input-size 64", 2, "expected WxH"),
@@ -232,7 +360,7 @@ def test_weights_of_the_wrong_shape_are_refused(tmp_path, capsys):
     path = tmp_path / "wrong.safetensors"
     save_weights(path, StudentWeights("lite", (256, 256), wrong))
     assert main(["-i", SMALL, "--headless", "--teacher", "none", "--weights", str(path)]) == 5
-    assert "enc1.expand is (1, 16, 1, 1)" in capsys.readouterr().err
+    assert "enc1.expand.weight is (1, 16, 1, 1), expected (16, 16, 1, 1)" in capsys.readouterr().err
 
 
 def test_a_live_source_keeps_only_its_own_pace(capsys):

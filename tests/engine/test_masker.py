@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from engine import Canvas, EdgeOptions, Masker, PaintState
-from engine.backends import BACKENDS, load
+from engine.backends import BACKENDS
 from engine.backends.ort_cpu import OrtCpu
-from engine.errors import BackendUnavailable, CandidateRejected, ModelError, UsageError
-from engine.painting.contrast import PROBE_TOLERANCE, alpha_difference, stretched_sigmoid
+from engine.errors import CandidateRejected, ModelError, UsageError
+from engine.painting.contrast import stretched_sigmoid
 from engine.painting.loaded_student import LoadedStudent
 from engine.sources.synthetic import SyntheticPerson
 from export.contracts import Probe, Published
@@ -449,50 +449,6 @@ def test_closing_while_frames_are_in_flight(frame):
     assert masker.stats.faults == 0
 
 
-# -- backends --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=BACKENDS)
-def choice(request):
-    try:
-        return load(request.param)
-    except BackendUnavailable as error:
-        pytest.skip(str(error))
-
-
-def test_every_backend_agrees_with_the_oracle(choice, weights):
-    model = Publisher(weights).publish(dict(weights.tensors)).model
-    backend, oracle = choice(model, 1), load("torch-cpu")(model, 1)
-    backend.image[:] = oracle.image[:] = np.random.default_rng(0).random(backend.image.shape)
-    assert alpha_difference(backend.run(), oracle.run()) < (PROBE_TOLERANCE if choice.name == "trt" else 1e-3)
-
-
-def test_every_backend_refuses_bytes_that_are_no_model(choice):
-    with pytest.raises(ModelError):
-        choice(b"not a model", 1)
-
-
-def test_auto_says_what_it_chose_and_why(monkeypatch):
-    monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: "no NVIDIA driver")
-    choice = load("auto")
-    assert (choice.name, choice.reason) == ("ort-cpu", "the fastest backend that is installed")
-
-
-def test_an_unknown_backend_lists_those_that_exist():
-    with pytest.raises(UsageError, match="unknown backend 'tpu'; choose one of auto, ort-cpu, torch-cpu"):
-        load("tpu")
-
-
-def test_a_backend_without_its_runtime_is_an_error_when_named_and_passed_over_by_auto(monkeypatch):
-    monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: "no NVIDIA driver")
-    monkeypatch.setitem(BACKENDS, "ort-cpu", lambda: __import__("engine.backends.no_such_runtime"))
-    with pytest.raises(BackendUnavailable, match="backend 'ort-cpu' cannot be used: No module named"):
-        load("ort-cpu")
-    choice = load("auto")
-    assert choice.name == "torch-cpu"
-    assert "'ort-cpu' cannot be used" in choice.reason
-
-
 def test_alpha_is_the_stretched_sigmoid_and_its_mean_the_area():
     logits = np.array([[-40.0, 0.0], [1.0, 40.0]], np.float32)
     out = np.empty_like(logits)
@@ -583,3 +539,30 @@ print(seen == [NICENESS], os.getpriority(os.PRIO_PROCESS, threading.get_native_i
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["True", "0"], done.stderr
+
+
+def test_beside_a_learner_a_pool_of_two_paints_at_its_own_priority_swap_after_swap():
+    code = """
+import os, threading, numpy as np
+from engine import CpuBudget, Masker
+from engine.sources.synthetic import SyntheticPerson
+from training.teachers import TEACHERS
+
+class Bright:
+    def __init__(self, threads): pass
+    def __call__(self, bgr): return (bgr[..., 0] > 127).astype(np.float32)
+
+TEACHERS["bright"] = lambda: Bright
+frames = [SyntheticPerson(width=160, height=120).picture(i) for i in range(8)]
+with Masker("ort-cpu", "bright", "#ff00ff", threads=CpuBudget(2, 1)) as masker:
+    painted = 0
+    while masker.stats.swaps < 3:
+        masker(frames[painted % 8])
+        painted += 1
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    nice = {int(t): os.getpriority(os.PRIO_PROCESS, int(t)) for t in os.listdir("/proc/self/task")}
+    low = sorted(names.get(t, "a pool's") for t, n in nice.items() if n)
+    print(masker.stats.faults, masker.stats.frames == painted, low)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "0 True ['learner', 'teacher']", done.stdout + done.stderr

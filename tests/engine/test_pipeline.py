@@ -1,6 +1,7 @@
 """Figure 1's threads: what is lost, what is not, and how it ends."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -23,7 +24,6 @@ def masker(room):
 class CollectingSink:
     """Keeps a copy of every picture; runs `then` after each."""
 
-    live = False
     needs_alpha = False
     wanted = True
 
@@ -140,6 +140,34 @@ def test_a_sink_that_fails_ends_the_run_and_closes_the_others(masker, lockstep):
     assert (good.closed, bad.closed) == (1, 1)
 
 
+class UnfinishableSink(CollectingSink):
+    """Cannot be closed."""
+
+    def close(self):
+        super().close()
+        raise SinkError("the index cannot be written")
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_the_error_that_ended_the_run_is_raised_and_one_of_a_close_is_logged(masker, lockstep, caplog):
+    def fail(sink):
+        raise SinkError("the disk is full")
+
+    bad, good = UnfinishableSink(then=fail), CollectingSink()
+    with pytest.raises(SinkError, match="the disk is full"):
+        Pipeline(SyntheticPerson(frames=100, **SMALL), masker, [bad, good], lockstep=lockstep).run()
+    assert (bad.closed, good.closed) == (1, 1)
+    assert "closing UnfinishableSink failed as well: the index cannot be written" in caplog.text
+
+
+def test_an_error_of_a_close_alone_is_raised_once_all_are_closed(masker):
+    bad, good = UnfinishableSink(), CollectingSink()
+    with pytest.raises(SinkError, match="the index cannot be written"):
+        Pipeline(SyntheticPerson(frames=3, **SMALL), masker, [bad, good]).run()
+    assert good.indices == [0, 1, 2]
+    assert good.closed == 1
+
+
 class ResizingSource:
     """Changes its size in mid-stream."""
 
@@ -160,8 +188,20 @@ def test_pictures_follow_the_size_of_their_frames(masker, lockstep):
     assert [p.shape[:2] for p in sink.pictures] == [(48, 64), (24, 32), (7, 5), (1, 1), (48, 64)]
 
 
-def test_period_and_latency_are_two_numbers(masker):
-    pipeline = Pipeline(SyntheticPerson(frames=20, **SMALL), masker, [CollectingSink()])
+class StaleSource(ResizingSource):
+    """20 frames at once, each captured a hundred seconds ago."""
+
+    def __iter__(self):
+        for i in range(20):
+            yield Frame(np.zeros((48, 64, 3), np.uint8), i, time.perf_counter() - 100.0, i / 25)
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_a_frame_is_late_by_its_capture_however_soon_the_next_one_is_written(masker, lockstep):
+    pipeline = Pipeline(StaleSource(), masker, [CollectingSink()], lockstep=lockstep)
+    began = time.perf_counter()
     pipeline.run()
-    assert pipeline.period.count == 19
-    assert pipeline.latency.count == pipeline.output.count == 20
+    whole_ms = 1e3 * (time.perf_counter() - began)
+    assert (pipeline.period.count, pipeline.latency.count, pipeline.output.count) == (19, 20, 20)
+    assert 100e3 <= pipeline.latency.summary("p0")["p0"] <= pipeline.latency.summary("max")["max"] < 100e3 + whole_ms
+    assert 0 < pipeline.period.summary("max")["max"] < whole_ms

@@ -16,7 +16,7 @@ import pytest
 
 from engine.contracts import Picture, Sink
 from engine.errors import SinkError, UsageError
-from engine.sinks import AlphaFile, Camera, Null, Stdout, Window, open_sink
+from engine.sinks import AlphaFile, Null, Stdout, VirtualCamera, Window, open_sink
 from engine.sinks.containers import CONTAINERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ def test_every_sink_keeps_the_protocol(spec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sink = open_sink(spec, fps=25)
     assert isinstance(sink, Sink)
-    assert (sink.live, sink.needs_alpha, sink.wanted) == (False, False, True)
+    assert (sink.needs_alpha, sink.wanted) == (False, True)
     sink.close()
     sink.close()
 
@@ -619,34 +619,34 @@ class ScriptedCamera:
 
 def test_a_camera_has_the_first_pictures_size_made_even():
     device = ScriptedCamera()
-    write_all(Camera(30, factory=device), [make_picture(0, (5, 7)), make_picture(1, (48, 64))])
+    write_all(VirtualCamera(30, factory=device), [make_picture(0, (5, 7)), make_picture(1, (48, 64))])
     assert device.opened_with == (8, 6, 30, None)
     assert [frame.shape for frame in device.sent] == [(6, 8, 3)] * 2
 
 
 def test_a_camera_of_unknown_rate_announces_thirty():
     device = ScriptedCamera()
-    write_all(Camera(0.0, factory=device), [make_picture()])
+    write_all(VirtualCamera(0.0, factory=device), [make_picture()])
     assert device.opened_with[2] == 30
 
 
 def test_a_camera_is_closed_once():
     device = ScriptedCamera()
-    sink = Camera(30, factory=device)
+    sink = VirtualCamera(30, factory=device)
     write_all(sink, [make_picture()])
     sink.close()
     assert device.closed == 1
 
 
 def test_a_camera_that_fails_names_the_fixing_command():
-    sink = Camera(30, factory=ScriptedCamera(fails_at=0))
+    sink = VirtualCamera(30, factory=ScriptedCamera(fails_at=0))
     with pytest.raises(SinkError, match=r"device vanished\. (Make one: sudo modprobe v4l2loopback|Install OBS)"):
         sink.write(make_picture())
 
 
 def test_a_device_that_is_not_there_is_told_before_the_first_picture():
     with pytest.raises(SinkError, match=r"/dev/video-none: no such device\. (Make one|Install OBS)"):
-        Camera(30, device="/dev/video-none", factory=ScriptedCamera())
+        VirtualCamera(30, device="/dev/video-none", factory=ScriptedCamera())
 
 
 def test_without_pyvirtualcam_the_extra_is_named():

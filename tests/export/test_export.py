@@ -1,4 +1,4 @@
-"""Folding, the hand-written graph, and patching: against torch, in numbers."""
+"""Folding, the hand-written graph, and patching: against torch, in numbers; weights on disk."""
 
 import numpy as np
 import onnx
@@ -11,17 +11,19 @@ from engine.errors import ModelError, UsageError
 from engine.sources.synthetic import SyntheticPerson
 from export.contracts import StudentWeights
 from export.fold import fold
-from export.publish import Publisher, first, load_student
+from export.graph import build
+from export.onnx_bytes import initializer_slices
+from export.publish import Publisher, load_student, publish_initial
 from export.store import load_weights, save_weights
-from export.students import STUDENTS, build
+from export.students import STUDENTS
 from training.online.score import iou
-from training.students import new_student, tensors_of
+from training.students import Student, tensors_of
 
 
 def worn(variant, seed=0):
     """A student whose batch norm has seen things: its fold is not the identity."""
     torch.manual_seed(seed)
-    student = new_student(variant)
+    student = Student(variant)
     for module in student.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.3)
@@ -41,14 +43,14 @@ def logits_of(student, image):
 def test_the_graph_computes_what_torch_computes(variant, size):
     size = tuple(max(64, side // STUDENTS[variant].multiple * STUDENTS[variant].multiple) for side in size)
     student = worn(variant)
-    backend = load("ort-cpu")(first(StudentWeights(variant, size, tensors_of(student))).model, 1)
+    backend = load("ort-cpu")(publish_initial(StudentWeights(variant, size, tensors_of(student))).model, 1)
     backend.image[:] = np.random.default_rng(0).normal(0, 1, backend.image.shape)
     expected = logits_of(student, backend.image)
     assert np.abs(backend.run() - expected).max() < 1e-4 * max(1, np.abs(expected).max())
 
 
 def test_every_convolution_keeps_its_name_and_batch_norm_is_gone():
-    student = new_student("jitnet")
+    student = Student("jitnet")
     names = {t.name for t in build("jitnet", fold(tensors_of(student)), (240, 240)).graph.initializer}
     convolutions = {k for k in tensors_of(student) if ".norm." not in k}
     assert convolutions == {n for n in names if not n.startswith(("scales_", "sizes_"))}
@@ -72,14 +74,58 @@ def test_patching_gives_the_same_bytes_as_building():
     assert patched == built
 
 
+@pytest.mark.parametrize("name", STUDENTS)
+def test_weights_whose_bytes_stand_elsewhere_in_the_file_are_patched_in_their_own_place(name):
+    """All zeros, and all tensors alike: only the file's structure tells one weight's bytes from another's."""
+    size = STUDENTS[name].size
+    changed = tensors_of(worn(name, 1))
+    for value in (0, 0.25):
+        publisher = Publisher(StudentWeights(name, size, {k: np.full_like(v, value) for k, v in changed.items()}))
+        assert onnx.load_from_string(publisher.publish(changed).model) == build(name, fold(changed), size)
+
+
+def test_the_places_of_the_weights_are_those_that_onnx_reads():
+    model = build("lite", fold(tensors_of(worn("lite"))), (144, 256))
+    data = model.SerializeToString()
+    assert {name: data[where] for name, where in initializer_slices(data).items()} == {
+        tensor.name: tensor.raw_data for tensor in model.graph.initializer
+    }
+
+
+def test_what_is_no_protobuf_has_no_places():
+    with pytest.raises(ValueError, match="wire type 3 before byte 1; expected a serialised ONNX model"):
+        initializer_slices(bytes([7 << 3 | 3]))
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_onnx_infers_the_shapes_that_the_graph_states(name):
+    model = build(name, fold(tensors_of(Student(name))), STUDENTS[name].size)
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)  # raises if they differ
+    onnx.checker.check_model(model, full_check=True)
+
+
 def test_an_unknown_student_is_refused():
     with pytest.raises(UsageError, match="unknown student 'unet'; choose one of lite, jitnet"):
         build("unet", {}, (240, 240))
 
 
-def test_weights_of_another_student_are_refused():
-    with pytest.raises(ModelError, match=r"jitnet"):
-        build("jitnet", fold({"stem1.conv.weight": np.zeros((8, 3, 3, 3), np.float32)}), (240, 240))
+def test_missing_weights_are_refused_by_name():
+    expected = r"do not fit jitnet: stem1.conv.bias is missing, expected \(8,\); choose the --student they are for"
+    with pytest.raises(ModelError, match=expected):
+        build("jitnet", {"stem1.conv.weight": np.zeros((8, 3, 3, 3), np.float32)}, (240, 240))
+
+
+def test_weights_of_another_variant_are_refused_by_name():
+    expected = r"do not fit jitnet-fig2: stem2.conv.weight is \(32, 8, 3, 3\), expected \(8, 8, 3, 3\)"
+    with pytest.raises(ModelError, match=expected):
+        publish_initial(StudentWeights("jitnet-fig2", (240, 240), tensors_of(Student("jitnet"))))
+
+
+def test_weights_without_a_statistic_of_batch_norm_are_refused():
+    tensors = tensors_of(Student("jitnet"))
+    del tensors["enc1.norm.running_var"]
+    with pytest.raises(ModelError, match=r"no tensor 'enc1.norm.running_var', which enc1.norm needs; train them again"):
+        publish_initial(StudentWeights("jitnet", (240, 240), tensors))
 
 
 def test_weights_survive_the_disk_in_half_precision(tmp_path):
@@ -117,7 +163,7 @@ def test_missing_weights_say_where_to_get_some(tmp_path):
 @pytest.mark.parametrize("student", ["lite", "jitnet"])
 def test_shipped_weights_fit_their_student(student):
     weights = load_student(student, STUDENTS[student].size)
-    new_student(weights.student).load_weights(weights.tensors)
+    Student(weights.student).load_weights(weights.tensors)
 
 
 def test_sizes_that_no_student_can_have_are_refused():

@@ -4,7 +4,7 @@ import types
 
 import numpy as np
 
-from engine.backends import graph_structure as structure
+from engine.backends import onnx_graph
 from engine.backends.cuda_device import DeviceArray
 from engine.backends.ort_cpu import OrtCpu
 from engine.errors import GpuFault
@@ -78,7 +78,7 @@ class FakeTensorRT(types.SimpleNamespace):
 class FakeEngine:
     def __init__(self, trt, plan):
         self.trt, self.addresses = trt, {}
-        self.graph = structure.read(plan)
+        self.graph = onnx_graph.parse(plan)
         self.load()
 
     def load(self):
@@ -110,7 +110,7 @@ class Refit:
         return self.trt.break_refit != "refuse"
 
     def get_missing_weights(self):
-        missing = set(structure.weight_names(self.engine.graph.graph)) - self.given.keys()
+        missing = set(onnx_graph.conv_weight_names(self.engine.graph.graph)) - self.given.keys()
         return ["stem.bias"] if self.trt.break_refit == "miss" else sorted(missing)
 
     def refit_cuda_engine_async(self, stream):

@@ -9,11 +9,11 @@ import pytest
 
 import engine.backends.trt as trt_module
 from engine import Masker
-from engine.backends import BACKENDS, ON_GPU, available, load
+from engine.backends import BACKENDS, ON_GPU, available, gpu_check_record, load
 from engine.backends import gpu_detection as gpu
 from engine.backends.trt import Trt
 from engine.backends.trt_engine import PlanFile
-from engine.backends.trt_plan import Toolkit
+from engine.backends.trt_plan import TensorRT
 from engine.cli import main
 from engine.errors import BackendUnavailable, CandidateRejected, ModelError
 from engine.sources.synthetic import SyntheticPerson
@@ -22,7 +22,7 @@ from export.publish import Publisher, load_student
 from export.students import STUDENTS
 from tests.gpu.fakes_gpu import FakeDevice, FakeTensorRT
 
-CARD = gpu.Gpu("a scripted card", (8, 9), 13000)
+CARD = gpu.Gpu("a scripted card", (8, 9), "580.65.06, CUDA 13.0")
 
 
 @pytest.fixture
@@ -51,36 +51,34 @@ def test_without_a_gpu_auto_takes_the_cpu_and_imports_nothing_large(no_gpu):
     assert "tensorrt" not in sys.modules
 
 
-def test_with_a_gpu_auto_prefers_trt_and_names_the_card(monkeypatch):
+@pytest.fixture
+def checked_card(monkeypatch):
+    """A machine with a card that gpu-check has passed on."""
     monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: CARD)
-    monkeypatch.setattr(Trt, "require", staticmethod(lambda: None))
-    choice = load("auto")
-    assert (choice.name, choice.reason) == ("trt", "the fastest backend that is installed, on a scripted card")
+    monkeypatch.setattr(gpu_check_record, "unchecked", lambda backends, card: {})
 
 
-def test_auto_leaves_a_gpu_that_cannot_run_the_student_and_says_so(monkeypatch, caplog):
+def test_auto_leaves_a_gpu_that_cannot_run_the_student_and_says_so(checked_card, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError("CUDA error 719")
 
-    monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: CARD)
     monkeypatch.setattr(Trt, "require", staticmethod(lambda: None))
-    monkeypatch.setattr(Trt, "place", staticmethod(fail))
+    monkeypatch.setattr(Trt, "create", staticmethod(fail))
     with Masker("auto", threads=1) as masker:
-        assert masker.backend.name == "ort-cpu"
-        assert "backend 'trt' cannot run the student: RuntimeError: CUDA error 719" in masker.backend.reason
+        assert masker.backend_name == "ort-cpu"
+        assert "backend 'trt' cannot run the student: RuntimeError: CUDA error 719" in masker.backend_reason
     assert [r.getMessage() for r in caplog.records] == ["backend trt is passed over: RuntimeError: CUDA error 719"]
     with pytest.raises(RuntimeError, match="CUDA error 719"):
         Masker("trt", threads=1)
 
 
-def test_with_a_gpu_and_nothing_for_it_auto_takes_the_cpu_and_says_what_is_missing(monkeypatch):
-    monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: CARD)
+def test_with_a_gpu_and_nothing_for_it_auto_takes_the_cpu_and_says_what_is_missing(checked_card, monkeypatch):
     monkeypatch.setattr("engine.backends.trt_plan.MODULES", {"no_such_tensorrt": "TensorRT"})
     for name in ("ort-cuda", "torch-cuda"):
         monkeypatch.setitem(BACKENDS, name, lambda: __import__("engine.backends.no_such_runtime"))
-    trt_module.toolkit.cache_clear()
+    trt_module.find_tensorrt.cache_clear()
     choice = load("auto")
-    trt_module.toolkit.cache_clear()
+    trt_module.find_tensorrt.cache_clear()
     assert choice.name == "ort-cpu"
     assert "TensorRT: No module named 'no_such_tensorrt'" in choice.reason
     assert 'pip install "jit-masker[gpu,trt]"' in choice.reason
@@ -110,18 +108,18 @@ def scripted(monkeypatch, tmp_path):
     device = FakeDevice()
     trt = FakeTensorRT(device)
     logger = type("Logger", (), {"errors": []})()
-    kit, trt.builds = Toolkit(trt, "TensorRT", "0.0", logger), []
+    tensorrt, trt.builds = TensorRT(trt, "TensorRT", "0.0", logger), []
 
-    def build(kit, model, *, refit, capabilities=()):
+    def build(tensorrt, model, *, refit, capabilities=()):
         trt.builds.append(model)
         return model
 
     monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: CARD)
-    monkeypatch.setattr(trt_module, "toolkit", lambda capability: kit)
+    monkeypatch.setattr(trt_module, "find_tensorrt", lambda capability: tensorrt)
     monkeypatch.setattr(trt_module, "open_device", lambda: device)
     monkeypatch.setattr(trt_module, "build", build)
     monkeypatch.setattr(trt_module, "cache_folder", lambda: tmp_path)
-    monkeypatch.setattr(trt_module, "_all", {})
+    monkeypatch.setattr(trt_module, "_pairs", {})
     return trt
 
 
@@ -133,11 +131,11 @@ def changed(weights, by):
 def publish(weights, publisher, by):
     """With the probe that the learner would send."""
     published = publisher.publish(changed(weights, by))
-    oracle = load("ort-cpu")(published.model, 1)
-    height, width = oracle.image.shape[2:]
-    oracle.image[:] = SyntheticPerson(width=width, height=height).picture(5).transpose(2, 0, 1) / 255
-    probe = Probe(oracle.image, oracle.run())
-    return type(published)(published.version, published.model, published.mean, published.std, probe, None)
+    reference = load("ort-cpu")(published.model, 1)
+    height, width = reference.image.shape[2:]
+    reference.image[:] = SyntheticPerson(width=width, height=height).picture(5).transpose(2, 0, 1) / 255
+    probe = Probe(reference.image, reference.run())
+    return type(published)(published.version, published.model, published.mean, published.std, probe)
 
 
 @pytest.fixture
@@ -162,7 +160,7 @@ def test_new_students_are_refitted_into_the_idle_engine(masker, scripted, weight
     assert (masker.stats.swaps, masker.stats.rejected) == (5, 0)
     assert len(scripted.builds) == 1  # the first one is built, the second read back from disk, then all are refitted
     assert scripted.refits == 5
-    assert len(trt_module._all) == 1
+    assert len(trt_module._pairs) == 1
 
 
 @pytest.mark.parametrize("how", ["refuse", "miss", "fail", "silent", "crash"])
@@ -199,7 +197,7 @@ def test_weights_with_nan_are_refused_before_an_engine_is_touched(masker, script
 
 
 def test_half_precision_that_disagrees_gives_way_to_single(scripted, weights, monkeypatch):
-    real = trt_module.structure.half
+    real = trt_module.onnx_graph.to_half
 
     def coarse(graph):
         out = real(graph)
@@ -208,7 +206,7 @@ def test_half_precision_that_disagrees_gives_way_to_single(scripted, weights, mo
                 constant.raw_data = (np.frombuffer(constant.raw_data, np.float16) + np.float16(1)).tobytes()
         return out
 
-    monkeypatch.setattr(trt_module.structure, "half", coarse)
+    monkeypatch.setattr(trt_module.onnx_graph, "to_half", coarse)
     backend = load("trt")(Publisher(weights, STUDENTS["lite"].size).publish(dict(weights.tensors)).model, 1)
     assert "float32" in backend.provider
     assert len(scripted.builds) == 2
@@ -226,7 +224,7 @@ def test_without_a_capture_the_student_runs_and_says_so(scripted, weights, caplo
 def test_an_engine_of_an_earlier_run_is_read_and_refitted(scripted, weights, monkeypatch):
     model = Publisher(weights, STUDENTS["lite"].size).publish(dict(weights.tensors)).model
     load("trt")(model, 1)
-    monkeypatch.setattr(trt_module, "_all", {})  # the next start
+    monkeypatch.setattr(trt_module, "_pairs", {})  # the next start
     load("trt")(model, 1)
     assert (len(scripted.builds), scripted.refits) == (1, 1)
 
@@ -236,7 +234,7 @@ def test_a_plan_that_this_version_cannot_load_is_made_anew(scripted, weights, mo
     load("trt")(model, 1)
     (path,) = tmp_path.rglob("*.plan")
     path.write_bytes(hashlib.sha256(b"of another version").digest() + b"of another version")
-    monkeypatch.setattr(trt_module, "_all", {})
+    monkeypatch.setattr(trt_module, "_pairs", {})
     load("trt")(model, 1)
     assert len(scripted.builds) == 2
 
@@ -256,7 +254,7 @@ def test_engines_of_a_structure_that_nobody_uses_are_freed(scripted, weights):
     del small
     gc.collect()
     load("trt")(Publisher(weights, STUDENTS["lite"].size).publish(dict(weights.tensors)).model, 1)
-    assert len(trt_module._all) == 1
+    assert len(trt_module._pairs) == 1
 
 
 def test_bytes_that_are_no_model_are_refused(scripted):

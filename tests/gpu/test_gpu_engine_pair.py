@@ -1,10 +1,10 @@
-"""Refit an idle twin, verify, swap: with engines that do what a script says."""
+"""Refit an idle engine, check it, swap: with engines that do what a script says."""
 
 import gc
 
 import pytest
 
-from engine.backends.engine_pair import MAX_FAILED_REFITS, EnginePair, Step, TwinPolicy
+from engine.backends.engine_pair import MAX_FAILED_REFITS, EnginePair, RefitPolicy, Step
 from engine.errors import CandidateRejected, GpuFault, ModelError
 
 
@@ -28,7 +28,7 @@ class EngineBuilder:
 
     def __init__(self, wrong=(), fails=()):
         self.done, self.wrong, self.fails = [], set(wrong), set(fails)
-        self.twins = EnginePair(TwinPolicy(), self.build, self.refit, ScriptedBackend)
+        self.pair = EnginePair(RefitPolicy(), self.build, self.refit, ScriptedBackend)
 
     def build(self, weights, half):
         self._do("half" if half else "full", weights)
@@ -49,119 +49,119 @@ class EngineBuilder:
             if backend.run() != weights:
                 raise CandidateRejected(f"answers {backend.run()}")
 
-        return self.twins.place(weights, check)
+        return self.pair.create(weights, check)
 
 
-def live_with_an_idle_twin(workshop):
+def live_with_an_idle_engine(builder):
     """Two students published, one after the other: the second paints, the first one's engine is idle."""
-    first = workshop.publish("a")
-    live = workshop.publish("b")
+    first = builder.publish("a")
+    live = builder.publish("b")
     del first
     gc.collect()
-    workshop.done.clear()
+    builder.done.clear()
     return live
 
 
-def test_the_first_students_are_built_and_from_then_on_the_idle_twin_is_refitted():
-    workshop = EngineBuilder()
+def test_the_first_students_are_built_and_from_then_on_the_idle_engine_is_refitted():
+    builder = EngineBuilder()
     live = None
     for weights in "abcde":
-        live = workshop.publish(weights)  # rebinding frees the one before: its engine is idle
+        live = builder.publish(weights)  # rebinding frees the one before: its engine is idle
         assert live.run() == weights
-    assert [what for what, _ in workshop.done] == ["half", "half", "refit", "refit", "refit"]
+    assert [what for what, _ in builder.done] == ["half", "half", "refit", "refit", "refit"]
 
 
-def test_the_one_that_paints_is_never_touched_while_its_twin_is_refitted():
-    workshop = EngineBuilder()
-    live = live_with_an_idle_twin(workshop)
-    following = workshop.publish("c")
+def test_the_one_that_paints_is_never_touched_while_the_other_is_refitted():
+    builder = EngineBuilder()
+    live = live_with_an_idle_engine(builder)
+    following = builder.publish("c")
     assert (live.run(), following.run()) == ("b", "c")
     assert live.engine is not following.engine
 
 
 @pytest.mark.parametrize("how", ["wrong", "fails"])
 def test_a_failed_refit_keeps_the_live_one_and_an_engine_is_built_of_the_same_weights(how, caplog):
-    workshop = EngineBuilder()
-    live = live_with_an_idle_twin(workshop)
-    getattr(workshop, how).add("refit")
-    following = workshop.publish("c")
-    assert workshop.done == [("refit", "c"), ("half", "c")]
+    builder = EngineBuilder()
+    live = live_with_an_idle_engine(builder)
+    getattr(builder, how).add("refit")
+    following = builder.publish("c")
+    assert builder.done == [("refit", "c"), ("half", "c")]
     assert (live.run(), following.run()) == ("b", "c")
     assert "refitting the idle engine failed" in caplog.text
     assert "building an engine" in caplog.text
 
 
-def test_a_twin_that_failed_its_refit_is_not_used_again():
-    workshop = EngineBuilder(fails=["refit"])
-    live = live_with_an_idle_twin(workshop)
-    live = workshop.publish("c")
-    engines = [engine for engine, _ in workshop.twins._engines]
+def test_an_engine_that_failed_its_refit_is_not_used_again():
+    builder = EngineBuilder(fails=["refit"])
+    live = live_with_an_idle_engine(builder)
+    live = builder.publish("c")
+    engines = [engine for engine, _ in builder.pair._engines]
     assert all(engine.weights in ("b", "c") for engine in engines)
     assert live.run() == "c"
 
 
 def test_refits_that_keep_failing_are_given_up():
-    workshop = EngineBuilder(wrong=["refit"])
-    live = live_with_an_idle_twin(workshop)
+    builder = EngineBuilder(wrong=["refit"])
+    live = live_with_an_idle_engine(builder)
     for weights in "cdefg":
-        live = workshop.publish(weights)
+        live = builder.publish(weights)
         assert live.run() == weights
-    assert [what for what, _ in workshop.done].count("refit") == MAX_FAILED_REFITS
-    assert not workshop.twins.policy.refits
+    assert [what for what, _ in builder.done].count("refit") == MAX_FAILED_REFITS
+    assert not builder.pair.policy.refits
 
 
 def test_half_precision_that_disagrees_gives_way_to_single_precision_for_good():
-    workshop = EngineBuilder(wrong=["half"])
-    live = [workshop.publish("a")]
-    live.append(workshop.publish("b"))
+    builder = EngineBuilder(wrong=["half"])
+    live = [builder.publish("a")]
+    live.append(builder.publish("b"))
     assert all(not backend.engine.half for backend in live)
-    assert [what for what, _ in workshop.done] == ["half", "full", "full"]
+    assert [what for what, _ in builder.done] == ["half", "full", "full"]
 
 
 def test_weights_that_no_engine_computes_are_refused_and_blame_nothing_else():
-    workshop = EngineBuilder()
-    live = live_with_an_idle_twin(workshop)
-    workshop.wrong |= {"refit", "half", "full"}
+    builder = EngineBuilder()
+    live = live_with_an_idle_engine(builder)
+    builder.wrong |= {"refit", "half", "full"}
     with pytest.raises(CandidateRejected, match="answers nonsense"):
-        workshop.publish("c")
+        builder.publish("c")
     assert live.run() == "b"
-    assert (workshop.twins.policy.half, workshop.twins.policy.refits) == (True, True)
-    workshop.wrong.clear()
-    assert workshop.publish("d").run() == "d"
+    assert (builder.pair.policy.fp16, builder.pair.policy.refits) == (True, True)
+    builder.wrong.clear()
+    assert builder.publish("d").run() == "d"
 
 
 def test_a_card_that_fails_refuses_the_student_and_learning_may_go_on():
-    workshop = EngineBuilder()
-    workshop.twins._build = lambda *_: (_ for _ in ()).throw(GpuFault("CUDA error 2: out of memory"))
+    builder = EngineBuilder()
+    builder.pair._build = lambda *_: (_ for _ in ()).throw(GpuFault("CUDA error 2: out of memory"))
     with pytest.raises(CandidateRejected, match="no engine could be made: CUDA error 2"):
-        workshop.publish("a")
+        builder.publish("a")
 
 
 def test_a_failure_is_told_once(caplog):
-    workshop = EngineBuilder(wrong=["refit"])
-    live = live_with_an_idle_twin(workshop)
+    builder = EngineBuilder(wrong=["refit"])
+    live = live_with_an_idle_engine(builder)
     for weights in "cde":
-        live = workshop.publish(weights)
+        live = builder.publish(weights)
     assert live.run() == "e"
     assert len(caplog.records) == 1
 
 
 def test_many_students_make_no_more_than_two_engines():
-    workshop = EngineBuilder()
+    builder = EngineBuilder()
     live = None
     for i in range(50):
-        live = workshop.publish(i)
-        assert len(workshop.twins._engines) <= 2
-    assert workshop.twins.in_use == 1
+        live = builder.publish(i)
+        assert len(builder.pair._engines) <= 2
+    assert builder.pair.in_use == 1
     assert live.run() == 49
 
 
 def test_the_policy_is_a_table():
-    policy = TwinPolicy()
-    assert policy.first(idle=False) is Step.BUILD
-    assert policy.first(idle=True) is Step.REFIT
-    assert policy.failed(Step.REFIT) is Step.BUILD
-    assert policy.failed(Step.BUILD) is Step.BUILD_FULL
-    assert policy.failed(Step.BUILD_FULL) is Step.GIVE_UP
-    assert TwinPolicy(half=False).first(idle=False) is Step.BUILD_FULL
-    assert TwinPolicy(refits=False).first(idle=True) is Step.BUILD
+    policy = RefitPolicy()
+    assert policy.first_step(idle=False) is Step.BUILD_FP16
+    assert policy.first_step(idle=True) is Step.REFIT
+    assert policy.next_step(Step.REFIT) is Step.BUILD_FP16
+    assert policy.next_step(Step.BUILD_FP16) is Step.BUILD_FP32
+    assert policy.next_step(Step.BUILD_FP32) is Step.GIVE_UP
+    assert RefitPolicy(fp16=False).first_step(idle=False) is Step.BUILD_FP32
+    assert RefitPolicy(refits=False).first_step(idle=True) is Step.BUILD_FP16

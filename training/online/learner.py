@@ -154,14 +154,12 @@ def start(
     import kernels
     from export.publish import Publisher
 
-    from ..students import new_student
+    from ..students import Student
     from ..teachers.devices import best_device
     from .distiller import Distiller
 
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # random weights that are overwritten at once; the program's chance is its own
-        student = new_student(weights.student)
+    with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten at once; the host's chance is its own
+        student = Student(weights.student)
     student.load_weights(weights.tensors)
     device = best_device().type if options.on_gpu else "cpu"
     elsewhere = traffic_of(teacher.inner) is not None

@@ -60,7 +60,7 @@ DEFAULT = {
 
 
 def recipe(name: str, student: str) -> Recipe:
-    """The recipe called `name`, "default" or "paper", for `student`; UsageError if there is none."""
+    """The recipe called `name`, "default" or "paper", for `student`, or lite's; UsageError if there is none."""
     if name not in NAMES:
         raise UsageError(f"unknown recipe {name!r}; choose one of {', '.join(NAMES)}")
-    return PAPER if name == "paper" else DEFAULT[student]
+    return PAPER if name == "paper" else DEFAULT.get(student, DEFAULT["lite"])

@@ -1,4 +1,4 @@
-"""What every student is: a torch module with a name, whose weights travel as plain arrays. Knows no architecture."""
+"""Every student as a torch module, from its definition in `export.students`; its weights travel as plain arrays."""
 
 from __future__ import annotations
 
@@ -8,13 +8,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.errors import ModelError, UsageError
+from engine.errors import ModelError
+from export.students import STUDENTS, architecture
+
+from .torch_layers import DryRun, TorchLayers
 
 
 class Student(nn.Module):
-    """(N, 3, h, w) normalised RGB -> logits (N, 1, h', w'), person > 0. A subclass sets `name`, a key of STUDENTS."""
+    """(N, 3, h, w) normalised RGB -> logits (N, 1, h', w'), person > 0; see `export.students`."""
 
-    name: str
+    def __init__(self, name: str):
+        """The student called `name` in STUDENTS, with torch's random weights; UsageError if there is none."""
+        super().__init__()
+        self.name = name
+        definition, layers = architecture(name), DryRun(self)
+        definition.decode(layers, definition.encode(layers, 3))
+
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """The features of `image`, (N, C, h, w) each, the finest first."""
+        return STUDENTS[self.name].encode(TorchLayers(self), image)
+
+    def decode(self, features: tuple[Tensor, ...]) -> Tensor:
+        """The logits for what `encode` gives."""
+        return STUDENTS[self.name].decode(TorchLayers(self), features)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.decode(self.encode(image))
 
     def load_weights(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Take float arrays by the names of the state dict.
@@ -37,16 +56,6 @@ class Student(nn.Module):
         self.load_state_dict(state, strict=False)
 
 
-def new_student(name: str) -> Student:
-    """The student called `name`, with random weights; UsageError if there is none."""
-    from .jitnet import VARIANTS, JITNet
-    from .lite import Lite
-
-    if name not in ("lite", *VARIANTS):
-        raise UsageError(f"unknown student {name!r}; choose one of lite, {', '.join(VARIANTS)}")
-    return Lite(name) if name == "lite" else JITNet(name)
-
-
 def tensors_of(student: nn.Module) -> dict[str, np.ndarray]:
     """Every weight and statistic as a float32 array, by the names of the state dict. The arrays may be views."""
     return {
@@ -54,8 +63,3 @@ def tensors_of(student: nn.Module) -> dict[str, np.ndarray]:
         for name, value in student.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-
-
-def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, half-pixel centres: (N, C, h, w) -> (N, C, *size)."""
-    return nn.functional.interpolate(x, size=size, mode="bilinear", align_corners=False)

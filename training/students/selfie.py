@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from torch import nn
 
 from engine.errors import ModelError
 
-from .lite import Conv, Lite
+from . import Student
 
 TEMPERATURE = 12.0  # its logits reach 500, and cross entropy on portraits falls from 0.66 to 0.09 when divided by this
 
 
 def tensors_from_selfie(path: str | Path) -> dict[str, np.ndarray]:
-    """The weights of selfie segmentation, general model, 256x256, by the names of `Lite`'s state dict.
+    """The weights of selfie segmentation, general model, 256x256, by the names of lite's state dict.
 
-    Its names count the layers in the order of the network, depthwise ones apart; so does `Lite`.
+    Its names count the layers in the order of the network, depthwise ones apart; lite has them in that order, too.
 
     Raises
     ------
@@ -40,9 +41,8 @@ def tensors_from_selfie(path: str | Path) -> dict[str, np.ndarray]:
     for several in found.values():
         several.sort(key=lambda entry: entry[0])
     tensors = {}
-    student = Lite()
-    for name, module in student.named_modules():
-        if not isinstance(module, Conv) or name == "logits":
+    for name, module in Student("lite").named_modules():
+        if not isinstance(module, nn.Conv2d) or name == "logits":
             continue
         remaining = found[module.groups > 1]
         if not remaining or remaining[0][1].shape != module.weight.shape:

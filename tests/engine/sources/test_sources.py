@@ -8,7 +8,7 @@ import pytest
 
 from engine.contracts import Source
 from engine.errors import SourceError, UsageError
-from engine.sources import Paced, open_source
+from engine.sources import PacedSource, open_source
 from tests.clips import figure_clip
 
 
@@ -41,7 +41,7 @@ def test_every_source_keeps_the_protocol(spec, tmp_path):
 
 def test_paced_frames_come_no_earlier_than_their_time():
     began = time.perf_counter()
-    frames = list(Paced(open_source("test://?frames=6&fps=50&width=32&height=32")))
+    frames = list(PacedSource(open_source("test://?frames=6&fps=50&width=32&height=32")))
     assert len(frames) == 6
     assert time.perf_counter() - began >= 5 / 50
     assert all(f.captured_at - began >= f.position for f in frames)
@@ -49,7 +49,7 @@ def test_paced_frames_come_no_earlier_than_their_time():
 
 def test_a_looped_image_gets_its_clock_from_paced(tmp_path):
     cv2.imwrite(str(tmp_path / "photo.png"), np.zeros((6, 8, 3), np.uint8))
-    source = Paced(open_source(str(tmp_path / "photo.png"), fps=50, loop=True))
+    source = PacedSource(open_source(str(tmp_path / "photo.png"), fps=50, loop=True))
     began = time.perf_counter()
     for frame in source:
         assert time.perf_counter() - began >= frame.position

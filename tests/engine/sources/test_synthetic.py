@@ -12,7 +12,7 @@ def test_the_figure_is_the_same_each_time_and_has_a_true_mask():
     a, b = (open_source("test://?width=160&height=120&frames=3&seed=4") for _ in range(2))
     assert all(np.array_equal(x.bgr, y.bgr) for x, y in zip(a, b, strict=True))
     figure = SyntheticPerson(width=160, height=120, seed=4)
-    changed = (figure.picture(0) != figure._scene(0).room).any(axis=2)
+    changed = (figure.picture(0) != figure._scene(0).background).any(axis=2)
     assert 0.1 < (figure.mask(0) > 0).mean() < 0.6
     assert (changed <= (figure.mask(0) > 0)).all()
 

@@ -234,7 +234,7 @@ def test_a_stream_gives_frames_and_its_end_is_a_lost_source():
 
 
 def test_a_stream_that_stalls_is_lost_after_a_while(monkeypatch):
-    monkeypatch.setattr("engine.sources.video.READ_TIMEOUT", 0.3)
+    monkeypatch.setattr("engine.sources.video.READ_TIMEOUT_S", 0.3)
     with stalled_stream(frames=50) as url:
         source = open_source(url)
         with pytest.raises(SourceError, match="tcp://.* was lost: nothing came for 0.3 s; check the sender"):
@@ -242,7 +242,7 @@ def test_a_stream_that_stalls_is_lost_after_a_while(monkeypatch):
 
 
 def test_a_server_that_says_nothing_is_a_lost_source(monkeypatch):
-    monkeypatch.setattr("engine.sources.video.OPEN_TIMEOUT", 0.3)
+    monkeypatch.setattr("engine.sources.video.OPEN_TIMEOUT_S", 0.3)
     with (
         stalled_stream(frames=0) as url,
         pytest.raises(SourceError, match="cannot open .* nothing came for 0.3 s; exp"),

@@ -15,7 +15,7 @@ from engine.errors import TeacherError, UsageError
 from engine.painting.contrast import sigmoid, stretched_sigmoid
 from engine.painting.loaded_student import LoadedStudent
 from engine.sources.synthetic import SyntheticPerson
-from export.publish import Publisher, first, load_student
+from export.publish import Publisher, load_student, publish_initial
 from export.students import STUDENTS, input_size
 from tests.fakes import CollectingMasker, FigureTeacher, HangingTeacher, NonsenseTeacher, RaisingTeacher
 from training.online.distiller import Distiller
@@ -23,7 +23,7 @@ from training.online.learner import OnlineLearner
 from training.online.recipe import recipe as named
 from training.online.schedule import Operation
 from training.online.score import iou, iou_acc
-from training.students import new_student, tensors_of
+from training.students import Student, tensors_of
 from training.teachers import checked
 from training.teachers import load as load_teacher
 from training.teachers.deadline import DeadlineTeacher
@@ -36,7 +36,7 @@ def make_distiller(teacher, publish, name="lite", recipe="default", **options):
     torch.manual_seed(0)
     torch.set_num_threads(1)
     weights = load_student(name, input_size(name, None))
-    student = new_student(name)
+    student = Student(name)
     student.load_weights(weights.tensors)
     guard = teacher if isinstance(teacher, DeadlineTeacher) else DeadlineTeacher(lambda: teacher)
     publisher = Publisher(weights, input_size(name, None))
@@ -49,7 +49,7 @@ def teach(figure, frames, name="lite", recipe="default"):
     distiller, student, weights = make_distiller(
         FigureTeacher(figure, frames), lambda p: live.append(LoadedStudent(p, load("ort-cpu"), 1)), name, recipe
     )
-    live.append(LoadedStudent(first(weights, input_size(name, None)), load("ort-cpu"), 1))
+    live.append(LoadedStudent(publish_initial(weights, input_size(name, None)), load("ort-cpu"), 1))
     scores = []
     for i in range(frames):
         bgr, painter = figure.picture(i), live[-1]

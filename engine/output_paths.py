@@ -1,0 +1,49 @@
+"""What a run is going to write, checked before anything is opened: nothing is destroyed, nothing is written in vain."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from .errors import UsageError
+from .options import Options
+
+
+def check(options: Options) -> None:
+    """Raise UsageError where an output is also an input or another output, or the report cannot be written."""
+    outputs = [("--output", options.output), ("--alpha", options.alpha), ("--report", options.report)]
+    inputs = [(f"--{name}", getattr(options, name)) for name in ("input", "background", "weights", "teacher")]
+    if os.path.isdir(options.input):
+        inputs += [("an image of --input", str(path)) for path in Path(options.input).iterdir()]
+    taken = [(flag, path) for flag, path in inputs if path and os.path.isfile(path)]
+    for flag, path in outputs:
+        if path is None or path in ("window", "null", "-"):
+            continue
+        for other, there in taken:
+            if _same_file(path, there):
+                raise UsageError(f"{flag} {path} is the same file as {other} {there}; name another file")
+        taken.append((flag, path))
+    if options.report is not None:
+        _check_report(Path(options.report))
+
+
+def _same_file(path: str, other: str) -> bool:
+    """Also by another name: a link, another spelling. Devices and pipes hold nothing that could be lost."""
+    if os.path.exists(path) and os.path.exists(other):
+        return os.path.isfile(path) and os.path.samefile(path, other)
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+def _check_report(path: Path) -> None:
+    target = path.resolve()
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(21, "Is a directory")
+        if not target.exists() or target.is_file():
+            tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise UsageError(
+            f"--report is {str(path)!r}, which cannot be written: {error.strerror}; "
+            "name a file in a folder that exists and that you can write to"
+        ) from error

@@ -1,0 +1,62 @@
+"""A window on the desktop, through OpenCV."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from ..contracts import Picture
+from ..errors import SinkError
+
+TITLE = "jit-masker"
+QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27 = Esc
+
+
+class Window:
+    """Sink: a window on the desktop. `q`, Esc or closing it makes `wanted` False. Used from one thread, as OpenCV asks.
+
+    `environ` is where the display is named.
+    """
+
+    needs_alpha = False
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        # Before OpenCV is asked: without a display Qt ends the process instead of raising.
+        if sys.platform.startswith("linux") and not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
+            raise SinkError("cannot open a window: no display; set DISPLAY, or use --output FILE or --headless")
+        import cv2
+
+        self._cv2 = cv2
+        self._sized = False
+        try:
+            cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        except cv2.error as error:
+            raise SinkError(
+                "cannot open a window: this OpenCV has none; "
+                "pip uninstall opencv-python-headless and pip install opencv-python, "
+                "or use --output FILE or --headless"
+            ) from error
+        self.wanted = True
+
+    def write(self, picture: Picture) -> None:
+        if not self.wanted:
+            return
+        cv2 = self._cv2
+        if not self._sized:
+            H, W = picture.bgr.shape[:2]
+            cv2.resizeWindow(TITLE, W, H)
+            self._sized = True
+        cv2.imshow(TITLE, picture.bgr)
+        # waitKey also draws. A window that was closed is no longer visible, and imshow would open it again.
+        if (cv2.waitKey(1) & 0xFF) in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            self.close()
+
+    def close(self) -> None:
+        if not self.wanted:
+            return
+        self.wanted = False
+        try:
+            self._cv2.destroyWindow(TITLE)
+        except self._cv2.error:
+            return  # the user was faster

@@ -1,0 +1,128 @@
+"""Backends: which one is chosen, that all of them compute the same, and which students they refuse."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from engine.backends import BACKENDS, load
+from engine.errors import BackendUnavailable, ModelError, UsageError
+from engine.painting.contrast import PROBE_TOLERANCE, alpha_difference
+from export.publish import Publisher, load_student
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr("engine.backends.gpu_detection.find", lambda: "no NVIDIA driver")
+
+
+@pytest.fixture(scope="module")
+def lite():
+    weights = load_student("lite", (256, 256))
+    return Publisher(weights).publish(dict(weights.tensors)).model
+
+
+@pytest.fixture(params=BACKENDS)
+def choice(request):
+    try:
+        return load(request.param)
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
+
+
+def student(image=(1, 3, 8, 8), logits=(1, 1, 8, 8), element=TensorProto.FLOAT, inputs=("image",)):
+    """A graph of one convolution; a size that is a string is open."""
+    kernel = np.ones((logits[1], 3, 1, 1), helper.tensor_dtype_to_np_dtype(element))
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["image", "kernel"], ["logits"])],
+        "student",
+        [helper.make_tensor_value_info(name, element, image) for name in inputs],
+        [helper.make_tensor_value_info("logits", element, logits)],
+        [numpy_helper.from_array(kernel, "kernel")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def test_every_backend_agrees_with_torch_cpu(choice, lite):
+    backend, reference = choice(lite, 1), load("torch-cpu")(lite, 1)
+    backend.image[:] = reference.image[:] = np.random.default_rng(0).random(backend.image.shape)
+    assert alpha_difference(backend.run(), reference.run()) < (PROBE_TOLERANCE if choice.name == "trt" else 1e-3)
+
+
+def test_a_backend_that_its_check_refuses_is_not_created(choice, lite):
+    seen = []
+
+    def check(backend):
+        seen.append(backend.name)
+        raise ModelError("refused")
+
+    with pytest.raises(ModelError, match="refused"):
+        choice.create(lite, 1, check)
+    assert set(seen) == {choice.name}
+
+
+def test_every_backend_refuses_bytes_that_are_no_model(choice):
+    with pytest.raises(ModelError):
+        choice(b"not a model", 1)
+
+
+SHAPES = {
+    "batch of 2": (student((2, 3, 8, 8), (2, 1, 8, 8)), "input is image float32 (2, 3, 8, 8)"),
+    "open batch": (student(("n", 3, 8, 8), ("n", 1, 8, 8)), "input is image float32 (n, 3, 8, 8)"),
+    "open size": (student((1, 3, "h", "w"), (1, 1, "h", "w")), "input is image float32 (1, 3, h, w)"),
+    "nameless size": (student((1, 3, 8, None), (1, 1, 8, None)), "input is image float32 (1, 3, 8, "),
+    "two channels": (student(logits=(1, 2, 8, 8)), "output is logits float32 (1, 2, 8, 8)"),
+    "float16": (student(element=TensorProto.FLOAT16), "input is image "),
+    "two inputs": (student(inputs=("image", "other")), "input is image float32 (1, 3, 8, 8) and other float32"),
+}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("case", SHAPES)
+def test_a_student_of_another_shape_is_refused_with_what_was_expected(name, case, monkeypatch):
+    """No GPU is needed: the graph is asked before the runtime is."""
+    model, found = SHAPES[case]
+    backend = BACKENDS[name]()
+    if name == "ort-cuda":
+        monkeypatch.setattr(backend, "PROVIDERS", ["CPUExecutionProvider"])
+    with pytest.raises(ModelError) as refused:
+        backend.create(model, 1, lambda _: None)
+    message = str(refused.value)
+    assert found in message
+    assert "of fixed sizes. Export it for one image of one size" in message
+
+
+@pytest.mark.parametrize("module", ["engine.backends.ort_cpu", "training.teachers.onnx_segmenter"])
+def test_onnx_runtime_reports_to_nobody_and_leaves_no_device_id(module, tmp_path):
+    """Its telemetry begins with the import, in a process of its own here: it keeps an id and a queue in the home."""
+    code = f"import {module} as m; m.ort.InferenceSession({student()!r}, providers=['CPUExecutionProvider'])"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_", "CI", "PYTEST"))}
+    environment = kept | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [str(path) for path in tmp_path.rglob("*")] == []
+
+
+def test_auto_says_what_it_chose_and_why(no_gpu):
+    choice = load("auto")
+    assert (choice.name, choice.reason) == ("ort-cpu", "the fastest backend that is installed")
+
+
+def test_an_unknown_backend_lists_those_that_exist():
+    with pytest.raises(UsageError, match="unknown backend 'tpu'; choose one of auto, ort-cpu, torch-cpu"):
+        load("tpu")
+
+
+def test_a_backend_without_its_runtime_is_an_error_when_named_and_passed_over_by_auto(no_gpu, monkeypatch):
+    monkeypatch.setitem(BACKENDS, "ort-cpu", lambda: __import__("engine.backends.no_such_runtime"))
+    with pytest.raises(BackendUnavailable, match="backend 'ort-cpu' cannot be used: No module named"):
+        load("ort-cpu")
+    choice = load("auto")
+    assert choice.name == "torch-cpu"
+    assert "'ort-cpu' cannot be used" in choice.reason
