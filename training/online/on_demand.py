@@ -23,7 +23,8 @@ class OnDemandOptions:
     """What was measured stands in docs/decisions.md."""
 
     burst_delta: int = 4  # frames between the first labels of a scene
-    burst_labels: int = 4  # how many labels come that often
+    burst_labels: int = 4  # how many labels come that often after a cut
+    settle_labels: int = 4  # labels in a row on the plateau before δ grows
     delta_min: int = 8  # frames between labels while there is something to learn
     delta_max: int = 256  # frames; ten seconds
     steps: int = 8  # per label
@@ -39,11 +40,12 @@ class OnDemandSchedule:
 
     def __init__(self, options: OnDemandOptions = OnDemandOptions()):
         self.options = options
-        self.delta = options.burst_delta  # frames
+        self.delta = options.delta_min  # frames
         self.updates_left = 0
         self._since_label = 0  # frames
         self._due = True  # a label is to be asked for
-        self._labels = 0  # of this scene
+        self._burst = 0  # labels still to come at burst_delta
+        self._level = 0  # labels in a row on the plateau
         self._best = 0.0  # score, of this scene, lately
 
     @property
@@ -63,9 +65,10 @@ class OnDemandSchedule:
         o = self.options
         self._since_label += 1
         if cut:
-            self.delta, self.updates_left, self._labels, self._best, self._due = o.burst_delta, 0, 0, 0.0, True
+            self.delta, self._burst, self.updates_left, self._due = o.burst_delta, o.burst_labels, 0, True
+            self._best, self._level = 0.0, 0
         elif trigger and self.settled:
-            self.delta, self._due = o.delta_min, True
+            self.delta, self._level, self._due = o.delta_min, 0, True
         self._due = self._due or self._since_label >= self.delta
         if self._due and not waiting:
             self._due, self._since_label = False, 0
@@ -78,11 +81,12 @@ class OnDemandSchedule:
     def labelled(self, score: float) -> None:
         """The label that was asked for is here; `score` in [0, 1] of what the live student said of its frame."""
         o = self.options
-        self._labels += 1
-        if self._labels < o.burst_labels:
+        self._burst = max(self._burst - 1, 0)
+        self._level = self._level + 1 if score >= max(o.floor, self._best - o.tolerance) else 0
+        if self._burst:
             self.delta = o.burst_delta
-        elif score >= max(o.floor, self._best - o.tolerance):
-            self.delta = min(max(o.delta_min, 2 * self.delta), o.delta_max)
+        elif self._level > o.settle_labels:
+            self.delta = min(2 * max(self.delta, o.delta_min), o.delta_max)
         else:
             self.delta = o.delta_min
         self._best = max(score, self._best - o.forget)
