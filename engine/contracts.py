@@ -110,6 +110,7 @@ class LearningStats:
     steps: int
     publishes: int  # students that went live
     rejected: int  # students that did not
+    refused: int  # labels that were not believed
     rollbacks: int  # times an earlier student fitted better, after a cut or when this one was lost
     delta: int  # frames between labels now
     curve: list[tuple[int, float]]  # (frame of the learner's count, IoU-Acc of the student against the teacher)

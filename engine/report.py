@@ -112,6 +112,7 @@ def _learning(stats: Any, swap_stall: Durations) -> dict[str, Any]:
         "publishes": learning.publishes if learning else 0,
         "swaps": stats.swaps,
         "rejected": stats.rejected,
+        "refused_labels": learning.refused if learning else 0,
         "rollbacks": learning.rollbacks if learning else 0,
         "died": learning.died if learning else None,
         "publish_ms": (learning.publish_ms if learning else Durations(1)).summary("p50", "p95"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MIN_AREA = 0.02  # share of the frame; the paper's 5 % hides who stands back to show the room (docs/decisions.md)
+MIN_AREA = 0.002  # share of the frame; the paper's 5 % hides whoever stands far away (docs/decisions.md)
 HYSTERESIS = 1.2  # times the smallest area: who was not painted has to show clearly more, so that nothing flutters
 
 

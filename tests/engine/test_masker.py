@@ -499,19 +499,18 @@ torch.set_num_threads(2)
 torch.manual_seed(7)
 chance = torch.random.get_rng_state()
 from engine import Masker
+from engine.sources.synthetic import SyntheticPerson
+from tests.fakes import FigureTeacher
 from training.teachers import TEACHERS
 
-class Bright:
-    def __init__(self, threads): pass
-    def __call__(self, bgr): return (bgr[..., 0] > 127).astype(np.float32)
-
-TEACHERS["bright"] = lambda: Bright
-frame = np.zeros((48, 64, 3), np.uint8)
-frame[:, :32] = 200
+figure = SyntheticPerson(width=320, height=240, seed=87)
+TEACHERS["truth"] = lambda: lambda threads: FigureTeacher(figure, 8)
 for lockstep in (True, False):
-    with Masker(teacher="bright", threads=1, lockstep=lockstep) as masker:
+    with Masker(teacher="truth", threads=1, lockstep=lockstep) as masker:
+        painted = 0
         while masker.stats.learning.steps < 2:
-            masker(frame)
+            masker(figure.picture(painted % 8))
+            painted += 1
         later = []
         thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
         thread.start()
@@ -546,15 +545,13 @@ def test_beside_a_learner_a_pool_of_two_paints_at_its_own_priority_swap_after_sw
 import os, threading, numpy as np
 from engine import CpuBudget, Masker
 from engine.sources.synthetic import SyntheticPerson
+from tests.fakes import FigureTeacher
 from training.teachers import TEACHERS
 
-class Bright:
-    def __init__(self, threads): pass
-    def __call__(self, bgr): return (bgr[..., 0] > 127).astype(np.float32)
-
-TEACHERS["bright"] = lambda: Bright
-frames = [SyntheticPerson(width=160, height=120).picture(i) for i in range(8)]
-with Masker("ort-cpu", "bright", "#ff00ff", threads=CpuBudget(2, 1)) as masker:
+figure = SyntheticPerson(width=320, height=240, seed=87)
+frames = [figure.picture(i) for i in range(8)]
+TEACHERS["truth"] = lambda: lambda threads: FigureTeacher(figure, 8)
+with Masker("ort-cpu", "truth", "#ff00ff", threads=CpuBudget(2, 1)) as masker:
     painted = 0
     while masker.stats.swaps < 3:
         masker(frames[painted % 8])

@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 import torch
 
+from engine import backends
 from engine.errors import CandidateRejected, ModelError, TeacherError
 from engine.painting.contrast import sigmoid
+from engine.painting.loaded_student import LoadedStudent
 from engine.timing import Durations
 from export.contracts import Probe, Published
 from export.publish import Publisher
@@ -25,6 +27,8 @@ from kernels import Kernels
 
 from ..students import Student
 from ..teachers.deadline import DeadlineTeacher
+from .on_demand import ChangeTrigger, OnDemandOptions, OnDemandSchedule
+from .plausibility import LEAVE, LabelJudge
 from .recipe import Recipe
 from .replay import LabelledFrame, ReplayBuffer
 from .schedule import Operation, Schedule
@@ -71,7 +75,9 @@ class Distiller:
         device : of torch, where the steps are taken.
         overlap : go on while the teacher looks at its frame, as is right where it does so on another machine.
         """
-        self.schedule = Schedule(recipe.schedule)
+        options = recipe.schedule
+        self.schedule = OnDemandSchedule(options) if isinstance(options, OnDemandOptions) else Schedule(options)
+        self._trigger = ChangeTrigger()
         self.teacher_ms, self.publish_ms = Durations(), Durations()
         self.calls = self.failures = self.steps = self.publishes = self.rejected = self.rollbacks = 0
         self.curve: deque[tuple[int, float]] = deque(maxlen=CURVE_LENGTH)  # (frame, IoU-Acc as predicted)
@@ -88,7 +94,10 @@ class Distiller:
         self._frames = 0  # seen
         self._scene: int | None = None  # of the frame at hand
         self._awaiting_first_label = False  # of a new scene
-        self._publisher.publish(self._trainer.tensors)  # version 0: what the paint path has loaded already
+        self._judge = LabelJudge()
+        self._left_until = 0  # frame; a teacher that keeps lying is not asked before
+        # version 0: what the paint path has loaded already, and here the witness that no teacher can change
+        self._start = LoadedStudent(self._publisher.publish(self._trainer.tensors), backends.load("ort-cpu"), 1)
 
     # -- one frame -------------------------------------------------------------------------------------------------
 
@@ -111,7 +120,10 @@ class Distiller:
             self._on_scene_change()
         if self._pending is not None:
             self._poll(wait=False)
-        operation = self.schedule.next(cut, waiting=self._pending is not None)
+        if self._frames < self._left_until:
+            self._frames += 1
+            return Operation.REST
+        operation = self.schedule.next(cut, self._pending is not None, self._trigger(self._predicted))
         if operation is Operation.TEACH:
             self._request(bgr)
         elif operation is Operation.STEP and self.replay.newest is not None:
@@ -166,9 +178,12 @@ class Distiller:
     def _on_label(self, pending: PendingLabel, label: np.ndarray) -> None:
         """Score the live student on the pending frame; if there is something to learn, it is the newest one."""
         label = cv2.resize(label, pending.predicted.shape[::-1], interpolation=cv2.INTER_AREA)
-        score = iou_acc(label, pending.predicted)
-        self.curve.append((pending.frame, score))
+        if self._recipe.judge_labels and not self._believes(pending, label):
+            return
+        self.curve.append((pending.frame, iou_acc(label, pending.predicted)))
+        score = iou_acc(label, pending.predicted, self._recipe.min_area)
         self.schedule.labelled(score)
+        self._trigger.labelled()
         self._live_score = score
         if score >= self._recipe.schedule.target:  # nothing to learn here; an empty room would crowd out the person
             self._awaiting_first_label = False
@@ -183,12 +198,34 @@ class Distiller:
                 self._validate_and_publish()
             self._awaiting_first_label = False
 
+    def _believes(self, pending: PendingLabel, label: np.ndarray) -> bool:
+        """Whether a label can be true. One that cannot is asked for again, on another frame; a teacher that keeps lying
+        is left for a while.
+        """
+        np.copyto(self._start.image, pending.image)
+        witness = sigmoid(self._start.logits(), np.empty_like(pending.predicted))
+        verdict = self._judge(label, witness, pending.predicted)
+        if verdict.reason is None:
+            return True
+        if self.refused == 1:
+            log.warning("%s; it is not learnt", verdict.reason)
+        if verdict.leave:
+            self._left_until = self._frames + LEAVE
+        self.schedule.ask_again()
+        return False
+
+    @property
+    def refused(self) -> int:
+        """Labels that were not believed."""
+        return self._judge.refused
+
     # -- a step ------------------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
         self._trainer.step(*self.replay.batch(self._recipe.batch, self.steps))
         self.steps += 1
-        if self.steps % self._recipe.publish_every == 0:
+        often = not self.schedule.settled and self.steps % self._recipe.publish_every == 0
+        if often or not self.schedule.updates_left:
             self._validate_and_publish()
 
     def _validate_and_publish(self) -> None:
@@ -198,7 +235,7 @@ class Distiller:
         logits = self._trainer.logits(newest.image, torch.from_numpy(self._image))
         learnt, now = torch.sigmoid(logits)[:, 0].cpu().numpy()
         label = newest.label[0, 0].cpu().numpy()
-        score = iou_acc(label, learnt)
+        score = iou_acc(label, learnt, self._recipe.min_area)
         reason = self._rejection_reason(score, float(now.mean()), float(label.mean()))
         if reason is not None:
             self._reject(reason)

@@ -82,8 +82,8 @@ class OnlineLearner:
     def stats(self) -> LearningStats:
         d = self._distiller
         return LearningStats(
-            self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.rollbacks, d.schedule.delta,
-            list(d.curve), d.teacher_ms, d.publish_ms, self._died, self._traffic(),
+            self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.refused, d.rollbacks,
+            d.schedule.delta, list(d.curve), d.teacher_ms, d.publish_ms, self._died, self._traffic(),
         )  # fmt: skip
 
     def close(self) -> None:

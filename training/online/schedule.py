@@ -7,9 +7,6 @@ The paper's listing, one branch per frame t, with a the last score:
     else if a < a_thresh, u = 0    δ ← max(δ_min, δ / 2)
     else if a ≥ a_thresh, u > 0    δ ← min(δ_max, 2 δ); u ← 0
 
-Two additions, off in the paper's recipe: a cut starts the count again, so that its first frame is labelled at once, and
-for a while labels come more often.
-
 A label may also come frames after it was asked for. Until then no other is asked for: where a round trip is longer than
 δ, it is the round trip that says how often. Updates are granted by a label that came, not by one that was asked for.
 """
@@ -34,12 +31,12 @@ class ScheduleOptions:
     delta_min: int = 8  # frames between labels, at most often
     delta_max: int = 64  # frames between labels, at most seldom
     target: float = 0.9  # a_thresh, IoU-Acc from which updates stop; above 1: never
-    cut_delta: int = 0  # frames between labels after a cut; 0: cuts change nothing
-    cut_labels: int = 0  # how many labels come that often
 
 
 class Schedule:
     """Call `next` once per frame; call `labelled` when a label came, and `report` after each STEP."""
+
+    settled = False  # the paper publishes after each update
 
     def __init__(self, options: ScheduleOptions = ScheduleOptions()):
         self.options = options
@@ -48,32 +45,22 @@ class Schedule:
         self.score = 0.0  # a
         self._t = -1
         self._due = False  # a label is to be asked for
-        self._hurried = 0  # labels still to come at cut_delta
 
-    def next(self, cut: bool = False, waiting: bool = False) -> Operation:
-        """What to do on this frame.
-
-        Parameters
-        ----------
-        cut : it shows another scene than the frame before.
-        waiting : a label is on its way; the next one is asked for when it is there.
+    def next(self, cut: bool = False, waiting: bool = False, trigger: bool = False) -> Operation:
+        """What to do on this frame. `waiting`: a label is on its way; the next one is asked for when it is there. The
+        paper knows neither cuts nor triggers.
         """
         o = self.options
         self._t += 1
-        if cut and o.cut_delta:
-            self._t, self._hurried, self.delta = 0, o.cut_labels, o.cut_delta
-            self.updates_left = 0  # they were granted for the scene before
         self._due = self._due or self._t % self.delta == 0
         if self._due and not waiting:
             self._due = False
-            self._count_hurried()
             return Operation.TEACH
         if self.score < o.target:
             if self.updates_left > 0:
                 self.updates_left -= 1
                 return Operation.STEP
-            if not self._hurried:
-                self.delta = max(o.delta_min, self.delta // 2)
+            self.delta = max(o.delta_min, self.delta // 2)
         elif self.updates_left > 0:
             self.delta = min(o.delta_max, 2 * self.delta)
             self.updates_left = 0
@@ -84,12 +71,10 @@ class Schedule:
         self.updates_left = self.options.u_max
         self.score = score
 
+    def ask_again(self) -> None:
+        """The label that was asked for is of no use: the next frame is labelled."""
+        self._due = True
+
     def report(self, score: float) -> None:
         """IoU-Acc in [0, 1] of the student on the labelled frame, after an update."""
         self.score = score
-
-    def _count_hurried(self) -> None:
-        if self._hurried:
-            self._hurried -= 1
-            if not self._hurried:
-                self._t, self.delta = 0, self.options.delta_min
