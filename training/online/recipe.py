@@ -38,19 +38,9 @@ NAMES = ("default", "paper")
 # Section 4.4. The paper does not give batch norm's momentum; the authors' .001 exports a net that was not trained
 # (docs/decisions.md), so the statistics follow here.
 PAPER = Recipe(
-    "sgd",
-    0.2,
-    0.3,
-    False,
-    0,
-    1,
-    1,
-    ScheduleOptions(),
-    validate_before_publish=False,
-    bf16=True,
-    judge_labels=False,
-    min_area=MIN_AREA,
-)
+    optimizer="sgd", rate=0.2, norm_momentum=0.3, soft_labels=False, replay=0, batch=1, publish_every=1,
+    schedule=ScheduleOptions(), validate_before_publish=False, bf16=True, judge_labels=False, min_area=MIN_AREA,
+)  # fmt: skip
 
 DEFAULT = {
     "lite": Recipe("adam", 5e-4, None, True, 4, 2, 2, OnDemandOptions(), eps=1e-5, l2_sp=0.01, scenes=4),
