@@ -28,7 +28,7 @@ from kernels import Kernels
 from ..students import Student
 from ..teachers.deadline import DeadlineTeacher
 from .on_demand import ChangeTrigger, OnDemandOptions, OnDemandSchedule
-from .plausibility import LEAVE, LabelJudge
+from .plausibility import PAUSE, LabelJudge
 from .recipe import Recipe
 from .replay import LabelledFrame, ReplayBuffer
 from .schedule import Operation, Schedule
@@ -210,7 +210,7 @@ class Distiller:
         if self.refused == 1:
             log.warning("%s; it is not learnt", verdict.reason)
         if verdict.leave:
-            self._left_until = self._frames + LEAVE
+            self._left_until = self._frames + PAUSE
         self.schedule.ask_again()
         return False
 

@@ -14,10 +14,10 @@ import numpy as np
 
 MAX_ADDED = 0.15  # share of the frame that a label may add to what the start *and* the live student see
 MAX_ADDED_TO_START = 0.25  # and to what the start sees, whatever was learnt since: many small lies are one large one
-FAINT = 0.15  # alpha from which a student sees somebody, however unsure
-REACH = 0.04  # of the mask's width, around what it sees
-PATIENCE = 8  # labels refused in a row, then the teacher is left
-LEAVE = 750  # frames until it is asked again
+MIN_ALPHA = 0.15  # alpha from which a student sees somebody, however unsure
+DILATION = 0.04  # of the mask's width, around what it sees
+MAX_REFUSALS = 8  # labels refused in a row, then the teacher is left
+PAUSE = 750  # frames until it is asked again
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Verdict:
     """What was found about one label."""
 
     reason: str | None  # why it is refused; None: it is believed
-    leave: bool = False  # the teacher is left for LEAVE frames
+    leave: bool = False  # the teacher is left for PAUSE frames
 
 
 class LabelJudge:
@@ -51,11 +51,11 @@ class LabelJudge:
         self.refused += 1
         self._in_a_row += 1
         reason = f"a label says that {to_start:.0%} of the frame are a person where no student sees one"
-        return Verdict(reason, leave=self._in_a_row % PATIENCE == 0)
+        return Verdict(reason, leave=self._in_a_row % MAX_REFUSALS == 0)
 
 
 def added(claimed: np.ndarray, alpha: np.ndarray) -> float:
     """Share of the frame that `claimed`, bool (h, w), adds to what `alpha`, float32 (h, w), shows and to around it."""
-    side = 2 * max(1, round(REACH * alpha.shape[1])) + 1
-    near = cv2.dilate((alpha > FAINT).astype(np.uint8), np.ones((side, side), np.uint8))
+    side = 2 * max(1, round(DILATION * alpha.shape[1])) + 1
+    near = cv2.dilate((alpha > MIN_ALPHA).astype(np.uint8), np.ones((side, side), np.uint8))
     return float(np.mean(claimed & (near == 0)))

@@ -10,7 +10,7 @@ from engine import Masker
 from engine.sources.synthetic import SyntheticPerson
 from tests.fakes import FigureTeacher
 from tests.training.online.test_learning import taught_by
-from training.online.plausibility import PATIENCE, LabelJudge, added
+from training.online.plausibility import MAX_REFUSALS, LabelJudge, added
 
 SIZE = (240, 320)
 RNG = np.random.default_rng(0)
@@ -66,8 +66,8 @@ def test_many_small_lies_do_not_add_up():
 
 def test_a_teacher_that_keeps_lying_is_left():
     judge = LabelJudge()
-    verdicts = [judge(np.ones(SIZE, np.float32), person(), person()) for _ in range(PATIENCE)]
-    assert [verdict.leave for verdict in verdicts] == [False] * (PATIENCE - 1) + [True]
+    verdicts = [judge(np.ones(SIZE, np.float32), person(), person()) for _ in range(MAX_REFUSALS)]
+    assert [verdict.leave for verdict in verdicts] == [False] * (MAX_REFUSALS - 1) + [True]
 
 
 class Liar(FigureTeacher):
