@@ -119,10 +119,12 @@ class HotSwap:
             self.current = retired
         elif time.monotonic() >= self._rebuild_after and not self._building.locked():  # whoever builds brings another
             self._rebuild_after = time.monotonic() + REBUILD_INTERVAL
-            threading.Thread(target=self._rebuild_start, name="builder", daemon=True).start()
+            threading.Thread(target=self._rebuild_start, args=(self.current,), name="builder", daemon=True).start()
 
-    def _rebuild_start(self) -> None:
+    def _rebuild_start(self, failing: LoadedStudent) -> None:
         with self._building:
+            if self._waiting or self.current is not failing:  # another one came meanwhile: it goes first
+                return
             try:
                 start = self._build(self._start)
             except Exception as error:  # then the picture stays covered
