@@ -75,7 +75,9 @@ def sheet(clip: str, out: str, alpha: str, curve: list[list[float]]) -> np.ndarr
     figure = Figure(figsize=(tiles.shape[1] / 100, 2.6), dpi=100, layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
     axes.plot(*zip(*curve, strict=True), color="#d0541b", marker=".", linewidth=1.5)
-    axes.set(xlabel="frame", ylabel="IoU-Acc", title="painted against the teacher's label, before learning from it")
+    axes.set(
+        xlabel="frame", ylabel="IoU-Acc", title="the live student against the teacher's label, before learning from it"
+    )
     axes.grid(alpha=0.3)
     canvas.draw()
     plot = np.asarray(canvas.buffer_rgba())[..., 2::-1]

@@ -31,8 +31,8 @@ RIGHT = 0.9  # IoU-Acc of the last frame, at least
 
 
 def learning(backend: str, device: str, frames: int) -> list[dict[str, Any]]:
-    """A synthetic call that is painted and learnt in turn, as in lockstep: IoU-Acc as painted against the truth, and
-    what each part takes. The teacher knows the truth and takes no time; the rest is as it is live.
+    """A synthetic call that is painted and learnt in turn, as in lockstep: IoU-Acc of the live student against the
+    truth, and what each part takes. The teacher knows the truth and takes no time; the rest is as it is live.
     """
     figure, at = SyntheticPerson(width=WIDTH, height=HEIGHT, frames=frames, cut=frames // 2), 0
     guard = DeadlineTeacher(lambda: lambda _: figure.mask(at).astype(np.float32) / 255)
@@ -61,7 +61,7 @@ def learning(backend: str, device: str, frames: int) -> list[dict[str, Any]]:
     guard.close()
     step, wrong = operations[Operation.STEP], stats.faults or 2 * distiller.rejected > distiller.publishes
     return [
-        {"what": f"IoU-Acc as painted, {backend}, steps on {device}", "first frame": float(scores[0]),
+        {"what": f"IoU-Acc of the live student, {backend}, steps on {device}", "first frame": float(scores[0]),
          "mean": float(np.mean(scores)), "last tenth": float(np.mean(scores[-max(frames // 10, 1) :])),
          "verdict": OK if scores[-1] > RIGHT else WRONG, "backend": backend},
         {"what": "students", "published": distiller.publishes, "swaps": stats.swaps, "refused": distiller.rejected,

@@ -67,7 +67,7 @@ class Schedule:
         return Operation.REST
 
     def labelled(self, score: float) -> None:
-        """The label that was asked for is here; `score`: IoU-Acc in [0, 1] of what was painted on its frame."""
+        """The label that was asked for is here; `score`: IoU-Acc in [0, 1] of the live student on its frame."""
         self.updates_left = self.options.u_max
         self.score = score
 
