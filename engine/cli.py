@@ -125,7 +125,8 @@ def run(options: Options, status: bool) -> int:
         pace = choose_pace(options.pace, options.input, source.live, output)
         masker = Masker(
             options.backend, options.teaching, options.background, student=options.student, size=options.size,
-            weights=options.weights, threads=options.threads, recipe=options.recipe, lockstep=pace == "lockstep",
+            weights=options.weights, threads=options.threads, recipe=options.recipe,
+            learning_budget=options.learning_budget, lockstep=pace == "lockstep",
             min_area=options.min_area, edges=EdgeOptions(options.threshold, options.feather, options.light_wrap),
             seed=options.seed,
         )  # fmt: skip
@@ -176,6 +177,7 @@ class StatusLine:
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._began = time.perf_counter()
 
     def __call__(self, pipeline: Pipeline) -> None:
         now = time.perf_counter()
@@ -185,7 +187,10 @@ class StatusLine:
         stats, period = pipeline.masker.stats, pipeline.period.summary("p50")["p50"]
         paint = pipeline.masker.paint_path.summary("p50")["p50"]
         line = f"frame {pipeline.frames}  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
+        share = 100 / (now - self._began + 1e-9)  # of one core, on average
+        line += f"  cpu {share * stats.cpu_s:.0f} %"
         if stats.learning is not None:
+            line += f" + learning {share * sum(stats.learning.cpu_s.values()):.0f} %"
             curve = stats.learning.curve
             score = f"{curve[-1][1]:.3f}" if curve else "-"
             line += f"  IoU-Acc {score}  δ {stats.learning.delta}  version {stats.version}"

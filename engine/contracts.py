@@ -116,6 +116,7 @@ class LearningStats:
     curve: list[tuple[int, float]]  # (frame of the learner's count, IoU-Acc of the student against the teacher)
     teacher_ms: Durations
     publish_ms: Durations
+    cpu_s: Mapping[str, float]  # CPU seconds: "teacher", "steps", "publishing", "watching"
     died: str | None  # why learning stopped
     traffic: Mapping[str, object] | None = None  # with a teacher on another machine; see docs/report.md
 
@@ -145,6 +146,7 @@ class LearnerOptions:
     recipe: str  # a name in training.online.recipe.NAMES
     threads: int  # of the teacher
     seed: int  # of what is drawn while learning
+    budget: float  # percent of one core, over any minute; infinity: no limit. Not in lockstep, which is repeatable
     lockstep: bool  # one operation per offered frame, on the thread that offers; else on a thread of its own
     on_gpu: bool  # the student paints on a GPU, and is taught there if torch has it
 
@@ -179,6 +181,7 @@ class MaskerStats:
     """A snapshot of what a Masker did so far."""
 
     frames: int  # painted
+    cpu_s: float  # CPU seconds of the thread that painted; the pool of a student's runtime is not in it
     faults: int  # frames that were covered, because something failed
     version: int  # of the student that paints
     swaps: int  # students adopted after the first

@@ -82,6 +82,7 @@ class FrameSampler:
 
     def __init__(self) -> None:
         self.skipped = 0  # offers nobody waited for
+        self._offers = self._filled_at = self._taken_at = self._wanted_from = 0  # counts of offers
         self._wants_frame = False
         self._filled = threading.Event()
         self._closed = False
@@ -91,7 +92,8 @@ class FrameSampler:
 
     def offer(self, bgr: np.ndarray, logits: np.ndarray, scene: int) -> None:
         """Copy a frame uint8 (H, W, 3) and the student's logits float32 (h, w) for it, if a frame is wanted."""
-        if not self._wants_frame:
+        self._offers += 1
+        if not self._wants_frame or (self._offers < self._wanted_from and scene == self._scene):
             self.skipped += 1
             return
         if self._bgr.shape != bgr.shape:
@@ -100,17 +102,31 @@ class FrameSampler:
             self._logits = np.empty_like(logits)
         np.copyto(self._bgr, bgr)
         np.copyto(self._logits, logits)
-        self._scene = scene
+        self._scene, self._filled_at = scene, self._offers
         self._wants_frame = False
         self._filled.set()
 
-    def take(self) -> tuple[np.ndarray, np.ndarray, int] | None:
-        """Wait for the next frame; None once closed. The arrays are valid until the next `take`."""
+    def take(self, patience: int = 1) -> tuple[np.ndarray, np.ndarray, int, int] | None:
+        """Wait for a frame; None once closed. The arrays are valid until the next `take`.
+
+        Parameters
+        ----------
+        patience : the frame that is wanted is the first one so many offers after the one that was taken last. Another
+            scene is wanted at once.
+
+        Returns
+        -------
+        Frame, logits and scene as they were offered, and the number of offers since the last one that was taken.
+        """
         self._filled.clear()
         if not self._closed:  # looked at after the clear: a close from here on sets the event again
+            self._wanted_from = self._taken_at + patience
             self._wants_frame = True
             self._filled.wait()
-        return None if self._closed else (self._bgr, self._logits, self._scene)
+        if self._closed:
+            return None
+        elapsed, self._taken_at = self._filled_at - self._taken_at, self._filled_at
+        return self._bgr, self._logits, self._scene, elapsed
 
     def close(self) -> None:
         self._closed = True

@@ -38,6 +38,7 @@ from .timing import Durations, Stages
 log = logging.getLogger("jit_masker")
 
 STUDENT = "lite"
+LEARNING_BUDGET = 10.0  # percent of one core
 LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
 NO_PERSON = -30.0  # the logit of a pixel that is not a person, for frames that no student answered
 
@@ -59,6 +60,8 @@ class Masker:
     threads : the CPU budget, shared with the learner, or a CpuBudget that says who has how many; None: see
         `engine.cpu_budget`. OpenCV's pool, which the whole process shares, is set to the paint path's part of it.
     recipe : how the student learns, a name in `training.online.recipe.NAMES`.
+    learning_budget : CPU time of the learner, percent of one core over any minute; 0: no learning; `math.inf`: no
+        limit. Lockstep has none: there no clock decides.
     lockstep : True: each call also runs the learner's one operation, so that a run is repeatable; False: the learner
         has its own thread and no frame waits for it.
     min_area : share of the frame below which nobody is painted.
@@ -88,6 +91,7 @@ class Masker:
         weights: str | Path | None = None,
         threads: int | CpuBudget | None = None,
         recipe: str = "default",
+        learning_budget: float = LEARNING_BUDGET,
         lockstep: bool = False,
         min_area: float = MIN_AREA,
         edges: EdgeOptions | None = None,
@@ -97,7 +101,11 @@ class Masker:
         from export.publish import load_student, publish_initial
         from export.students import input_size
 
-        teacher = None if teacher == "none" else teacher
+        if not learning_budget >= 0:
+            raise UsageError(
+                f"learning_budget is {learning_budget}; expected 0 (no learning) or more percent of a core"
+            )
+        teacher = None if teacher == "none" or not learning_budget else teacher
         self.threads = cpu_budget.divide(threads, teacher is not None, taking_turns=lockstep)
         cpu_budget.apply(self.threads)
         self.kernels = kernels.load()
@@ -111,6 +119,7 @@ class Masker:
         self._presence, self._scene = PresenceGate(min_area), SceneDetector()
         self._frame_lock = threading.Lock()  # held by whoever paints; never by the learner
         self._frames = self._faults = self._index = 0
+        self._cpu = 0.0  # s, of whoever paints
         self._stream_began = time.perf_counter()
         self._closed = False
         self._original = np.empty((0, 0, 3), np.uint8)  # of a frame that is painted in its own place
@@ -122,8 +131,9 @@ class Masker:
         if teacher is not None:
             start: StartLearner = start_learner or importlib.import_module("training.online.learner").start
             options = LearnerOptions(
-                as_teacher_options(teacher), recipe, self.threads.learn, seed, lockstep, self.backend_name in ON_GPU
-            )
+                as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep,
+                self.backend_name in ON_GPU,
+            )  # fmt: skip
             self._learner = start(self.student, self.size, self.swap, options)
 
     # -- one frame -------------------------------------------------------------------------------------------------
@@ -156,6 +166,7 @@ class Masker:
 
     def _process(self, bgr: np.ndarray, timestamp: float, canvas: Canvas) -> PaintResult:
         self._timing.begin()
+        began = time.thread_time()
         student = self._hot_swap.adopt()
         untouched = self._untouched(bgr, canvas)
         logits, state = self._paint(bgr, student, timestamp, canvas)
@@ -163,6 +174,7 @@ class Masker:
         scene = self._scene(untouched, timestamp) if self._learner is not None else 0
         self._timing.lap("composite")
         self._timing.end()
+        self._cpu += time.thread_time() - began
         index, self._index, self._frames = self._index, self._index + 1, self._frames + 1
         if self._learner is not None and logits is not None:
             self._learner.offer(untouched, logits, scene)
@@ -253,7 +265,14 @@ class Masker:
         """What happened so far."""
         swap, learning = self._hot_swap, self._learner.stats if self._learner is not None else None
         return MaskerStats(
-            self._frames, self._faults, self.live.version, swap.swaps, swap.rejected, swap.rollbacks, learning
+            self._frames,
+            self._cpu,
+            self._faults,
+            self.live.version,
+            swap.swaps,
+            swap.rejected,
+            swap.rollbacks,
+            learning,
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tomllib
 from pathlib import Path
@@ -12,7 +13,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .errors import UsageError
-from .masker import STUDENT
+from .masker import LEARNING_BUDGET, STUDENT
 from .painting.presence import MIN_AREA
 from .teacher_options import DEADLINE, MAX_DEADLINE, SIDE, Encoding, Privacy, TeacherOptions, Who
 
@@ -49,6 +50,12 @@ class Options(BaseModel):
     )
     weights: str | None = Field(None, description="a .safetensors file made by jm-train; default: the shipped ones")
     recipe: str = Field("default", description="how the student learns: default or paper")
+    learning_budget: float = Field(
+        LEARNING_BUDGET,
+        ge=0,
+        description="CPU time of the learner, percent of one core over any minute; 0: no learning; unlimited. Lockstep "
+        "has no limit",
+    )
     threads: int | None = Field(
         None, ge=1, le=MAX_THREADS, description="CPU budget, shared by painting and learning, from 1 to 256"
     )
@@ -80,6 +87,11 @@ class Options(BaseModel):
             deadline=self.teacher_deadline, bandwidth=self.teacher_bandwidth, token=self.teacher_token,
             authority=self.teacher_authority, privacy=self.teacher_privacy,
         )  # fmt: skip
+
+    @field_validator("learning_budget", mode="before")
+    @classmethod
+    def _unlimited(cls, value: Any) -> Any:
+        return math.inf if value == "unlimited" else value
 
     @field_validator("input_size", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -52,6 +53,7 @@ def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
             name: durations.summary("p50", "p95")
             for name, durations in {"capture": pipeline.capture, **masker.stages, "output": pipeline.output}.items()
         },
+        "cpu_s": _cpu(stats),
         "learning": _learning(stats, masker.swap_stall),
         "memory_mb": {"peak": peak_memory_mb()},
         "machine": {
@@ -87,6 +89,15 @@ def write(path: str | Path, report: dict[str, Any]) -> None:
         os.replace(temporary, target)
     except OSError as error:
         raise SinkError(f"cannot write the report to {path}: {error.strerror}; choose another --report") from error
+
+
+def _cpu(stats: Any) -> dict[str, float]:
+    """CPU seconds, by what they were spent on; "process" is all that this process spent, its start included."""
+    learning = (
+        stats.learning.cpu_s if stats.learning else dict.fromkeys(("teacher", "steps", "publishing", "watching"), 0)
+    )
+    spent = {"painting": stats.cpu_s, **learning, "process": time.process_time()}
+    return {name: round(seconds, 3) for name, seconds in spent.items()}
 
 
 def _teacher(learning: Any, threads: int) -> dict[str, Any]:

@@ -64,9 +64,9 @@ def test_a_sampler_skips_what_nobody_waits_for(frame):
     assert sampler.skipped == 1
 
 
-def take_in_a_thread(sampler):
+def take_in_a_thread(sampler, patience=1):
     taken = []
-    thread = threading.Thread(target=lambda: taken.append(sampler.take()))
+    thread = threading.Thread(target=lambda: taken.append(sampler.take(patience)))
     thread.start()
     while not sampler._wants_frame and thread.is_alive():
         pass
@@ -79,7 +79,7 @@ def test_a_wants_frame_taker_gets_a_copy(frame):
     thread, taken = take_in_a_thread(sampler)
     sampler.offer(bgr, logits, 0)
     thread.join(5)
-    (copy, _, _), expected = taken[0], bgr.copy()
+    (copy, *_), expected = taken[0], bgr.copy()
     bgr[:] = 0
     assert np.array_equal(copy, expected)
 
@@ -92,6 +92,27 @@ def test_while_the_taker_works_its_frame_is_not_overwritten(frame):
     thread.join(5)
     sampler.offer(np.zeros_like(bgr), logits, 0)
     assert np.array_equal(taken[0][0], bgr)
+
+
+def test_a_patient_taker_lets_frames_pass_and_knows_how_many(frame):
+    bgr, logits, _ = frame
+    sampler = FrameSampler()
+    thread, taken = take_in_a_thread(sampler, patience=3)
+    for level in range(5):
+        sampler.offer(np.full_like(bgr, level), logits, 0)
+    thread.join(5)
+    (got, _, _, elapsed) = taken[0]
+    assert (got[0, 0, 0], elapsed, sampler.skipped) == (2, 3, 4)
+
+
+def test_another_scene_ends_the_patience(frame):
+    bgr, logits, _ = frame
+    sampler = FrameSampler()
+    thread, taken = take_in_a_thread(sampler, patience=100)
+    sampler.offer(bgr, logits, 0)
+    sampler.offer(bgr, logits, 1)
+    thread.join(5)
+    assert taken[0][2:] == (1, 2)
 
 
 def test_closing_a_sampler_wakes_its_taker():

@@ -1,7 +1,7 @@
 """One operation per frame: label, step or rest; publishes. No thread, no clock that decides anything.
 
 It is shown what the student said (logits) and never what the user chose to see. Every published student carries a probe
-(an input and its logits in torch), and whoever adopts it compares.
+(an input and its logits), and whoever adopts it compares.
 """
 
 from __future__ import annotations
@@ -9,17 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import torch
 
-from engine import backends
-from engine.errors import CandidateRejected, ModelError, TeacherError
+from engine.errors import CandidateRejected, ModelError, StudentFault, TeacherError
 from engine.painting.contrast import sigmoid
-from engine.painting.loaded_student import LoadedStudent
 from engine.timing import Durations
 from export.contracts import Probe, Published
 from export.publish import Publisher
@@ -27,6 +24,8 @@ from kernels import Kernels
 
 from ..students import Student
 from ..teachers.deadline import DeadlineTeacher
+from .budget import CpuLaps, LearningBudget
+from .candidates import MAX_REGRESSION, Candidate, CandidateJudge
 from .on_demand import ChangeTrigger, OnDemandOptions, OnDemandSchedule
 from .plausibility import PAUSE, LabelJudge
 from .recipe import Recipe
@@ -37,9 +36,9 @@ from .trainer import OnlineTrainer
 
 log = logging.getLogger("jit_masker")
 
-ROLLBACK_BELOW = 0.9  # IoU-Acc; a student that predicts worse is compared with earlier ones
-MAX_REGRESSION = 0.05  # IoU-Acc; a student that fits the newest label so much worse than the live one is not published
-MAX_AREA_CHANGE = 0.2  # share of the frame; nor is one that sees so much more of a person, or less, than live and label
+BETTER = 0.01  # score; an earlier student that fits a new label so much better than the live one takes its place
+MIN_STEPS = 7  # steps in a scene, from which its student is worth remembering: those of one label
+PATIENCE = 8  # frames that may pass unseen where nothing is due: so late the triggers of the picture are heard
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
 
@@ -67,6 +66,7 @@ class Distiller:
         seed: int = 0,
         device: str = "cpu",
         overlap: bool = False,
+        budget: LearningBudget | None = None,
     ):
         """
         Parameters
@@ -74,34 +74,39 @@ class Distiller:
         publish : swaps a student in, or raises CandidateRejected or ModelError.
         device : of torch, where the steps are taken.
         overlap : go on while the teacher looks at its frame, as is right where it does so on another machine.
+        budget : what may be spent; None: no limit, as a run that is to be repeatable needs.
         """
         options = recipe.schedule
         self.schedule = OnDemandSchedule(options) if isinstance(options, OnDemandOptions) else Schedule(options)
         self._trigger = ChangeTrigger()
         self.teacher_ms, self.publish_ms = Durations(), Durations()
-        self.calls = self.failures = self.steps = self.publishes = self.rejected = self.rollbacks = 0
+        self.calls = self.failures = self.steps = self.whole_steps = self.publishes = self.rejected = self.rollbacks = 0
         self.curve: deque[tuple[int, float]] = deque(maxlen=CURVE_LENGTH)  # (frame, IoU-Acc as predicted)
         self.replay = ReplayBuffer(recipe.replay, seed)
         self._trainer = OnlineTrainer(student, recipe, device)
-        self._device, self._overlap = device, overlap
+        self._device, self._overlap, self._budget = device, overlap, budget
         self._publisher, self._teacher, self._recipe, self._publish = publisher, teacher, recipe, publish
         self._kernels = kernels
-        self._image = np.empty((1, 3, *publisher.size), np.float32)
+        self._input = np.zeros((1, 3, *publisher.size), np.float32)
         self._predicted = np.empty((0, 0), np.float32)  # the live student's alpha for the frame at hand
-        self._live_score = 0.0  # IoU-Acc of the live student, when the newest label came
+        self.cpu = CpuLaps("watching", "steps", "publishing")
+        self.teacher_cpu = 0.0  # s
         self._pending: PendingLabel | None = None
         self._dropped = False  # the last label, of a scene that was over
-        self._frames = 0  # seen
+        self._frames = -1  # of the stream
         self._scene: int | None = None  # of the frame at hand
         self._awaiting_first_label = False  # of a new scene
-        self._judge = LabelJudge()
+        self._steps_in_scene = self._steps_since_publish = self._worse_than_start = 0
+        self._label_judge = LabelJudge()
         self._left_until = 0  # frame; a teacher that keeps lying is not asked before
         # version 0: what the paint path has loaded already, and here the witness that no teacher can change
-        self._start = LoadedStudent(self._publisher.publish(self._trainer.tensors), backends.load("ort-cpu"), 1)
+        start = Candidate(publisher.publish(self._trainer.tensors), self._trainer.snapshot())
+        self._students = CandidateJudge(start, recipe.min_area)
+        self._scenes: deque[Candidate] = deque(maxlen=recipe.scenes)  # what was live when a scene ended, oldest first
 
     # -- one frame -------------------------------------------------------------------------------------------------
 
-    def operate(self, bgr: np.ndarray, logits: np.ndarray, scene: int = 0) -> Operation:
+    def operate(self, bgr: np.ndarray, logits: np.ndarray, scene: int = 0, elapsed: int = 1) -> Operation:
         """Do one thing with this frame.
 
         Parameters
@@ -109,33 +114,64 @@ class Distiller:
         bgr : uint8 (H, W, 3), as it came.
         logits : float32 (h', w'), what the live student said of it.
         scene : of the stream, counted from 0; another number than the frame before is a cut.
+        elapsed : frames of the stream since the last call.
         """
-        self._kernels.preprocess(bgr, self._publisher.mean, self._publisher.std, self._image)
+        self.cpu.begin()
+        before = self.cpu.total
+        try:
+            return self._operate(bgr, logits, scene, elapsed)
+        finally:
+            self.cpu.lap("watching")
+            self._spend(self.cpu.total - before)
+
+    def _operate(self, bgr: np.ndarray, logits: np.ndarray, scene: int, elapsed: int) -> Operation:
         if self._predicted.shape != logits.shape:
             self._predicted = np.empty_like(logits)
         sigmoid(logits, self._predicted)
         cut = self._scene is not None and scene != self._scene
         self._scene = scene
+        self._frames += elapsed
         if cut:
             self._on_scene_change()
         if self._pending is not None:
             self._poll(wait=False)
         if self._frames < self._left_until:
-            self._frames += 1
             return Operation.REST
-        operation = self.schedule.next(cut, self._pending is not None, self._trigger(self._predicted))
+        waiting = self._pending is not None or not self._can_pay()
+        operation = self.schedule.next(cut, waiting, self._trigger(self._predicted), elapsed)
         if operation is Operation.TEACH:
             self._request(bgr)
         elif operation is Operation.STEP and self.replay.newest is not None:
-            self._step()
-        self._frames += 1
+            self._step(bgr)
         return operation
+
+    @property
+    def patience(self) -> int:
+        """Frames that may pass before it has to be shown another one; a cut it wants to see at once."""
+        if self._frames < self._left_until or not self._can_pay():
+            return PATIENCE
+        return min(self.schedule.idle, PATIENCE) if self._pending is None else 1
+
+    def _can_pay(self) -> bool:
+        return self._budget is None or self._budget.allows(time.monotonic())
+
+    def _spend(self, seconds: float) -> None:
+        if self._budget is not None:
+            self._budget.spend(seconds)
+
+    def _image(self, bgr: np.ndarray) -> np.ndarray:
+        """The frame as the student sees it, float32 (1, 3, h, w); borrowed until the next call."""
+        return self._kernels.preprocess(bgr, self._publisher.mean, self._publisher.std, self._input)
 
     def _on_scene_change(self) -> None:
         self.replay.clear()  # what was seen elsewhere would hold back what has to be learnt here
         if self._recipe.scenes:
-            self._trainer.on_scene_change()
+            if self._steps_in_scene >= MIN_STEPS:
+                self._scenes.append(self._students.live)
+            self._steps_in_scene = 0
             self._awaiting_first_label = True
+            if self._students.live is not self._students.start:  # what was learnt elsewhere may be wrong here
+                self._go_live_again(self._students.start)
 
     # -- a label -----------------------------------------------------------------------------------------------------
 
@@ -147,7 +183,7 @@ class Distiller:
             self._on_failure(error)
             return
         assert self._scene is not None
-        self._pending = PendingLabel(self._image.copy(), self._predicted.copy(), self._frames, self._scene)
+        self._pending = PendingLabel(self._image(bgr).copy(), self._predicted.copy(), self._frames, self._scene)
         if not self._overlap:
             self._poll(wait=True)
 
@@ -164,6 +200,8 @@ class Distiller:
             return
         pending, self._pending = self._pending, None
         self.teacher_ms.add(self._teacher.took)
+        self.teacher_cpu += self._teacher.cpu
+        self._spend(self._teacher.cpu)
         if pending.scene == self._scene or self._dropped:
             self._on_label(pending, label)
             self._dropped = False
@@ -182,29 +220,57 @@ class Distiller:
             return
         self.curve.append((pending.frame, iou_acc(label, pending.predicted)))
         score = iou_acc(label, pending.predicted, self._recipe.min_area)
-        self.schedule.labelled(score)
-        self._trigger.labelled()
-        self._live_score = score
-        if score >= self._recipe.schedule.target:  # nothing to learn here; an empty room would crowd out the person
-            self._awaiting_first_label = False
-            return
         if not self._recipe.soft_labels:
             label = (label > 0.5).astype(np.float32)
         labelled = LabelledFrame.of(pending.image, label, self._device)
-        self.replay.add(labelled)
-        if self._awaiting_first_label or (score < ROLLBACK_BELOW and self._recipe.scenes):
-            if self._trainer.roll_back_to_best(labelled, new_optimizer=self._awaiting_first_label):
-                self.rollbacks += 1
-                self._validate_and_publish()
-            self._awaiting_first_label = False
+        self.schedule.labelled(score, self._gain(labelled, score))
+        self._students.on_label()
+        self._trigger.labelled()
+        if score < self._recipe.schedule.target:  # else nothing to learn: an empty room would crowd out the person
+            self.replay.add(labelled)
+            if self._recipe.scenes:
+                self._go_back(labelled, score)
+        self._awaiting_first_label = False
+
+    def _gain(self, labelled: LabelledFrame, score: float) -> float | None:
+        """What the label before was worth: the live student's `score` minus that of the student before it."""
+        before = self._students.before
+        if before is None or before is self._students.live:
+            return None
+        return score - before.score(labelled, self._recipe.min_area)
+
+    def _go_back(self, labelled: LabelledFrame, score: float) -> None:
+        """Put an earlier student in the place of the live one, where that fits a new label better: the start, the one
+        before, and at the begin of a scene those of the scenes before. A scene that comes back is known.
+        """
+        start, before = self._students.start, self._students.before
+        candidates = [start, *(self._scenes if self._awaiting_first_label else ()), *([before] if before else ())]
+        scores = [candidate.score(labelled, self._recipe.min_area) for candidate in candidates]
+        best = max(range(len(scores)), key=scores.__getitem__)
+        lead = scores[best] - score
+        # a little better is the start by chance, now and then: twice in a row it is so
+        self._worse_than_start = self._worse_than_start + 1 if scores[0] > score + BETTER else 0
+        if lead > (BETTER if self._awaiting_first_label or self._worse_than_start > 1 else MAX_REGRESSION):
+            self.rollbacks += 1
+            self._go_live_again(candidates[best])
+
+    def _go_live_again(self, candidate: Candidate) -> None:
+        """Teach on from an earlier student, and publish it as it was."""
+        self._trainer.load(candidate.weights, new_optimizer=candidate is self._students.start)
+        probe = Probe(self._input.copy(), candidate.logits(self._input)[None, None].copy())
+        try:
+            self._publish(replace(self._publisher.publish(self._trainer.tensors), probe=probe))
+        except (CandidateRejected, ModelError) as error:
+            self._reject(str(error))
+        else:
+            self.publishes += 1
+            self._students.live = candidate
 
     def _believes(self, pending: PendingLabel, label: np.ndarray) -> bool:
         """Whether a label can be true. One that cannot is asked for again, on another frame; a teacher that keeps lying
         is left for a while.
         """
-        np.copyto(self._start.image, pending.image)
-        witness = sigmoid(self._start.logits(), np.empty_like(pending.predicted))
-        verdict = self._judge(label, witness, pending.predicted)
+        verdict = self._label_judge(label, self._students.start.alpha(pending.image), pending.predicted)
         if verdict.reason is None:
             return True
         if self.refused == 1:
@@ -217,58 +283,54 @@ class Distiller:
     @property
     def refused(self) -> int:
         """Labels that were not believed."""
-        return self._judge.refused
+        return self._label_judge.refused
 
     # -- a step ------------------------------------------------------------------------------------------------------
 
-    def _step(self) -> None:
-        self._trainer.step(*self.replay.batch(self._recipe.batch, self.steps))
+    def _step(self, bgr: np.ndarray) -> None:
+        self.cpu.lap("watching")
+        whole = self.schedule.hard or not self._recipe.decoder_steps
+        if self._recipe.decoder_steps == "rest":
+            whole = not self.schedule.settled
+        self._trainer.step(self.replay.batch(self._recipe.batch, self.steps), whole, self.schedule.bad)
+        self.cpu.lap("steps")
         self.steps += 1
-        often = not self.schedule.settled and self.steps % self._recipe.publish_every == 0
-        if often or not self.schedule.updates_left:
-            self._validate_and_publish()
+        self.whole_steps += whole
+        self._steps_in_scene += 1
+        self._steps_since_publish += 1
+        if not self.schedule.updates_left or self._steps_since_publish >= self._recipe.publish_every:
+            newest = self.replay.newest
+            assert newest is not None
+            self._publish_student([newest, *list(self.replay.older)[:1]], self._image(bgr))
 
-    def _validate_and_publish(self) -> None:
-        """Predict the newest label's frame and the frame at hand; publish the student if all is well."""
-        newest = self.replay.newest
-        assert newest is not None
-        logits = self._trainer.logits(newest.image, torch.from_numpy(self._image))
-        learnt, now = torch.sigmoid(logits)[:, 0].cpu().numpy()
-        label = newest.label[0, 0].cpu().numpy()
-        score = iou_acc(label, learnt, self._recipe.min_area)
-        reason = self._rejection_reason(score, float(now.mean()), float(label.mean()))
+    def _publish_student(self, frames: Sequence[LabelledFrame], image: np.ndarray) -> None:
+        """Publish the student as it is, if it holds: on labelled `frames`, the newest first, and on the frame at hand,
+        `image` float32 (1, 3, h, w).
+        """
+        began, self._steps_since_publish = time.perf_counter(), 0
+        try:
+            candidate = Candidate(self._publisher.publish(self._trainer.tensors), self._trainer.snapshot())
+            reason = None
+            if self._recipe.validate_before_publish:
+                reason = self._students(candidate, frames, image)
+            if reason is None:
+                newest = frames[0]
+                probe = Probe(newest.image_array, candidate.logits(newest.image_array)[None, None].copy())
+                self.schedule.report(candidate.score(newest, self._recipe.min_area))
+                self._publish(replace(candidate.published, probe=probe))
+        except (CandidateRejected, ModelError, StudentFault) as error:
+            reason = str(error)
+        self.cpu.lap("publishing")
         if reason is not None:
             self._reject(reason)
             return
-        self.schedule.report(score)
-        probe = Probe(newest.image.contiguous().cpu().numpy(), logits[:1].cpu().numpy())
-        began = time.perf_counter()
-        try:
-            self._publish(self._publisher.publish(self._trainer.tensors, probe))
-        except (CandidateRejected, ModelError) as error:
-            self._reject(str(error))
-            return
         self.publish_ms.add(time.perf_counter() - began)
         self.publishes += 1
-        self._trainer.on_publish()
-
-    def _rejection_reason(self, score: float, area: float, labelled: float) -> str | None:
-        """Why a student may not go live: it fits the newest label by `score`, and sees `area` of the frame at hand.
-
-        A step too far can fit the one frame it was made on, and see half of the room as a person on the next.
-        """
-        if not self._recipe.validate_before_publish:
-            return None
-        if not score >= self._live_score - MAX_REGRESSION:
-            return f"a student fits its label by {score:.3f}, and the live one by {self._live_score:.3f}"
-        live = float(self._predicted.mean())
-        if not min(live, labelled) - MAX_AREA_CHANGE <= area <= max(live, labelled) + MAX_AREA_CHANGE:
-            return f"a student sees a person on {area:.0%} of the frame, and the live one on {live:.0%}"
-        return None
+        self._students.live = candidate
 
     def _reject(self, reason: str) -> None:
         """A student that may not go live is not worth teaching on: go on from the one that did."""
         self.rejected += 1
         if self.rejected == 1:
             log.warning("%s; going back to the one before", reason)
-        self._trainer.revert()
+        self._trainer.load(self._students.live.weights)

@@ -62,10 +62,10 @@ class OnlineLearner:
             with torch_threads(STEP_THREADS):
                 self._operate(bgr, logits, scene)
 
-    def _operate(self, bgr: np.ndarray, logits: np.ndarray, scene: int) -> None:
+    def _operate(self, bgr: np.ndarray, logits: np.ndarray, scene: int, elapsed: int = 1) -> None:
         """The one operation for this frame. Never raises: learning stops instead."""
         try:
-            self._distiller.operate(bgr, logits, scene)
+            self._distiller.operate(bgr, logits, scene, elapsed)
         except TeacherClosed:
             return
         except Exception as error:
@@ -75,7 +75,7 @@ class OnlineLearner:
     def _run(self) -> None:
         lower_priority()
         with torch_threads(STEP_THREADS), own_stream(self._device):
-            while self._died is None and (taken := self._sampler.take()) is not None:
+            while self._died is None and (taken := self._sampler.take(self._distiller.patience)) is not None:
                 self._operate(*taken)
 
     @property
@@ -83,7 +83,8 @@ class OnlineLearner:
         d = self._distiller
         return LearningStats(
             self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.refused, d.rollbacks,
-            d.schedule.delta, list(d.curve), d.teacher_ms, d.publish_ms, self._died, self._traffic(),
+            d.schedule.delta, list(d.curve), d.teacher_ms, d.publish_ms,
+            {"teacher": d.teacher_cpu, **d.cpu.seconds}, self._died, self._traffic(),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -156,6 +157,7 @@ def start(
 
     from ..students import Student
     from ..teachers.devices import best_device
+    from .budget import LearningBudget
     from .distiller import Distiller
 
     with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten at once; the host's chance is its own
@@ -166,6 +168,7 @@ def start(
     distiller = Distiller(
         student, Publisher(weights, size), teacher, recipe, publish, kernels.load(), options.seed, device,
         overlap=elsewhere and not options.lockstep,
+        budget=None if options.lockstep else LearningBudget(options.budget),
     )  # fmt: skip
     return OnlineLearner(
         distiller, options.teacher.name, teacher, lockstep=options.lockstep, device=device,

@@ -18,6 +18,7 @@ class Recipe:
 
     optimizer: Literal["sgd", "adam"]
     rate: float  # learning rate
+    hard_rate: float  # where the student is bad
     norm_momentum: float | None  # of batch norm's statistics; None: frozen
     soft_labels: bool  # False: labels are cut at 0.5
     replay: int  # labelled frames remembered besides the newest
@@ -30,6 +31,7 @@ class Recipe:
     bf16: bool = False  # bfloat16 where the CPU has it: faster for dense convolutions, slower for depthwise ones
     judge_labels: bool = True  # a label that no student can confirm is refused
     min_area: float = SMALL_PERSON  # share of the frame, from which a label is scored by IoU
+    decoder_steps: bool = False  # at rest the encoder is frozen, and what it says of a frame is computed once
     scenes: int = 0  # snapshots of scenes before that are tried after a cut; 0: the student goes on as it is
 
 
@@ -38,14 +40,16 @@ NAMES = ("default", "paper")
 # Section 4.4. The paper does not give batch norm's momentum; the authors' .001 exports a net that was not trained
 # (docs/decisions.md), so the statistics follow here.
 PAPER = Recipe(
-    optimizer="sgd", rate=0.2, norm_momentum=0.3, soft_labels=False, replay=0, batch=1, publish_every=1,
+    optimizer="sgd", rate=0.2, hard_rate=0.2, norm_momentum=0.3, soft_labels=False, replay=0, batch=1, publish_every=1,
     schedule=ScheduleOptions(), validate_before_publish=False, bf16=True, judge_labels=False, min_area=MIN_AREA,
 )  # fmt: skip
 
 DEFAULT = {
-    "lite": Recipe("adam", 5e-4, None, True, 4, 2, 2, OnDemandOptions(), eps=1e-5, l2_sp=0.01, scenes=4),
-    "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
-    "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
+    "lite": Recipe(
+        "adam", 5e-4, 1e-3, None, True, 4, 2, 4, OnDemandOptions(), eps=1e-5, l2_sp=0.01, decoder_steps=True, scenes=4
+    ),
+    "jitnet": Recipe("adam", 1e-3, 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
+    "jitnet-fig2": Recipe("adam", 1e-3, 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
 }
 
 

@@ -11,12 +11,24 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass
 class LabelledFrame:
     """A frame with its label, as the student sees them."""
 
     image: Tensor  # float32 (1, 3, h, w), normalised RGB
     label: Tensor  # float32 (1, 1, h', w') in [0, 1], at the resolution of the logits
+    features: tuple[Tensor, ...] = ()  # what an encoder says of the image; kept and used by the trainer alone
+    encoder: int = -1  # which encoder said so
+
+    @property
+    def image_array(self) -> np.ndarray:
+        """`image` as float32 (1, 3, h, w) in C order."""
+        return self.image.contiguous().cpu().numpy()
+
+    @property
+    def label_array(self) -> np.ndarray:
+        """`label` as float32 (h', w')."""
+        return self.label[0, 0].cpu().numpy()
 
     @classmethod
     def of(cls, image: np.ndarray, label: np.ndarray, device: str) -> LabelledFrame:
@@ -44,15 +56,11 @@ class ReplayBuffer:
         self.older.clear()
         self.newest = None
 
-    def batch(self, size: int, step: int) -> tuple[Tensor, Tensor]:
-        """Images (N, 3, h, w) and labels (N, 1, h', w') of a step: the newest, and as many older ones as there are,
-        `size` in all. A batch of one is the newest and an older one in turn: `step` counts them.
+    def batch(self, size: int, step: int) -> list[LabelledFrame]:
+        """The frames of a step: the newest, and as many older ones as there are, `size` in all. A batch of one is the
+        newest and an older one in turn: `step` counts them.
         """
         assert self.newest is not None
-        chosen = [self.newest]
         if size == 1 and self.older and step % 2:
-            chosen = [self._random.choice(self.older)]
-        chosen += self._random.sample(self.older, min(size - 1, len(self.older)))
-        if len(chosen) == 1:
-            return chosen[0].image, chosen[0].label
-        return torch.cat([c.image for c in chosen]), torch.cat([c.label for c in chosen])
+            return [self._random.choice(self.older)]
+        return [self.newest, *self._random.sample(self.older, min(size - 1, len(self.older)))]

@@ -36,7 +36,7 @@ class ScheduleOptions:
 class Schedule:
     """Call `next` once per frame; call `labelled` when a label came, and `report` after each STEP."""
 
-    settled = False  # the paper publishes after each update
+    settled, bad, hard, idle = False, False, True, 1  # the paper trains all, and sees every frame
 
     def __init__(self, options: ScheduleOptions = ScheduleOptions()):
         self.options = options
@@ -46,9 +46,9 @@ class Schedule:
         self._t = -1
         self._due = False  # a label is to be asked for
 
-    def next(self, cut: bool = False, waiting: bool = False, trigger: bool = False) -> Operation:
-        """What to do on this frame. `waiting`: a label is on its way; the next one is asked for when it is there. The
-        paper knows neither cuts nor triggers.
+    def next(self, cut: bool = False, waiting: bool = False, trigger: bool = False, elapsed: int = 1) -> Operation:
+        """What to do on this frame. `waiting`: no label can be asked for now. The paper counts the frames that it is
+        shown, and knows neither cuts nor triggers.
         """
         o = self.options
         self._t += 1
@@ -66,7 +66,7 @@ class Schedule:
             self.updates_left = 0
         return Operation.REST
 
-    def labelled(self, score: float) -> None:
+    def labelled(self, score: float, gain: float | None = None) -> None:
         """The label that was asked for is here; `score`: IoU-Acc in [0, 1] of the live student on its frame."""
         self.updates_left = self.options.u_max
         self.score = score

@@ -1,4 +1,4 @@
-"""A student in training, and snapshots of it: it takes a step, predicts, and is reverted to an earlier snapshot.
+"""A student in training: it takes steps, and can be set back to an earlier snapshot.
 
 What is trained is what is exported: batch norm runs on the statistics that are folded. When a student is good enough to
 go live is the distiller's to decide.
@@ -6,7 +6,7 @@ go live is the distiller's to decide.
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,11 +17,9 @@ from ..students import Student, tensors_of
 from .recipe import Recipe
 from .replay import LabelledFrame
 
-MIN_STEPS = 7  # steps in a scene, from which its student is worth remembering: those of one label
-
 
 class OnlineTrainer:
-    """One student with its optimiser. Snapshots: the start, the last one that went live, one for each scene before."""
+    """One student with its optimiser."""
 
     def __init__(self, student: Student, recipe: Recipe, device: str = "cpu"):
         self._student = student.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -33,9 +31,8 @@ class OnlineTrainer:
             else torch.cuda.is_bf16_supported()
         )
         self._set_norm_mode()
-        self._start = self._published = self._snapshot()
-        self._scenes: deque[dict[str, Tensor]] = deque(maxlen=recipe.scenes)  # oldest first
-        self._steps_in_scene = 0
+        self._start = self.snapshot()
+        self._encoder = 0  # counts the encoders there were
         self._optimizer = self._new_optimizer()
 
     @property
@@ -43,65 +40,55 @@ class OnlineTrainer:
         """The weights by name, to publish."""
         return tensors_of(self._student)
 
-    def step(self, images: Tensor, labels: Tensor) -> None:
-        """One update on images (N, 3, h, w) with labels (N, 1, h', w')."""
+    def step(self, batch: Sequence[LabelledFrame], whole: bool = True, hard: bool = False) -> None:
+        """One update on these frames.
+
+        Parameters
+        ----------
+        whole : train the whole student; else the decoder alone, on features that are computed once per frame.
+        hard : at the rate for what the student does not know yet, and without the pull back to the start.
+        """
+        labels = torch.cat([frame.label for frame in batch])
         with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
-            logits = self._student(images)
+            if whole:
+                logits = self._student(torch.cat([frame.image for frame in batch]))
+            else:
+                features = zip(*(self._features(frame) for frame in batch), strict=True)
+                logits = self._student.decode(tuple(torch.cat(several) for several in features))
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self._optimizer.param_groups[0]["lr"] = self._recipe.hard_rate if hard else self._recipe.rate
         self._optimizer.step()
-        if self._recipe.l2_sp:
+        if self._recipe.l2_sp and not hard:
             with torch.no_grad():
                 for name, parameter in self._student.named_parameters():
-                    parameter.lerp_(self._start[name], self._recipe.l2_sp)
-        self._steps_in_scene += 1
+                    if parameter.grad is not None:  # an encoder that rests keeps the features true
+                        parameter.lerp_(self._start[name], self._recipe.l2_sp)
+        if whole:
+            self._encoder += 1
 
-    def logits(self, *images: Tensor) -> Tensor:
-        """Its logits (N, 1, h', w') for these images, (1, 3, h, w) each, as it would be exported."""
-        # exact on a GPU, too: TF32 would be off by as much as the half precision that is held against it
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            self._student.eval()
-            logits = self._student(torch.cat([image.to(self._device) for image in images]))
-            self._set_norm_mode()
-        return logits
+    def _features(self, frame: LabelledFrame) -> tuple[Tensor, ...]:
+        """What the encoder, as it is, says of a frame."""
+        if frame.encoder != self._encoder:
+            with torch.no_grad():
+                frame.features, frame.encoder = self._student.encode(frame.image), self._encoder
+        return frame.features
 
     # -- snapshots -------------------------------------------------------------------------------------------------
 
-    def on_publish(self) -> None:
-        """The student went live as it is: `revert` leads here."""
-        self._published = self._snapshot()
+    def snapshot(self) -> dict[str, Tensor]:
+        """Its weights as they are, copied; for `load`."""
+        return {name: value.clone() for name, value in self._student.state_dict().items()}
 
-    def revert(self) -> None:
-        """Go on from the student that went live last."""
-        self._student.load_state_dict(self._published)
-        self._reset_momentum()
-
-    def on_scene_change(self) -> None:
-        """The scene is over: remember the student that was taught there, if it was for long enough."""
-        if self._steps_in_scene >= MIN_STEPS:
-            self._scenes.append(self._snapshot())
-        self._steps_in_scene = 0
-
-    def roll_back_to_best(self, labelled: LabelledFrame, new_optimizer: bool) -> bool:
-        """Go on from whichever student fits `labelled` best; True if that is another one than at hand.
-
-        Tried are the one at hand, the start, and those of the scenes before: a scene that comes back is known.
-        """
-        candidates = [self._snapshot(), self._start, *self._scenes]
-        losses = []
-        with torch.inference_mode():
-            for candidate in candidates:
-                self._student.load_state_dict(candidate)
-                logits = self._student(labelled.image)
-                losses.append(float(F.binary_cross_entropy_with_logits(logits, labelled.label)))
-        best = min(range(len(losses)), key=losses.__getitem__)
-        self._student.load_state_dict(candidates[best])
+    def load(self, snapshot: Mapping[str, Tensor], new_optimizer: bool = False) -> None:
+        """Go on from these weights."""
+        self._student.load_state_dict(snapshot)
+        self._encoder += 1
         if new_optimizer:
             self._optimizer = self._new_optimizer()
-        if best:
+        else:
             self._reset_momentum()
-        return best != 0
 
     def _reset_momentum(self) -> None:
         """Forget the first moment, keep the second: a new Adam's first steps are its largest."""
@@ -112,9 +99,6 @@ class OnlineTrainer:
                 self._optimizer = self._new_optimizer()
                 return
             state["exp_avg"].zero_()
-
-    def _snapshot(self) -> dict[str, Tensor]:
-        return {name: value.clone() for name, value in self._student.state_dict().items()}
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         if self._recipe.optimizer == "sgd":

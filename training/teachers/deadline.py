@@ -30,7 +30,11 @@ class DeadlineTeacher:
     """Calls a teacher on a daemon thread; every way to fail comes out as TeacherError."""
 
     def __init__(
-        self, make: Callable[[], Teacher], deadline: float = DEADLINE, on_thread: Callable[[], None] | None = None
+        self,
+        make: Callable[[], Teacher],
+        deadline: float = DEADLINE,
+        on_thread: Callable[[], None] | None = None,
+        cpu_clock: Callable[[], float] = time.thread_time,
     ):
         """Make the teacher, and wait until it is there.
 
@@ -40,11 +44,13 @@ class DeadlineTeacher:
             here.
         deadline : s for one label.
         on_thread : called first on that thread (to lower its priority).
+        cpu_clock : s; what it tells on that thread before and after is what a label costs. A process in which nobody
+            else computes can give its own, and so counts a runtime's pool.
         """
-        self.took = 0.0  # s that the teacher needed for its last label
-        self._deadline = deadline
+        self.took = self.cpu = 0.0  # s that the teacher needed for its last label; CPU seconds
+        self._deadline, self._cpu_clock = deadline, cpu_clock
         self._requests: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
-        self._labels: queue.SimpleQueue[tuple[Any, float]] = queue.SimpleQueue()
+        self._labels: queue.SimpleQueue[tuple[Any, float, float]] = queue.SimpleQueue()
         self._requested_at = 0.0  # s, monotonic
         self._late = False  # a frame is out whose label nobody waits for any more
         made: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -90,7 +96,7 @@ class DeadlineTeacher:
         """
         left = max(self._requested_at + self._deadline - time.monotonic(), 0)
         try:
-            label, self.took = self._labels.get(block=wait, timeout=left)
+            label, self.took, self.cpu = self._labels.get(block=wait, timeout=left)
         except queue.Empty:
             if not wait and left:
                 return None
@@ -114,17 +120,17 @@ class DeadlineTeacher:
             return
         made.put(teacher)
         while (bgr := self._requests.get()) is not None:
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), self._cpu_clock()
             try:
                 label: Any = teacher(bgr)
             except BaseException as error:  # whatever a teacher raises, SystemExit too, it becomes an answer
                 label = error
-            self._labels.put((label, time.perf_counter() - began))
+            self._labels.put((label, time.perf_counter() - began, self._cpu_clock() - cpu))
         if isinstance(teacher, Closable):
             teacher.close()
 
     def close(self) -> None:
         """Let the thread end after the frame in flight; whoever waits for its label hears of it at once."""
         self._requests.put(None)
-        self._labels.put((TeacherClosed(), 0.0))
+        self._labels.put((TeacherClosed(), 0.0, 0.0))
         self._thread.join(timeout=CLOSE_TIMEOUT)

@@ -16,9 +16,9 @@ def numbered(count, places=4, seed=0):
 
 
 def chosen(replay, batch, step=0):
-    images, labels = replay.batch(batch, step)
-    assert images[:, 0, 0, 0].tolist() == labels[:, 0, 0, 0].tolist()
-    return labels[:, 0, 0, 0].tolist()
+    frames = replay.batch(batch, step)
+    assert all(frame.image_array[0, 0, 0, 0] == frame.label_array[0, 0] for frame in frames)
+    return [int(frame.label_array[0, 0]) for frame in frames]
 
 
 def test_a_batch_of_one_is_the_newest_and_a_remembered_one_in_turn():
