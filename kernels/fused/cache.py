@@ -96,10 +96,11 @@ def _version(package: str) -> str:
 
 
 def _cpu() -> bytes:
-    """The CPU and what it can do."""
-    if sys.platform == "linux":
+    """The CPU and what it can do, from Linux where it tells: LLVM takes 20 ms and 40 MB to be asked."""
+    with contextlib.suppress(OSError):
         first = Path("/proc/cpuinfo").read_bytes().split(b"\n\n")[0].splitlines()
-        return b"\0".join(line for line in first if line.startswith(CPU_LINES))
+        if lines := [line for line in first if line.startswith(CPU_LINES)]:
+            return b"\0".join(lines)
     import llvmlite.binding as llvm
 
     return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}".encode()

@@ -84,8 +84,9 @@ def _compile(compiled: Any, types: list[tuple[np.dtype, int]]) -> bytes:
     module.link_in(llvm.parse_assembly(machine_code.entry(native, [(dtype.itemsize, ndim) for dtype, ndim in types])))
     triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
     target = llvm.Target.from_triple(triple)
-    # absolute addresses of 64 bits, as in all that Numba runs at once: the one kind that has to be put in when loaded
-    machine = target.create_target_machine(cpu, features, 3, "static", "jitdefault", jit=True)
+    # as Numba does for what it runs at once: on x86-64, absolute addresses are all that has to be put in when loaded
+    relocation = "static" if triple.startswith("x86") else "default"
+    machine = target.create_target_machine(cpu, features, 3, relocation, "jitdefault", jit=True)
     return machine.emit_object(module)
 
 

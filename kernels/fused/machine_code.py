@@ -17,6 +17,7 @@ WORD = ctypes.sizeof(ctypes.c_void_p)
 # where NumPy keeps an array's data, shape and strides: PyArrayObject_fields, fixed by its C-API, behind Python's header
 DATA, SHAPE, STRIDES = (object.__basicsize__ + i * WORD for i in (0, 2, 3))
 X86_64, PROGBITS, SYMTAB, RELA, ALLOC, R_X86_64_64 = 62, 1, 2, 4, 0x2, 1  # of ELF
+OUTSIDE = {"memset": ctypes.memset, "memmove": ctypes.memmove, "memcpy": ctypes.memmove}  # what LLVM makes of loops
 READ_AND_RUN = 0x1 | 0x4  # PROT_READ | PROT_EXEC
 _memory: list[object] = []  # that the code lies in: for as long as the process lives
 
@@ -91,7 +92,7 @@ def _load_elf(code: bytes) -> int | None:
     for i, place in places.items():
         memory[place : place + sections[i].size] = code[sections[i].offset :][: sections[i].size]
     symbols = [(name, base + places[i] + value if i in places else None) for name, i, value in _symbols(code, sections)]
-    known = dict(symbols) | {"memset": ctypes.cast(ctypes.memset, ctypes.c_void_p).value}
+    known = dict(symbols) | {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in OUTSIDE.items()}
     for section in sections:
         if section.type != RELA or section.info not in places:
             continue

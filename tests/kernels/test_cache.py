@@ -142,7 +142,12 @@ def test_machine_code_of_other_constants_is_not_loaded(small, tmp_path):
     assert start(small, JM_HOME=tmp_path, PYTHONPATH=tmp_path)[0]["numbers"] == [0.0, 0.5, 1.0]
 
 
-def test_a_kernel_whose_source_cannot_be_read_is_compiled():
+@pytest.fixture
+def empty_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path)
+
+
+def test_a_kernel_whose_source_cannot_be_read_is_compiled(empty_folder):
     names, out = {}, np.zeros((2, 1), np.float32)
     exec("def one(out):\n    out[0] += 1", names)
     for row in out:
@@ -246,7 +251,7 @@ def clear_and_add(out, added):
 
 
 @pytest.mark.parametrize("loader", ["ours", "LLVM's"])
-def test_every_way_to_load_machine_code_gives_the_same(monkeypatch, loader):
+def test_every_way_to_load_machine_code_gives_the_same(empty_folder, monkeypatch, loader):
     if loader == "LLVM's":
         monkeypatch.setattr(machine_code, "_load_elf", lambda code: None)
     out, added = np.full((3, 5), 7, np.float32), np.arange(5, dtype=np.float32)
@@ -255,7 +260,7 @@ def test_every_way_to_load_machine_code_gives_the_same(monkeypatch, loader):
 
 
 @pytest.mark.parametrize("what", ["_cpu", "_version"])
-def test_machine_code_of_another_cpu_or_version_is_not_loaded(monkeypatch, what):
+def test_machine_code_of_another_cpu_or_version_is_not_loaded(empty_folder, monkeypatch, what):
     types = [(np.dtype(np.float32), 2), (np.dtype(np.float32), 1)]
     Kernel(clear_and_add)(np.zeros((2, 2), np.float32), np.zeros(2, np.float32))
     assert cache.load(clear_and_add, types)
@@ -272,12 +277,12 @@ def test_machine_code_of_another_cpu_or_version_is_not_loaded(monkeypatch, what)
     [np.zeros((4, 4), np.float32)[:, ::2], np.broadcast_to(np.float32(0), (2, 2)), np.float32(0), np.zeros((), "f4")],
     ids=["strided", "read-only", "a number", "no dimension"],
 )
-def test_what_machine_code_cannot_take_never_reaches_it(array):
+def test_what_machine_code_cannot_take_never_reaches_it(empty_folder, array):
     with pytest.raises(ValueError, match="expected a C-contiguous, aligned, writeable array"):
         Kernel(clear_and_add)(array, np.zeros(2, np.float32))
 
 
-def test_arrays_of_another_type_have_machine_code_of_their_own():
+def test_arrays_of_another_type_have_machine_code_of_their_own(empty_folder):
     kernel = Kernel(clear_and_add)
     for dtype in (np.float32, np.int16, np.float64):
         out = np.full((2, 3), 7, dtype)
@@ -285,7 +290,7 @@ def test_arrays_of_another_type_have_machine_code_of_their_own():
         assert np.allclose(out, np.array([[0, 0, 0], [0.1, 1.1, 2.1]]).astype(dtype))
 
 
-def test_a_kernel_that_allocates_is_refused_when_it_is_compiled():
+def test_a_kernel_that_allocates_is_refused_when_it_is_compiled(empty_folder):
     def allocates(out):
         out[:] = np.zeros(3)
 

@@ -265,6 +265,41 @@ def test_arrays_of_another_kind_are_refused(implementation, arrays, message):
         implementation.composite(**given)
 
 
+@pytest.mark.parametrize(
+    ("name", "arrays", "message"),
+    [
+        ("smooth_alpha", {"alpha": np.zeros((3, 4))}, r"alpha is float64 \(3, 4\); expected float32 \(h, w\)"),
+        ("smooth_alpha", {"smoothed": np.zeros((3, 3), np.float32)}, r"smoothed is .* expected float32 \(3, 4\)"),
+        ("smooth_alpha", {"last_grey": np.zeros((2, 4), np.float32)}, r"last_grey is .* expected float32 \(3, 4\)"),
+        ("smooth_alpha", {"image": np.zeros((3, 6, 8), np.float32)}, r"image is float32 \(3, 6, 8\)"),
+        ("fit_guided_filter", {"grey": np.zeros((3, 3), np.float32)}, r"grey is .* expected float32 \(3, 4\)"),
+        ("fit_guided_filter", {"coefficients": np.zeros((3, 4), np.float32)}, r"expected float32 \(2, 3, 4\)"),
+        ("local_colours", {"out": np.zeros((2, 1, 2, 3), np.float32)}, r"out is .* expected float32 \(2, 1, 1, 3\)"),
+        ("local_colours", {"alpha": np.zeros((0, 4), np.float32)}, r"alpha is float32 \(0, 4\)"),
+    ],
+)
+def test_masks_of_another_size_or_type_are_refused(implementation, name, arrays, message):
+    """Machine code looks at no index: it would read and write past their end."""
+    image, mask, normalised = (
+        np.zeros((1, 3, 6, 8), np.float32),
+        np.zeros((3, 4), np.float32),
+        {"mean": MEAN, "std": STD},
+    )
+    given = {
+        "smooth_alpha": {
+            "image": image,
+            **normalised,
+            "alpha": mask,
+            "last_grey": mask.copy(),
+            "smoothed": mask.copy(),
+        },
+        "fit_guided_filter": {"grey": mask, "alpha": mask, "coefficients": np.zeros((2, 3, 4), np.float32)},
+        "local_colours": {"image": image, **normalised, "alpha": mask, "out": np.zeros((2, 1, 1, 3), np.float32)},
+    }[name]
+    with pytest.raises(ValueError, match=message):
+        getattr(implementation, name)(**given | arrays)
+
+
 # -- temporal smoothing ------------------------------------------------------------------------------------------------
 
 
