@@ -74,10 +74,8 @@ def save(function: Callable[..., None], types: Types, code: bytes) -> None:
 def _identity(function: Callable[..., None], types: Types) -> tuple[str, bytes]:
     """The file that holds it, and what it was made from and for."""
     file = Path(function.__code__.co_filename)
-    arrays = "-".join(f"{dtype.str[1:]}{ndim}" for dtype, ndim in types)
-    return f"{file.stem}.{function.__name__}-{zlib.crc32(arrays.encode()):08x}", arrays.encode() + _machine() + _source(
-        file
-    )
+    arrays = " ".join(f"{dtype.str}:{ndim}" for dtype, ndim in types).encode()
+    return f"{file.stem}.{function.__name__}-{zlib.crc32(arrays):08x}", b"\0".join([arrays, _machine(), _source(file)])
 
 
 @functools.cache

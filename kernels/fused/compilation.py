@@ -34,7 +34,7 @@ class Kernel:
         self._codes: dict[tuple, Callable[..., int]] = {}
 
     def __call__(self, *arrays: Any) -> Any:
-        """Run on `arrays`, all of them C-contiguous, aligned and writeable, else ValueError.
+        """Run on `arrays`: of native numbers, C-contiguous, aligned and writeable, else ValueError.
 
         That their sizes fit each other is the caller's business: machine code checks no index.
         """
@@ -44,10 +44,10 @@ class Kernel:
 
     def _load(self, kinds: tuple[tuple[type, np.dtype, int, bool], ...]) -> Callable[..., int]:
         for i, (array_type, dtype, ndim, plain) in enumerate(kinds):
-            if not (issubclass(array_type, np.ndarray) and plain and ndim):
+            if not (issubclass(array_type, np.ndarray) and ndim and dtype.isbuiltin == 1 and plain):
                 raise ValueError(
                     f"argument {i} of {self.function.__name__} is a {array_type.__name__}, {dtype}, {ndim} dimensions; "
-                    "expected a C-contiguous, aligned, writeable array: give a copy"
+                    "expected an array of native numbers, C-contiguous, aligned and writeable: give a copy"
                 )
         types = [(dtype, ndim) for _, dtype, ndim, _ in kinds]
         code = cache.load(self.function, types)

@@ -274,11 +274,14 @@ def test_machine_code_of_another_cpu_or_version_is_not_loaded(empty_folder, monk
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros((4, 4), np.float32)[:, ::2], np.broadcast_to(np.float32(0), (2, 2)), np.float32(0), np.zeros((), "f4")],
-    ids=["strided", "read-only", "a number", "no dimension"],
-)
+    [
+        np.zeros((4, 4), np.float32)[:, ::2], np.broadcast_to(np.float32(0), (2, 2)), np.float32(0), np.zeros((), "f4"),
+        np.zeros((2, 2), np.dtype("f4").newbyteorder()), np.zeros((2, 2), "f4,f4"),
+    ],
+    ids=["strided", "read-only", "a number", "no dimension", "swapped bytes", "records"],
+)  # fmt: skip
 def test_what_machine_code_cannot_take_never_reaches_it(empty_folder, array):
-    with pytest.raises(ValueError, match="expected a C-contiguous, aligned, writeable array"):
+    with pytest.raises(ValueError, match="expected an array of native numbers, C-contiguous, aligned and writeable"):
         Kernel(clear_and_add)(array, np.zeros(2, np.float32))
 
 
