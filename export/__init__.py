@@ -1,1 +1,1 @@
-"""The bridge: a trained student becomes something a backend can load. Needs onnx, never torch."""
+"""The bridge: a trained student becomes something a backend can load. Needs neither onnx nor torch."""

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from math import ceil
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
+from . import onnx_bytes
 from .errors import ModelError
 from .students import architecture
 from .students.layers import Padding, pads
@@ -24,8 +23,8 @@ INPUT, OUTPUT = "image", "logits"
 Arrays = Mapping[str, np.ndarray]
 
 
-def build(student: str, folded: Arrays, size: tuple[int, int]) -> onnx.ModelProto:
-    """The graph of `student` for input (1, 3, *size): `image` float32 -> `logits` float32.
+def build(student: str, folded: Arrays, size: tuple[int, int]) -> bytes:
+    """The graph of `student`, a serialised ModelProto, for input (1, 3, *size): `image` float32 -> `logits` float32.
 
     Parameters
     ----------
@@ -49,18 +48,20 @@ class OnnxLayers:
 
     def __init__(self, student: str, folded: Arrays, size: tuple[int, int]):
         self.student, self.weights = student, folded
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: dict[str, onnx.TensorProto] = {}
+        self.nodes: list[
+            tuple[str, list[str], str, dict]
+        ] = []  # kind, inputs, name of the node and its output, attributes
+        self.initializers: dict[str, bytes] = {}
         self.shapes: dict[str, tuple[int, int, int]] = {INPUT: (3, *size)}
 
     def _node(self, kind: str, inputs: list[str], shape: tuple[int, int, int], **attributes) -> str:
         name = f"{kind.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        self.nodes.append((kind, inputs, name, attributes))
         self.shapes[name] = shape
         return name
 
     def _constant(self, name: str, value: np.ndarray) -> str:
-        self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        self.initializers[name] = onnx_bytes.tensor(name, value)
         return name
 
     def _weight(self, name: str, shape: tuple[int, ...]) -> str:
@@ -132,17 +133,12 @@ class OnnxLayers:
             "Resize", inputs, (channels, target_h, target_w), mode="linear", coordinate_transformation_mode="half_pixel"
         )
 
-    def model(self, logits: str) -> onnx.ModelProto:
-        """The finished graph, `logits` renamed to the output's name, checked by ONNX."""
-        self.nodes[-1].output[0] = OUTPUT
-        graph = helper.make_graph(
-            self.nodes,
-            "student",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, *self.shapes[INPUT]])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [1, *self.shapes[logits]])],
-            list(self.initializers.values()),
-        )
-        opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="jit-masker")
-        onnx.checker.check_model(model)
-        return model
+    def model(self, logits: str) -> bytes:
+        """The finished graph, `logits` renamed to the output's name."""
+        nodes = [
+            onnx_bytes.node(kind, inputs, OUTPUT if name == logits else name, name, attributes)
+            for kind, inputs, name, attributes in self.nodes
+        ]
+        image = onnx_bytes.value_info(INPUT, [1, *self.shapes[INPUT]])
+        answer = onnx_bytes.value_info(OUTPUT, [1, *self.shapes[logits]])
+        return onnx_bytes.model(nodes, list(self.initializers.values()), image, answer, ir=IR_VERSION, opset=OPSET)

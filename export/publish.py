@@ -35,7 +35,7 @@ class Publisher:
         folded = fold(weights.tensors)
         # Patched as bytes and not as protobuf: a message never gives back the memory of a field that is overwritten,
         # three megabytes with each student.
-        self._model = bytearray(build(weights.student, folded, self.size).SerializeToString())
+        self._model = bytearray(build(weights.student, folded, self.size))
         memory = np.frombuffer(self._model, np.uint8)
         slices = initializer_slices(self._model)
         self._raw_data = {name: memory[where] for name, where in slices.items() if name in folded}  # views

@@ -11,10 +11,38 @@ def check_frame(bgr: np.ndarray, name: str = "bgr") -> None:
         raise ValueError(f"{name} is {bgr.dtype} {bgr.shape}; expected uint8 (H, W, 3)")
 
 
-def check_image(out: np.ndarray) -> None:
-    """ValueError unless `out` is a student's input."""
-    if out.dtype != np.float32 or out.ndim != 4 or out.shape[:2] != (1, 3) or not out.flags.c_contiguous:
-        raise ValueError(f"out is {out.dtype} {out.shape}; expected C-contiguous float32 (1, 3, h, w)")
+def check_image(image: np.ndarray, name: str = "out") -> None:
+    """ValueError unless `image` is a student's input."""
+    shape = image.shape
+    if (
+        image.dtype != np.float32
+        or len(shape) != 4
+        or shape[:2] != (1, 3)
+        or 0 in shape
+        or not image.flags.c_contiguous
+    ):
+        raise ValueError(f"{name} is {image.dtype} {shape}; expected C-contiguous float32 (1, 3, h, w)")
+
+
+def check_smooth_alpha(image: np.ndarray, alpha: np.ndarray, last_grey: np.ndarray, smoothed: np.ndarray) -> None:
+    """ValueError unless the four fit `smooth_alpha`."""
+    check_image(image, "image")
+    _check_mask(alpha)
+    check_float(last_grey, alpha.shape, "last_grey")
+    check_float(smoothed, alpha.shape, "smoothed")
+
+
+def check_fit_guided_filter(grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndarray) -> None:
+    """ValueError unless the three fit `fit_guided_filter`."""
+    _check_mask(alpha)
+    check_float(grey, alpha.shape, "grey")
+    check_float(coefficients, (2, *alpha.shape), "coefficients")
+
+
+def check_local_colours(image: np.ndarray, alpha: np.ndarray) -> None:
+    """ValueError unless the two fit `local_colours`."""
+    check_image(image, "image")
+    _check_mask(alpha)
 
 
 def check_guided_filter(bgr: np.ndarray, coefficients: np.ndarray, out: np.ndarray) -> None:
@@ -55,6 +83,17 @@ def check_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, ou
         raise ValueError(
             f"out is {out.shape} and bgr is {bgr.shape}; give another buffer, np.empty(bgr.shape, np.uint8)"
         )
+
+
+def check_float(array: np.ndarray, shape: tuple[int, ...], name: str) -> None:
+    """ValueError unless `array` is float32 of this shape."""
+    if array.dtype != np.float32 or array.shape != shape:
+        raise ValueError(f"{name} is {array.dtype} {array.shape}; expected float32 {shape}")
+
+
+def _check_mask(alpha: np.ndarray) -> None:
+    if alpha.dtype != np.float32 or alpha.ndim != 2 or 0 in alpha.shape:
+        raise ValueError(f"alpha is {alpha.dtype} {alpha.shape}; expected float32 (h, w)")
 
 
 def _check_alpha(alpha: np.ndarray, bgr: np.ndarray, name: str) -> None:

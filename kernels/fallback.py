@@ -6,7 +6,15 @@ import cv2
 import numpy as np
 
 from . import reference
-from .checks import check_composite, check_foreground, check_frame, check_guided_filter, check_image
+from .checks import (
+    check_composite,
+    check_fit_guided_filter,
+    check_foreground,
+    check_frame,
+    check_guided_filter,
+    check_image,
+    check_smooth_alpha,
+)  # fmt: skip
 from .reference import (
     ALPHA_FLOOR,
     CHANGE_HIGH,
@@ -34,6 +42,7 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
 
 def fit_guided_filter(grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """See `kernels.reference.fit_guided_filter`."""
+    check_fit_guided_filter(grey, alpha, coefficients)
 
     def mean(array: np.ndarray) -> np.ndarray:
         return cv2.blur(array, (2 * GUIDED_RADIUS + 1, 2 * GUIDED_RADIUS + 1), borderType=cv2.BORDER_REPLICATE)
@@ -88,6 +97,7 @@ def smooth_alpha(
     last_grey: np.ndarray, smoothed: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """See `kernels.reference.smooth_alpha`."""
+    check_smooth_alpha(image, alpha, last_grey, smoothed)
     (height, width), (h, w) = image.shape[2:], alpha.shape
     rows, columns = (2 * np.arange(h) + 1) * height // (2 * h), (2 * np.arange(w) + 1) * width // (2 * w)
     grey = np.tensordot(np.asarray(std, np.float32) / 3, image[0], 1)[rows][:, columns] + np.float32(np.mean(mean))

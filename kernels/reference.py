@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import check_composite, check_foreground, check_frame, check_guided_filter, check_image
+from .checks import (
+    check_composite,
+    check_fit_guided_filter,
+    check_float,
+    check_foreground,
+    check_frame,
+    check_guided_filter,
+    check_image,
+    check_local_colours,
+    check_smooth_alpha,
+)  # fmt: skip
 
 # smooth_alpha
 MOTION_LOW, MOTION_HIGH = 0.01, 0.03  # change of brightness in [0, 1] between frames: below, nothing moves; above, all
@@ -96,6 +106,7 @@ def smooth_alpha(
     over 3x3 pixels, the largest within MOTION_RADIUS, rises from MOTION_LOW to MOTION_HIGH, or the change of alpha from
     CHANGE_LOW to CHANGE_HIGH.
     """
+    check_smooth_alpha(image, alpha, last_grey, smoothed)
     (height, width), (h, w) = image.shape[2:], alpha.shape
     rows, columns = (2 * np.arange(h) + 1) * height // (2 * h), (2 * np.arange(w) + 1) * width // (2 * w)
     grey = np.tensordot(np.asarray(std) / 3, image[0], 1)[rows][:, columns] + np.mean(mean)
@@ -126,6 +137,7 @@ def fit_guided_filter(grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndar
     -------
     `coefficients`.
     """
+    check_fit_guided_filter(grey, alpha, coefficients)
 
     def mean(array: np.ndarray) -> np.ndarray:
         return _windows(array, GUIDED_RADIUS).mean((2, 3))
@@ -183,6 +195,8 @@ def local_colours(
     -------
     `out`.
     """
+    check_local_colours(image, alpha)
+    check_float(out, (2, *colour_grid(alpha.shape), 3), "out")
     (height, width), (h, w) = image.shape[2:], alpha.shape
     rows, columns = (2 * np.arange(h) + 1) * height // (2 * h), (2 * np.arange(w) + 1) * width // (2 * w)
     rgb = image[0][:, rows][:, :, columns].transpose(1, 2, 0) * np.asarray(std) + np.asarray(mean)

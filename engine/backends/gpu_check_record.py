@@ -11,10 +11,8 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-from ..assets import cache_folder
 from ..errors import JitMaskerError
 from .atomic_file import write_atomically
 from .gpu_detection import Gpu
@@ -51,6 +49,8 @@ class GpuSetup:
 
 def this_setup(backend: str, card: Gpu) -> GpuSetup:
     """What is installed here for `backend` on `card`. Reads the metadata of packages and imports none."""
+    from importlib import metadata  # late, 20 ms: nobody without a GPU asks
+
     from .. import __version__
 
     found = []
@@ -87,6 +87,8 @@ def why_unchecked(records: Collection[GpuSetup], here: GpuSetup) -> str | None:
 
 def path() -> Path:
     """`gpu-check.json` in `$JM_HOME`, else in the platform's cache folder."""
+    from ..assets import cache_folder  # late, 10 ms
+
     return cache_folder().parent / "gpu-check.json"
 
 

@@ -10,6 +10,7 @@ to two grey levels.
     rows.py                    loops that several share
     compilation.py             how they are compiled, and for what arrays
     cache.py                   where their machine code is kept
+    machine_code.py            how it is loaded and called, without Numba
 
 Speed comes from three things. Rows are byte slices and arithmetic stays in small unsigned types, so that LLVM
 vectorises it. What repeats from frame to frame is planned. Most of a mask is pure: `apply_guided_filter` and

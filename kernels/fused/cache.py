@@ -1,8 +1,8 @@
 """Where the machine code of the kernels is kept from one start to the next: a folder that this user alone can write.
 
-Numba's own cache compiles nothing where it finds no folder to write to, fails at every later start once a file of it is
-damaged, and runs what it finds. Here every file begins with a checksum of what it holds and of what that was made from.
-A file that does not fit is stale or damaged: the kernel is compiled anew and written over it.
+Numba's own cache has to import Numba, compiles nothing where it finds no folder to write to, fails at every later start
+once a file of it is damaged, and runs what it finds. Here every file begins with a checksum of what it holds and of
+what that was made from. A file that does not fit is stale or damaged: the kernel is compiled anew and written over it.
 """
 
 from __future__ import annotations
@@ -12,78 +12,96 @@ import functools
 import hashlib
 import logging
 import os
-import pickle
 import shutil
 import stat
 import sys
 import tempfile
 import zlib
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import numba
-from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
+import numpy as np
 from platformdirs import user_cache_dir
 
 log = logging.getLogger("jit_masker")
 
 HERE = Path(__file__).parent
 REMEDY = "Set JM_HOME to a folder that you alone can write."
+FOLDER = "NUMBA_CACHE_DIR"  # the variable that names it
 CHECKSUM_BYTES = hashlib.sha256().digest_size
+CPU_LINES = (b"vendor", b"cpu family", b"model", b"stepping", b"flags", b"CPU ", b"Features")  # of /proc/cpuinfo
+
+Types = Sequence[tuple[np.dtype, int]]  # of arrays: what one item is, and the number of dimensions
 
 
-class MachineCode(NullCache):
-    """What Numba asks for the compiled forms of one function, and gives them to. Never raises: it can do without."""
-
-    def __init__(self, function: Any):
-        self._name = f"{Path(function.__code__.co_filename).stem}.{function.__name__}"
-        self._source = _source(Path(function.__code__.co_filename))
-
-    @property
-    def cache_path(self) -> str | None:
-        return None if folder() is None else str(folder())
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled form for these types of arguments; None where it has to be compiled."""
-        target_context.refresh()
-        place = folder()
-        if place is None:
-            return None
-        name, made_from = self._identity(sig, target_context.codegen())
-        try:
-            kept = (place / name).read_bytes()
-            checksum, payload = kept[:CHECKSUM_BYTES], kept[CHECKSUM_BYTES:]
-            if checksum == hashlib.sha256(made_from + payload).digest():
-                return CompileResult._rebuild(target_context, *pickle.loads(payload))
-            log.debug("%s is stale or damaged", place / name)
-        except Exception as error:  # not there, not readable, of a Numba that packs otherwise
-            log.debug("%s is not loaded: %s", place / name, error)
+def load(function: Callable[..., None], types: Types) -> bytes | None:
+    """The machine code of a kernel for arrays of these types; None where it has to be compiled. Never raises."""
+    place = folder()
+    if place is None:
         return None
+    name, made_from = _identity(function, types)
+    try:
+        kept = (place / name).read_bytes()
+    except OSError as error:
+        log.debug("%s is not loaded: %s", place / name, error)
+        return None
+    checksum, code = kept[:CHECKSUM_BYTES], kept[CHECKSUM_BYTES:]
+    if checksum == hashlib.sha256(made_from + code).digest():
+        return code
+    log.debug("%s is stale or damaged", place / name)
+    return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled form, written whole or not at all: several processes may start at once."""
-        place = folder()
-        if place is None:
-            return
-        name, made_from = self._identity(sig, data.codegen)
-        part = place / f"{name}.{os.getpid()}.part"
-        try:
-            payload = dumps(data._reduce())
-            part.write_bytes(hashlib.sha256(made_from + payload).digest() + payload)
-            if (place / name).is_dir():
-                shutil.rmtree(place / name)
-            part.replace(place / name)
-        except Exception as error:  # a full disk, a Numba that packs otherwise: what was compiled runs all the same
-            with contextlib.suppress(OSError):
-                part.unlink()
-            _announce(f"{place} cannot take them: {getattr(error, 'strerror', None) or error}")
 
-    def _identity(self, sig: Any, codegen: Any) -> tuple[str, bytes]:
-        """The file that holds it, and what it was made from and for."""
-        made_for = repr((numba.__version__, sys.version_info[:2], sig, codegen.magic_tuple())).encode()
-        return f"{self._name}-{zlib.crc32(made_for):08x}", made_for + self._source
+def save(function: Callable[..., None], types: Types, code: bytes) -> None:
+    """Keep it, written whole or not at all: several processes may start at once. Never raises: it runs all the same."""
+    place = folder()
+    if place is None:
+        return
+    name, made_from = _identity(function, types)
+    part = place / f"{name}.{os.getpid()}.part"
+    try:
+        part.write_bytes(hashlib.sha256(made_from + code).digest() + code)
+        if (place / name).is_dir():
+            shutil.rmtree(place / name)
+        part.replace(place / name)
+    except OSError as error:  # a full disk
+        with contextlib.suppress(OSError):
+            part.unlink()
+        _announce(f"{place} cannot take them: {error.strerror}")
+
+
+def _identity(function: Callable[..., None], types: Types) -> tuple[str, bytes]:
+    """The file that holds it, and what it was made from and for."""
+    file = Path(function.__code__.co_filename)
+    arrays = " ".join(f"{dtype.str}:{ndim}" for dtype, ndim in types).encode()
+    return f"{file.stem}.{function.__name__}-{zlib.crc32(arrays):08x}", b"\0".join([arrays, _machine(), _source(file)])
+
+
+@functools.cache
+def _machine() -> bytes:
+    """What else decides which machine code is made: versions, settings and the CPU."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_") and name != FOLDER}
+    given = [_version("numba"), _version("llvmlite"), sys.version, str(sorted(settings.items()))]
+    return b"\0".join([*map(os.fsencode, given), _cpu()])
+
+
+def _version(package: str) -> str:
+    """What is installed, without importing it or `importlib.metadata`, which takes 40 ms; "" where it is not."""
+    spec = find_spec(package)
+    file = Path(spec.origin).with_name("_version.py") if spec and spec.origin else None
+    return file.read_text() if file and file.is_file() else ""
+
+
+def _cpu() -> bytes:
+    """The CPU and what it can do, from Linux where it tells: LLVM takes 20 ms and 40 MB to be asked."""
+    with contextlib.suppress(OSError):
+        first = Path("/proc/cpuinfo").read_bytes().split(b"\n\n")[0].splitlines()
+        if lines := [line for line in first if line.startswith(CPU_LINES)]:
+            return b"\0".join(lines)
+    import llvmlite.binding as llvm
+
+    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}".encode()
 
 
 @functools.cache
@@ -106,7 +124,7 @@ def folder() -> Path | None:
     name, refused = f"kernels-{zlib.crc32(bytes(HERE)):08x}", []  # two installations do not write over each other
     home = os.environ.get("JM_HOME") or user_cache_dir("jit-masker")
     user = os.geteuid() if hasattr(os, "geteuid") else "user"
-    given = str(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
+    given = os.environ.get(FOLDER, "")
     for base, inside in ((given, name), (home, name), (None, f"jit-masker-{user}-{name}")):
         if base == "":
             continue

@@ -1,27 +1,98 @@
-"""How all kernels are compiled, and for what arrays. Knows none of them."""
+"""How all kernels are compiled, and for what arrays. Knows none of them.
+
+Numba compiles a kernel once and for good: what it makes is kept as an object file (cache.py), and a later start runs
+that (machine_code.py) without importing Numba.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from .cache import MachineCode
+from . import cache, machine_code
 
-OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy", "fastmath": True}
+OPTIONS: dict[str, Any] = {
+    "nogil": True, "boundscheck": False, "error_model": "numpy", "fastmath": True,
+    # nothing but the machine code itself: no way in from Python, and no memory of Numba's (`_nrt`), so that a kernel
+    # that allocates is refused when it is compiled
+    "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False,
+}  # fmt: skip
 
 
-def kernel(function: Any) -> Any:
-    """Compile `function` at its first call, or load what an earlier start has compiled."""
-    compiled: Any = njit(function, **OPTIONS)
-    compiled._cache = MachineCode(function)  # where cache=True puts Numba's own
-    return compiled
+class Kernel:
+    """A function that writes into its arrays, called as machine code. The GIL is released meanwhile.
+
+    There is one machine code per kind of arrays, (dtype, dimensions) of each. It is loaded or compiled at their first
+    call; `warm` makes that call for all that occur. Kernels that are called by kernels take anything that Numba does.
+    """
+
+    def __init__(self, function: Callable[..., None]):
+        self.function = function
+        self._codes: dict[tuple, Callable[..., int]] = {}
+
+    def __call__(self, *arrays: Any) -> Any:
+        """Run on `arrays`: of native numbers, C-contiguous, aligned and writeable, else ValueError.
+
+        That their sizes fit each other is the caller's business: machine code checks no index.
+        """
+        kinds = tuple([(a.__class__, a.dtype, a.ndim, a.flags.carray) for a in arrays])
+        if (self._codes.get(kinds) or self._load(kinds))(*arrays):
+            raise RuntimeError(f"{self.function.__name__} raised an exception; a kernel must not")
+
+    def _load(self, kinds: tuple[tuple[type, np.dtype, int, bool], ...]) -> Callable[..., int]:
+        for i, (array_type, dtype, ndim, plain) in enumerate(kinds):
+            if not (issubclass(array_type, np.ndarray) and ndim and dtype.isbuiltin == 1 and plain):
+                raise ValueError(
+                    f"argument {i} of {self.function.__name__} is a {array_type.__name__}, {dtype}, {ndim} dimensions; "
+                    "expected an array of native numbers, C-contiguous, aligned and writeable: give a copy"
+                )
+        types = [(dtype, ndim) for _, dtype, ndim, _ in kinds]
+        code = cache.load(self.function, types)
+        if code is None:
+            code = _compile(self.compiled, types)
+            cache.save(self.function, types, code)
+        self._codes[kinds] = machine_code.load(code, len(kinds))
+        return self._codes[kinds]
+
+    @functools.cached_property
+    def compiled(self) -> Any:
+        """Numba's own form of it."""
+        from numba import njit
+
+        return njit(self.function, **OPTIONS)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """Numba asks every value for this: to other kernels it is a function, to be compiled into them."""
+        return self.compiled._numba_type_
+
+
+def _compile(compiled: Any, types: list[tuple[np.dtype, int]]) -> bytes:
+    """An object file with the machine code for these arrays, for this CPU. Takes seconds."""
+    import llvmlite.binding as llvm
+    from numba import from_dtype
+    from numba import types as numba_types
+    from numba.core.registry import cpu_target
+
+    signature = tuple(numba_types.Array(from_dtype(dtype), ndim, "C") for dtype, ndim in types)
+    compiled.compile(signature)
+    native = compiled.overloads[signature].fndesc.llvm_func_name
+    module = llvm.parse_assembly(compiled.inspect_llvm(signature))
+    module.link_in(llvm.parse_assembly(machine_code.entry(native, [(dtype.itemsize, ndim) for dtype, ndim in types])))
+    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    target = llvm.Target.from_triple(triple)
+    # as Numba does for what it runs at once: on x86-64, absolute addresses are all that has to be put in when loaded
+    relocation = "static" if triple.startswith("x86") else "default"
+    machine = target.create_target_machine(cpu, features, 3, relocation, "jitdefault", jit=True)
+    return machine.emit_object(module)
 
 
 def plain(array: np.ndarray) -> bool:
-    """Whether Numba sees the one type of array that `warm` compiled for; any other would compile on a live frame."""
-    return array.flags.c_contiguous and array.flags.writeable
+    """Whether this is the one kind of array that `warm` compiled for; any other would be refused on a live frame."""
+    return array.flags.carray
 
 
 def as_rows(bgr: np.ndarray, scratch: np.ndarray) -> np.ndarray:

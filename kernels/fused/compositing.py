@@ -5,10 +5,10 @@ Knows neither where alpha comes from nor at what size it was made."""
 from __future__ import annotations
 
 import numpy as np
-from numba import uint8, uint16, uint32
+from numpy import uint8, uint16, uint32
 
 from ..checks import check_composite
-from .compilation import as_rows, kernel, plain
+from .compilation import Kernel, as_rows, plain
 from .plan import CompositePlan, plans
 
 CHUNK = 1024  # pixels that are blended together: their weights stay in the first cache
@@ -28,7 +28,7 @@ def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: n
     return out
 
 
-@kernel
+@Kernel
 def _thrice(out, alpha):
     for i in range(alpha.shape[0]):
         byte = uint32(3) * uint32(i)
@@ -37,7 +37,7 @@ def _thrice(out, alpha):
         out[byte + uint32(2)] = alpha[i]
 
 
-@kernel
+@Kernel
 def _mix(out, person, background, weight):
     for i in range(out.shape[0]):
         alpha = uint16(weight[i])
@@ -47,7 +47,7 @@ def _mix(out, person, background, weight):
         out[i] = uint8(uint16(both + uint16(both >> uint16(8))) >> uint16(8))  # = rint(both / 255)
 
 
-@kernel
+@Kernel
 def _blend(person, background, out, alpha, weight):
     pixels = alpha.shape[0]
     for first in range(0, pixels, CHUNK):

@@ -5,11 +5,11 @@ Knows no background that they are blended over."""
 from __future__ import annotations
 
 import numpy as np
-from numba import uint8, uint32
+from numpy import uint8, uint32
 
-from ..checks import check_foreground
-from ..reference import CELL_RADIUS, CELL_SIDE, OWN_WEIGHT, SAMPLE_STEP
-from .compilation import kernel, plain
+from ..checks import check_float, check_foreground, check_local_colours
+from ..reference import CELL_RADIUS, CELL_SIDE, OWN_WEIGHT, SAMPLE_STEP, colour_grid
+from .compilation import Kernel, plain
 from .plan import EstimateForegroundPlan, LocalColoursPlan, plans
 from .rows import fill
 
@@ -23,16 +23,18 @@ def local_colours(
     image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], alpha: np.ndarray, out: np.ndarray
 ) -> np.ndarray:
     """See `kernels.reference.local_colours`."""
-    key = (image.shape, alpha.shape)
+    check_local_colours(image, alpha)
+    check_float(out, (2, *colour_grid(alpha.shape), 3), "out")
+    key = (image.shape, mean, std, alpha.shape)
     if plans.local_colours is None or plans.local_colours[0] != key:
-        plans.local_colours = (key, LocalColoursPlan(image.shape[2:], alpha.shape))
+        affine = (255 * np.array([std[::-1], mean[::-1]])).astype(np.float32)  # scale and shift, per BGR channel
+        plans.local_colours = (key, LocalColoursPlan(image.shape[2:], affine, alpha.shape))
     plan = plans.local_colours[1]
-    scale, shift = (tuple(np.float32(255 * x) for x in reversed(rgb)) for rgb in (std, mean))
-    _local_colours(image[0], scale, shift, alpha, out, plan.row, plan.column, plan.cells, plan.near)
+    _local_colours(image[0], plan.affine, alpha, out, plan.row, plan.column, plan.cells, plan.near)
     return out
 
 
-@kernel
+@Kernel
 def _sum_cell(cells, image, alpha, row, column, j, i, last_row, last_column):
     """Sums over one cell: weight and colours of the person, of the room, and of all pixels. Colours as in the image."""
     wp = rp = gp = bp = wr = rr = gr = br = r = g = b = np.float32(0)
@@ -50,13 +52,13 @@ def _sum_cell(cells, image, alpha, row, column, j, i, last_row, last_column):
         cells[q, i] = sums[q]
 
 
-@kernel
+@Kernel
 def _add(total, row):
     for i in range(total.shape[0]):
         total[i] += row[i]
 
 
-@kernel
+@Kernel
 def _mean_colour(out, c, near, weight, own, pixels, scale, shift):
     """The mean within CELL_RADIUS, the cell's own colour where there is none; `near` and `weight` have a border."""
     for i in range(own.shape[0]):
@@ -67,8 +69,8 @@ def _mean_colour(out, c, near, weight, own, pixels, scale, shift):
         out[i, c] = colour_sum / weight_sum * scale + shift
 
 
-@kernel
-def _local_colours(image, scale, shift, alpha, out, row, column, cells, near):
+@Kernel
+def _local_colours(image, affine, alpha, out, row, column, cells, near):
     height, width, rows, columns = row.shape[0], column.shape[0], cells.shape[0], cells.shape[2]
     for j in range(rows):
         last_row = min(CELL_SIDE * (j + 1), height)
@@ -83,7 +85,7 @@ def _local_colours(image, scale, shift, alpha, out, row, column, cells, near):
         for kind in range(2):
             weight, colours, own = near[4 * kind], near[4 * kind + 1 : 4 * kind + 4], cells[j, 8:]
             for c in range(3):
-                _mean_colour(out[kind, j], c, colours[c], weight, own[c + 1], own[0], scale[c], shift[c])
+                _mean_colour(out[kind, j], c, colours[c], weight, own[c + 1], own[0], affine[0, c], affine[1, c])
 
 
 # -- estimate_foreground -----------------------------------------------------------------------------------------------
@@ -107,7 +109,7 @@ def estimate_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray,
     return out
 
 
-@kernel
+@Kernel
 def _estimate_pixel(out, alpha, grid, at, pixel):
     share = np.float32(alpha) * np.float32(1 / 255)
     rest = np.float32(1) - share
@@ -118,7 +120,7 @@ def _estimate_pixel(out, alpha, grid, at, pixel):
         out[byte] = uint8(np.int32(min(max(estimate, np.float32(0)), np.float32(255)) + np.float32(0.5)))
 
 
-@kernel
+@Kernel
 def _estimate(out, alpha, words, grid, row, column):
     """Most pixels are pure, eight of them at a look."""
     width, pixels = column.shape[0], alpha.shape[0]

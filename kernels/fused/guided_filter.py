@@ -6,11 +6,11 @@ Most of a mask is pure: spans where alpha is 0 or 255 are filled, the rest is co
 from __future__ import annotations
 
 import numpy as np
-from numba import uint8, uint32
+from numpy import uint8, uint32
 
-from ..checks import check_guided_filter
+from ..checks import check_fit_guided_filter, check_guided_filter
 from ..reference import ALPHA_FLOOR, GUIDED_EPS, GUIDED_RADIUS
-from .compilation import as_rows, kernel, plain
+from .compilation import Kernel, as_rows, plain
 from .plan import ApplyGuidedFilterPlan, FitGuidedFilterPlan, plans
 from .rows import fill, replicate
 
@@ -23,6 +23,7 @@ BACKGROUND, MIXED, PERSON = 0, 1, 2  # what a cell of the mask is
 
 def fit_guided_filter(grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """See `kernels.reference.fit_guided_filter`."""
+    check_fit_guided_filter(grey, alpha, coefficients)
     key = alpha.shape
     if plans.fit_guided_filter is None or plans.fit_guided_filter[0] != key:
         plans.fit_guided_filter = (key, FitGuidedFilterPlan(alpha.shape))
@@ -31,7 +32,7 @@ def fit_guided_filter(grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndar
     return coefficients
 
 
-@kernel
+@Kernel
 def _begin_moments(sums, grey, alpha):
     """The window above the first row: rows outside are the nearest one inside."""
     for i in range(grey.shape[0]):
@@ -42,7 +43,7 @@ def _begin_moments(sums, grey, alpha):
         sums[3, i + GUIDED_RADIUS] = SIDE * (g * g)
 
 
-@kernel
+@Kernel
 def _slide_moments(sums, grey_in, alpha_in, grey_out, alpha_out):
     """The window one row lower: a row enters, another leaves."""
     for i in range(grey_in.shape[0]):
@@ -53,19 +54,19 @@ def _slide_moments(sums, grey_in, alpha_in, grey_out, alpha_out):
         sums[3, i + GUIDED_RADIUS] += g * g - h * h
 
 
-@kernel
+@Kernel
 def _begin(total, row):
     for i in range(total.shape[0]):
         total[i] = SIDE * row[i]
 
 
-@kernel
+@Kernel
 def _slide(total, row_in, row_out):
     for i in range(total.shape[0]):
         total[i] += row_in[i] - row_out[i]
 
 
-@kernel
+@Kernel
 def _along(row, i):
     """Sum of the window of `row` that begins at i."""
     total = row[i]
@@ -74,7 +75,7 @@ def _along(row, i):
     return total
 
 
-@kernel
+@Kernel
 def _solve(a, b, sum_grey, sum_alpha, sum_both, sum_square):
     share = np.float32(1 / (2 * GUIDED_RADIUS + 1) ** 2)
     for i in range(a.shape[0]):
@@ -85,7 +86,7 @@ def _solve(a, b, sum_grey, sum_alpha, sum_both, sum_square):
         b[i] = alpha - slope * grey
 
 
-@kernel
+@Kernel
 def _stretch(a, b, sum_a, sum_b):
     share = np.float32(1 / (2 * GUIDED_RADIUS + 1) ** 2 / (1 - 2 * ALPHA_FLOOR))
     for i in range(a.shape[0]):
@@ -93,7 +94,7 @@ def _stretch(a, b, sum_a, sum_b):
         b[i] = _along(sum_b, i) * share - np.float32(ALPHA_FLOOR / (1 - 2 * ALPHA_FLOOR))
 
 
-@kernel
+@Kernel
 def _fit(grey, alpha, coefficients, sums, fit):
     height, width = alpha.shape
     inner = slice(GUIDED_RADIUS, GUIDED_RADIUS + width)
@@ -135,7 +136,7 @@ def apply_guided_filter(bgr: np.ndarray, coefficients: np.ndarray, out: np.ndarr
     return out
 
 
-@kernel
+@Kernel
 def _classify(coefficients, wide, kind):
     """Copy with the last column twice; what alpha is at a mask pixel whatever its brightness: 0, 1, or it depends."""
     height, width = coefficients.shape[1], coefficients.shape[2]
@@ -149,7 +150,7 @@ def _classify(coefficients, wide, kind):
         kind[j, width] = kind[j, width - 1]
 
 
-@kernel
+@Kernel
 def _between(cell, upper, lower):
     """What each cell between two mask rows is: the kind of its four corners, MIXED if they differ."""
     upper_right, lower_right = upper[1:], lower[1:]
@@ -159,7 +160,7 @@ def _between(cell, upper, lower):
         cell[k] = least if least == most else uint8(MIXED)
 
 
-@kernel
+@Kernel
 def _widen(out, row, left, weight, first, last):
     """Pixels first:last of a mask row, interpolated along x."""
     for i in range(first, last):
@@ -167,7 +168,7 @@ def _widen(out, row, left, weight, first, last):
         out[i] = row[at] + weight[i] * (row[at + uint32(1)] - row[at])
 
 
-@kernel
+@Kernel
 def _evaluate(out, bgr, a_upper, a_lower, b_upper, b_lower, weight):
     scale, half = np.float32(1 / 765), np.float32(0.5)
     for i in range(out.shape[0]):
@@ -179,7 +180,7 @@ def _evaluate(out, bgr, a_upper, a_lower, b_upper, b_lower, weight):
         out[i] = uint8(np.int32(min(max(value, np.float32(0)), np.float32(1)) * np.float32(255) + half))
 
 
-@kernel
+@Kernel
 def _draw(bgr, out, coefficients, kind, cell, top, bottom, row_weight, left, column_weight, edge, upper, lower):
     height, cells = out.shape[0], cell.shape[0]
     first = 0

@@ -24,9 +24,10 @@ def _nearest(source: int, target: int) -> np.ndarray:
 
 
 class PreprocessPlan:
-    """Tables and scratch for one frame size and one student size; a weight of 1 is `one`."""
+    """Tables and scratch for one frame size, one student size and its normalisation; a weight of 1 is `one`."""
 
-    def __init__(self, frame: tuple[int, int], image: tuple[int, int], one: int):
+    def __init__(self, frame: tuple[int, int], image: tuple[int, int], affine: np.ndarray, one: int):
+        self.affine = affine
         self.top, self.bottom, self.row_weight = _axis(frame[0], image[0], one)
         left, _, self.column_weight = _axis(frame[1], image[1], one)
         self.left_byte = (3 * left).astype(np.uint32)
@@ -36,10 +37,11 @@ class PreprocessPlan:
 
 
 class SmoothAlphaPlan:
-    """Tables and scratch for one student size and one mask size."""
+    """Tables and scratch for one student size, its normalisation and one mask size."""
 
-    def __init__(self, image: tuple[int, int], mask: tuple[int, int]):
+    def __init__(self, image: tuple[int, int], affine: np.ndarray, mask: tuple[int, int]):
         h, w = mask
+        self.affine = affine
         self.row, self.column = _nearest(image[0], h), _nearest(image[1], w)
         # a border of replicated pixels, so that no window looks outside
         self.change = np.zeros((h + 2, w + 2), np.float32)
@@ -74,10 +76,11 @@ class ApplyGuidedFilterPlan:
 
 
 class LocalColoursPlan:
-    """Tables and scratch for one student size and one mask size."""
+    """Tables and scratch for one student size, its normalisation and one mask size."""
 
-    def __init__(self, image: tuple[int, int], mask: tuple[int, int]):
-        self.row, self.column = (_nearest(*sides)[::SAMPLE_STEP] for sides in zip(image, mask, strict=True))
+    def __init__(self, image: tuple[int, int], affine: np.ndarray, mask: tuple[int, int]):
+        self.affine = affine
+        self.row, self.column = (_nearest(*sides)[::SAMPLE_STEP].copy() for sides in zip(image, mask, strict=True))
         rows, columns = colour_grid(mask)
         # sums over each cell: the person's weight and colours, the room's, and all: number and colours
         self.cells = np.zeros((rows, 12, columns), np.float32)

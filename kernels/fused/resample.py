@@ -5,10 +5,10 @@ Knows no mask."""
 from __future__ import annotations
 
 import numpy as np
-from numba import uint16, uint32
+from numpy import uint16, uint32
 
 from ..checks import check_frame, check_image
-from .compilation import as_rows, kernel
+from .compilation import Kernel, as_rows
 from .plan import PreprocessPlan, plans
 
 WEIGHT_BITS = 8  # a weighted sum of two bytes is at most 255 * 256, and fits 16 bits with rounding
@@ -19,30 +19,30 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
     """See `kernels.reference.preprocess`."""
     check_frame(bgr)
     check_image(out)
-    key = (bgr.shape, out.shape)
+    key = (bgr.shape, out.shape, mean, std)
     if plans.preprocess is None or plans.preprocess[0] != key:
-        plans.preprocess = (key, PreprocessPlan(bgr.shape[:2], out.shape[2:], ONE))
+        plans.preprocess = (key, PreprocessPlan(bgr.shape[:2], out.shape[2:], _affine(mean, std), ONE))
     plan = plans.preprocess[1]
     _resample(
         as_rows(bgr, plan.contiguous), out[0], plan.top, plan.bottom, plan.row_weight, plan.left_byte,
-        plan.column_weight, plan.row, *_affine(mean, std),
+        plan.column_weight, plan.row, plan.affine,
     )  # fmt: skip
     return out
 
 
-def _affine(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[tuple, tuple]:
-    """Scale and shift per RGB channel, float32, that take a fixed-point sample to (x / 255 - mean) / std."""
-    scale = tuple(np.float32(1 / (255 * s * ONE * ONE)) for s in std)
-    return scale, tuple(np.float32(-m / s) for m, s in zip(mean, std, strict=True))
+def _affine(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+    """float32 (2, 3): scale and shift per RGB channel that take a fixed-point sample to (x / 255 - mean) / std."""
+    scale, shift = [1 / (255 * s * ONE * ONE) for s in std], [-m / s for m, s in zip(mean, std, strict=True)]
+    return np.array([scale, shift], np.float32)
 
 
-@kernel
+@Kernel
 def _mix_rows(row, upper, lower, upper_weight, lower_weight):
     for i in range(upper.shape[0]):
         row[i] = uint16(uint16(upper[i]) * upper_weight) + uint16(uint16(lower[i]) * lower_weight)
 
 
-@kernel
+@Kernel
 def _gather(red, green, blue, row, left_byte, weight, scale, shift):
     for i in range(red.shape[0]):
         at = uint32(left_byte[i])
@@ -56,8 +56,9 @@ def _gather(red, green, blue, row, left_byte, weight, scale, shift):
         blue[i] = np.float32(b) * scale[2] + shift[2]
 
 
-@kernel
-def _resample(rows, out, top, bottom, row_weight, left_byte, column_weight, row, scale, shift):
+@Kernel
+def _resample(rows, out, top, bottom, row_weight, left_byte, column_weight, row, affine):
+    scale, shift = (affine[0, 0], affine[0, 1], affine[0, 2]), (affine[1, 0], affine[1, 1], affine[1, 2])
     for j in range(out.shape[1]):
         lower = uint16(row_weight[j])
         _mix_rows(row[: rows.shape[1]], rows[top[j]], rows[bottom[j]], uint16(uint16(ONE) - lower), lower)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from .compilation import kernel
+from .compilation import Kernel
 
 
-@kernel
+@Kernel
 def fill(out, value):
     for i in range(out.shape[0]):
         out[i] = value
 
 
-@kernel
+@Kernel
 def replicate(row, border):
     """The pixels of `row` inside a border, copied into the border."""
     last = row.shape[0] - border

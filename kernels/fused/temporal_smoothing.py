@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..checks import check_smooth_alpha
 from ..reference import CHANGE_HIGH, CHANGE_LOW, EMA_MIN, MOTION_HIGH, MOTION_LOW, MOTION_RADIUS
-from .compilation import kernel
+from .compilation import Kernel
 from .plan import SmoothAlphaPlan, plans
 from .rows import replicate
 
@@ -17,19 +18,20 @@ def smooth_alpha(
     last_grey: np.ndarray, smoothed: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """See `kernels.reference.smooth_alpha`."""
-    key = (image.shape, alpha.shape)
+    check_smooth_alpha(image, alpha, last_grey, smoothed)
+    key = (image.shape, mean, std, alpha.shape)
     if plans.smooth_alpha is None or plans.smooth_alpha[0] != key:
-        plans.smooth_alpha = (key, SmoothAlphaPlan(image.shape[2:], alpha.shape))
+        affine = np.array([*(s / 3 for s in std), sum(mean) / 3], np.float32)  # from red, green and blue to brightness
+        plans.smooth_alpha = (key, SmoothAlphaPlan(image.shape[2:], affine, alpha.shape))
     plan = plans.smooth_alpha[1]
-    scale, shift = tuple(np.float32(s / 3) for s in std), np.float32(sum(mean) / 3)
     _smooth(
-        image[0], scale, shift, alpha, last_grey, smoothed, plan.row, plan.column, plan.change, plan.motion, plan.line,
+        image[0], plan.affine, alpha, last_grey, smoothed, plan.row, plan.column, plan.change, plan.motion, plan.line,
         plan.nearby,
     )  # fmt: skip
     return alpha
 
 
-@kernel
+@Kernel
 def _grey_change(change, last_grey, red, green, blue, column, scale, shift):
     for i in range(last_grey.shape[0]):
         at = column[i]
@@ -38,26 +40,26 @@ def _grey_change(change, last_grey, red, green, blue, column, scale, shift):
         last_grey[i] = grey
 
 
-@kernel
+@Kernel
 def _mean_3x3(out, above, here, below):
     for i in range(out.shape[0]):
         columns = (above[i] + here[i] + below[i]) + (above[i + 1] + here[i + 1] + below[i + 1])
         out[i] = abs(columns + (above[i + 2] + here[i + 2] + below[i + 2])) * np.float32(1 / 9)
 
 
-@kernel
+@Kernel
 def _copy(out, source):
     for i in range(out.shape[0]):
         out[i] = source[i]
 
 
-@kernel
+@Kernel
 def _larger(out, other):
     for i in range(out.shape[0]):
         out[i] = max(out[i], other[i])
 
 
-@kernel
+@Kernel
 def _smooth_row(alpha, smoothed, motion):
     for i in range(alpha.shape[0]):
         change = alpha[i] - smoothed[i]
@@ -68,9 +70,10 @@ def _smooth_row(alpha, smoothed, motion):
         smoothed[i] = alpha[i]
 
 
-@kernel
-def _smooth(image, scale, shift, alpha, last_grey, smoothed, row, column, change, motion, line, nearby):
+@Kernel
+def _smooth(image, affine, alpha, last_grey, smoothed, row, column, change, motion, line, nearby):
     height, width = alpha.shape
+    scale, shift = (affine[0], affine[1], affine[2]), affine[3]
     for j in range(height):
         at = row[j]
         _grey_change(

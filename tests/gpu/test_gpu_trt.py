@@ -3,6 +3,7 @@
 `make trt-check` installs it (230 MB) and runs this; elsewhere these tests are skipped.
 """
 
+import onnx
 import pytest
 
 from engine.backends import gpu_detection as gpu
@@ -26,7 +27,7 @@ def tensorrt():
 @pytest.fixture(scope="module", params=[(s, half) for s in STUDENTS for half in (False, True)], ids=str)
 def graph(request):
     name, half = request.param
-    whole = build(name, fold(tensors_of(Student(name))), STUDENTS[name].size)
+    whole = onnx.load_from_string(build(name, fold(tensors_of(Student(name))), STUDENTS[name].size))
     return onnx_graph.to_half(whole) if half else whole
 
 
@@ -60,7 +61,7 @@ def test_plans_are_built_ahead_of_time_for_three_series_of_cards(tensorrt, graph
 
 
 def test_the_trained_types_are_kept(tensorrt):
-    graph = onnx_graph.to_half(build("jitnet", fold(tensors_of(Student("jitnet"))), (240, 240)))
+    graph = onnx_graph.to_half(onnx.load_from_string(build("jitnet", fold(tensors_of(Student("jitnet"))), (240, 240))))
     _, network = trt_plan.parse(tensorrt, graph.SerializeToString())
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     kinds = {layer.get_output(0).dtype for layer in layers if layer.type == tensorrt.api.LayerType.CONVOLUTION}
@@ -71,7 +72,7 @@ def test_the_trained_types_are_kept(tensorrt):
 @pytest.mark.parametrize("refit", [True, False])
 def test_what_needs_a_card_fails_with_a_reason(tensorrt, refit):
     """A plan that can be refitted cannot be built ahead of time: the day it can, this test tells."""
-    graph = build("jitnet", fold(tensors_of(Student("jitnet"))), (240, 240)).SerializeToString()
+    graph = build("jitnet", fold(tensors_of(Student("jitnet"))), (240, 240))
     if refit:
         with pytest.raises(ModelError, match="cannot build this student: .*CUDA_SUCCESS"):
             trt_plan.build(tensorrt, graph, refit=True, capabilities=[(8, 6)])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import kernels
-from kernels import reference
+from kernels import fused, reference
+from kernels.fused.compilation import Kernel
 
 IMPLEMENTATIONS = ["fused", "fallback"]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -212,19 +213,19 @@ def test_the_reference_resizes_like_opencv(rng):
 
 
 def compiled():
-    """(module, function) of all that Numba compiles in the fused kernels; of each module that imports it."""
-    importlib.import_module("kernels.fused")
+    """(module, kernel) of all that Numba compiles in the fused kernels; of each module that imports it."""
     for name, module in list(sys.modules.items()):
         if name.startswith("kernels.fused."):
-            yield from ((name, value) for value in vars(module).values() if hasattr(value, "py_func"))
+            yield from ((name, value) for value in vars(module).values() if isinstance(value, Kernel))
 
 
-def test_no_live_frame_compiles_a_kernel(rng):
+def test_no_live_frame_compiles_a_kernel(rng, monkeypatch):
     """Every kind of input must reach the machine code that `warm` made."""
-    fused = importlib.import_module("kernels.fused")
+    used = [kernel for _, kernel in compiled()]
+    for kernel in used:
+        monkeypatch.setattr(kernel, "_codes", {})
     fused.warm()
-    dispatchers = [function for _, function in compiled()]
-    before = [len(d.signatures) for d in dispatchers]
+    before = [len(kernel._codes) for kernel in used]
     grid = np.zeros((2, 3, 6, 3), np.float32)[:, :, ::2]
     big = frame_of(rng, (96, 128))
     frozen = big.copy()
@@ -243,7 +244,7 @@ def test_no_live_frame_compiles_a_kernel(rng):
     list(remembered(fused.smooth_alpha, film(rng, (24, 24), (12, 12))))
     image = rng.random((1, 3, 24, 24)).astype(np.float32)
     fused.local_colours(image, MEAN, STD, rng.random((12, 12), np.float32), np.empty((2, 3, 3, 3), np.float32))
-    assert [len(d.signatures) for d in dispatchers] == before
+    assert [len(kernel._codes) for kernel in used] == before
 
 
 @pytest.mark.parametrize(
@@ -262,6 +263,41 @@ def test_arrays_of_another_kind_are_refused(implementation, arrays, message):
     given = {"bgr": frame, "alpha": np.zeros((4, 4), np.uint8), "background": frame, "out": frame.copy()} | arrays
     with pytest.raises(ValueError, match=message):
         implementation.composite(**given)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "message"),
+    [
+        ("smooth_alpha", {"alpha": np.zeros((3, 4))}, r"alpha is float64 \(3, 4\); expected float32 \(h, w\)"),
+        ("smooth_alpha", {"smoothed": np.zeros((3, 3), np.float32)}, r"smoothed is .* expected float32 \(3, 4\)"),
+        ("smooth_alpha", {"last_grey": np.zeros((2, 4), np.float32)}, r"last_grey is .* expected float32 \(3, 4\)"),
+        ("smooth_alpha", {"image": np.zeros((3, 6, 8), np.float32)}, r"image is float32 \(3, 6, 8\)"),
+        ("fit_guided_filter", {"grey": np.zeros((3, 3), np.float32)}, r"grey is .* expected float32 \(3, 4\)"),
+        ("fit_guided_filter", {"coefficients": np.zeros((3, 4), np.float32)}, r"expected float32 \(2, 3, 4\)"),
+        ("local_colours", {"out": np.zeros((2, 1, 2, 3), np.float32)}, r"out is .* expected float32 \(2, 1, 1, 3\)"),
+        ("local_colours", {"alpha": np.zeros((0, 4), np.float32)}, r"alpha is float32 \(0, 4\)"),
+    ],
+)
+def test_masks_of_another_size_or_type_are_refused(implementation, name, arrays, message):
+    """Machine code looks at no index: it would read and write past their end."""
+    image, mask, normalised = (
+        np.zeros((1, 3, 6, 8), np.float32),
+        np.zeros((3, 4), np.float32),
+        {"mean": MEAN, "std": STD},
+    )
+    given = {
+        "smooth_alpha": {
+            "image": image,
+            **normalised,
+            "alpha": mask,
+            "last_grey": mask.copy(),
+            "smoothed": mask.copy(),
+        },
+        "fit_guided_filter": {"grey": mask, "alpha": mask, "coefficients": np.zeros((2, 3, 4), np.float32)},
+        "local_colours": {"image": image, **normalised, "alpha": mask, "out": np.zeros((2, 1, 1, 3), np.float32)},
+    }[name]
+    with pytest.raises(ValueError, match=message):
+        getattr(implementation, name)(**given | arrays)
 
 
 # -- temporal smoothing ------------------------------------------------------------------------------------------------
