@@ -32,7 +32,7 @@ from .harness.result import Metric, Result, Table
 from .harness.scores import EVERY
 
 FPS = 25.0  # frames per second that are painted; faster videos are thinned
-FRAMES, QUICK_FRAMES = 500, 10
+FRAMES, QUICK_FRAMES = 500, 10  # of each condition
 MADE_FROM = 2  # easy clips of the manifest
 FLICKER, FLICKER_HZ = 0.25, 2.7  # share of the brightness; what a camera's shutter makes of a lamp
 STOPS = 1.0  # of the exposure ramp, down and then up
@@ -61,14 +61,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     manifest.add_arguments(parser)
     parser.add_argument("--videos", metavar="DIR", help="folder of more videos, each of which is a condition as it is")
     parser.add_argument("--rooms", metavar="DIR", help="pictures without people, for the small person")
+    parser.add_argument(
+        "--conditions", nargs="+", metavar="WORD", help="those alone that have one of these in the name"
+    )
     methods.add_arguments(parser)
     labels.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> Result:
-    args.frames = args.frames or (QUICK_FRAMES if args.quick else FRAMES)
+    clips = manifest.chosen(args, QUICK_FRAMES).clips if args.clips is not None else []
+    args.frames = args.frames or FRAMES
     teacher = KeptTeacher(lambda: load(args.teacher, args.threads), args.labels)
-    chosen = conditions(args, teacher)
+    chosen = conditions(args, clips, teacher)
     with registered(teacher) as name:
         taught = argparse.Namespace(**{**vars(args), "teacher": name})
         found = {
@@ -145,26 +149,26 @@ def paint(views: Iterator[View], args: argparse.Namespace) -> Curves:
 # -- what is painted -----------------------------------------------------------------------------------------------
 
 
-def conditions(args: argparse.Namespace, teacher: KeptTeacher) -> dict[str, Callable[[], Iterator[View]]]:
+def conditions(
+    args: argparse.Namespace, clips: list[manifest.Clip], teacher: KeptTeacher
+) -> dict[str, Callable[[], Iterator[View]]]:
     """title -> its views, for everything that can be made of what was given."""
     found: dict[str, Callable[[], Iterator[View]]] = {}
-    if args.clips is not None:
-        clips = manifest.read_manifest(args.manifest, args.clips).clips
-        easy = ([clip for clip in clips if clip.difficulty == "easy"] or clips)[: 1 if args.quick else MADE_FROM]
-        rooms = load_images(args.rooms) if args.rooms else []
-        for clip, room in zip(easy, [*rooms, *[None] * MADE_FROM], strict=False):
-            found[f"lamp, {clip.name}"] = partial(made, clip.path, teacher, lamp)
-            found[f"exposure, {clip.name}"] = partial(made, clip.path, teacher, exposure(args.frames))
-            found[f"pan, {clip.name}"] = partial(made, clip.path, teacher, pan)
-            if room is not None:
-                found[f"small person, {clip.name}"] = partial(small_person, clip.path, teacher, room)
+    easy = [clip for clip in clips if clip.difficulty == "easy"] or clips
+    rooms = load_images(args.rooms) if args.rooms else []
+    for i, clip in enumerate(easy[: 1 if args.quick else MADE_FROM]):
+        found[f"lamp, {clip.name}"] = partial(made, clip.path, teacher, lamp)
+        found[f"exposure, {clip.name}"] = partial(made, clip.path, teacher, exposure(args.frames))
+        found[f"pan, {clip.name}"] = partial(made, clip.path, teacher, pan)
+        if rooms:
+            found[f"small person, {clip.name}"] = partial(small_person, clip.path, teacher, rooms[i % len(rooms)])
     if args.videos:
         paths = sorted(p for p in Path(args.videos).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
         found |= {path.stem: partial(as_it_comes, str(path), teacher) for path in paths}
-    if args.only:
-        found = {title: views for title, views in found.items() if any(word in title for word in args.only)}
+    if args.conditions:
+        found = {title: views for title, views in found.items() if any(word in title for word in args.conditions)}
     if not found:
-        raise UsageError(f"nothing to paint; give --clips DIR or --videos DIR. {manifest.WHERE}")
+        raise UsageError(f"nothing to paint; give --clips DIR or --videos DIR, or other --conditions. {manifest.WHERE}")
     return found
 
 
