@@ -94,7 +94,8 @@ def main(args: argparse.Namespace) -> Result:
     honest = KeptTeacher(lambda: load(args.teacher, args.threads), args.labels)
     frames = args.lie_frames or (QUICK_FRAMES if args.quick else FRAMES)
     rows, notes = [], []
-    for stretch in [cut_out(clip, start, frames, honest) for clip, start in stretches(clips.clips, frames)]:
+    for clip, start in stretches(clips.clips, frames):
+        stretch = cut_out(clip, start, frames, honest)
         with methods.Method(STILL, args).open(lockstep=True) as masker:
             still = watch(masker, stretch)
         for route, lie, when in trials(args):
