@@ -2,7 +2,8 @@
 
 Each lie is told for ever, once at first, and once later; by a teacher in this process and by a real jm-teacher on this
 machine. What counts is the room: pixels that are certainly not a person, and how much of them any frame shows. Beside
-it stands what the student shows that never learns, on the same frames. In lockstep.
+it stands what the student shows that never learns, on the same frames. In lockstep. The exit code is 1 where a lie
+shows more than MAX_SHOWN of the room beyond that.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ CERTAIN, MARGIN = 0.05, 8  # alpha below which, and pixels from anything above i
 AT_THE_END = 20  # frames
 MAX_SHOWN = 0.02  # share of the room that a lie may show beyond what not learning shows
 ROUTES = ("local", "remote")
+SHOWN = "room shown by a lie beyond not learning"
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,16 @@ def main(args: argparse.Namespace) -> Result:
                 notes.append(f"{route}, {lie}: {reason(error)}")
                 continue
             rows.append(_row(stretch.clip, route, lie, when, seen, still))
-    tables = [_table(rows, frames, clips.title)]
+    tables = [Table(f"Lies, {frames} frames each; {clips.title}", COLUMNS, rows, "lockstep")]
     metrics = _metrics(rows)
+    shown = metrics[SHOWN].values[0]
     if not args.no_honest:
         believed = honest_labels(clips.clips, honest, args)
         columns = ("clip", "frames", "labels", "refused", "teacher left")
         tables.append(Table(f"Honest labels; {clips.title}", columns, believed, "lockstep"))
         metrics["honest labels refused"] = Metric([sum(row[3] for row in believed)], "lower", "labels")
     numbers = {"lies": [dict(zip(COLUMNS, row, strict=True)) for row in rows]}
-    return Result("lies", tables, numbers, metrics, [_note(args), *notes])
+    return Result("lies", tables, numbers, metrics, [_note(args), *notes], ok=shown <= MAX_SHOWN)
 
 
 # -- lies ----------------------------------------------------------------------------------------------------------
@@ -208,17 +211,13 @@ def _row(clip: str, route: str, lie: str, when: str, seen: Seen, still: Seen) ->
     )  # fmt: skip
 
 
-def _table(rows: list[tuple], frames: int, title: str) -> Table:
-    return Table(f"Lies, {frames} frames each; {title}", COLUMNS, rows, "lockstep")
-
-
 def _metrics(rows: list[tuple]) -> dict[str, Metric]:
     told = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
     lies = [row for row in told if row["lie"] != HONEST]
     lost = [row[f"{STILL}: at the end"] - row["IoU at the end"] for row in lies if row["IoU at the end"] is not None]
     shown = [row["beyond it, same frame"] for row in lies]
     return {
-        "room shown by a lie beyond not learning": Metric([max(shown, default=0.0)], "lower", "share"),
+        SHOWN: Metric([max(shown, default=0.0)], "lower", "share"),
         "IoU lost to a lie at the end": Metric([max(lost, default=0.0)], "lower", "IoU"),
     }
 
