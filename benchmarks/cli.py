@@ -26,6 +26,9 @@ BENCHES = {  # name -> text for --help; a newcomer adds a line here, and one in 
     "fig4": "ms per frame by difficulty",
     "accuracy": "what a viewer sees of each clip: IoU-Acc, edges, flicker, recovery after cuts, ghosts",
     "edges": "boundary F-score, SAD and gradient error on pictures with masks",
+    "davis": "a camera that moves: learning and not, against masks that people drew",
+    "conditions": "lamps, exposure, pans, phones, small people: learning against not learning",
+    "lies": "what a teacher that lies can do, on this machine and from a server",
     "kernels": "every kernel and the whole paint path, against the authors' way and other ways",
     "swap": "many swaps: time, and memory that stays flat",
     "interference": "what learning costs the picture",
@@ -58,6 +61,12 @@ def _import(name: str) -> ModuleType:
             from . import accuracy as bench
         case "edges":
             from . import edges as bench
+        case "davis":
+            from . import davis as bench
+        case "conditions":
+            from . import conditions as bench
+        case "lies":
+            from . import lies as bench
         case "kernels":
             from . import paint as bench
         case "swap":

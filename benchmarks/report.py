@@ -21,8 +21,8 @@ from .harness.methods import OURS
 from .harness.result import Result, Table
 
 ORDER = (
-    "table2", "fig3", "fig4", "table1", "table3", "kernels", "accuracy", "edges", "interference", "swap", "startup",
-    "memory", "soak",
+    "table2", "fig3", "fig4", "table1", "table3", "kernels", "accuracy", "edges", "davis", "conditions", "lies",
+    "interference", "swap", "startup", "memory", "soak",
 )  # fmt: skip
 TEMPLATE = Path(__file__).with_name("report.html")
 KINDS = {".png": "image/png", ".jpg": "image/jpeg"}

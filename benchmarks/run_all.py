@@ -15,12 +15,14 @@ from .harness import manifest
 from .harness.result import Result, Table
 
 ALONE = ("kernels", "table3", "swap", "startup", "memory", "interference", "soak")
-ON_CLIPS = ("table2", "fig3", "fig4", "accuracy")
+ON_CLIPS = ("table2", "fig3", "fig4", "accuracy", "conditions", "lies")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     manifest.add_arguments(parser)
-    parser.add_argument("--davis", metavar="DIR", help="DAVIS 2016 in its official layout, for table1 and edges")
+    parser.add_argument(
+        "--davis", metavar="DIR", help="DAVIS 2016 in its official layout, for table1, edges, davis and lies"
+    )
     parser.add_argument("--supervisely", metavar="DIR", help="Supervisely Person in its official layout, for table1")
     parser.add_argument("--masks", nargs="*", default=[], metavar="DIR", help="folders with images/ and masks/")
     parser.add_argument("--labels", metavar="DIR", help="folder that keeps the reference's labels; default: in --out")
@@ -58,11 +60,15 @@ def plan(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
         clips += ["--frames", str(args.frames)] if args.frames else []
     extra = {"table3": clips, "memory": talk, "interference": talk, "soak": [*talk, "--minutes", str(args.minutes)]}
     steps = [(bench, [*quick, *extra.get(bench, [])]) for bench in ALONE]
+    labels = ["--labels", args.labels or str(Path(args.out) / "labels")]
     if args.clips is not None:
-        labels = ["--labels", args.labels or str(Path(args.out) / "labels")]
         few = ["--peers", "selfie", "sinet"] if args.quick else []  # the slow ones stand in table2
         scored = {"fig3": [*labels, *few], "fig4": few}
+        if args.davis:
+            scored["lies"] = [*labels, "--davis", args.davis]
         steps += [(bench, [*quick, *clips, *scored.get(bench, labels)]) for bench in ON_CLIPS]
     if pictures:
         steps.append(("edges", [*quick, *pictures]))
+    if args.davis:
+        steps.append(("davis", [*quick, "--clips", args.davis, *labels]))
     return [*steps, ("table1", [*quick, *people]), ("report", [])]

@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> Result:
         for name, scores in scorer.score(clip, mattes).items():
             scored[name].append(float(np.mean(scores.iou_acc)))
         shown = {name: mattes[name] for name in mattes if name in (OURS, "selfie")}
-        sheets[clip.name] = sheet(clip.path, scorer.labels(clip), shown)
+        sheets[clip.name] = sheet(clip.path, scorer.label, shown)
     rows = [_row(m, scored[m.name], timed[m.name]) for m in chosen]
     rows += [_absent(name, why) for name, why in absent.items()]
     rows.append(_absent("mrcnn50", "a teacher, see table1; the paper's reference, so without a score of its own"))

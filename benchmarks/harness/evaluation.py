@@ -9,18 +9,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from engine import report
 from engine.errors import UsageError
 from training.teachers import load
 
-from . import manifest, methods
+from . import labels, manifest, methods
+from .labels import KeptTeacher
 from .manifest import Clip
 from .methods import OURS, STILL, Method
 from .runs import RecordedMattes, Run, run
-from .scores import Labels, Scores, is_scored, score
+from .scores import Scores, is_scored, score
 
 REFERENCE = "rvm"  # the teacher that everybody is scored against, whoever taught
 TIMED, QUICK_TIMED = 150, 30  # frames of each clip; a slow peer needs half a minute for 150
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser, peers: list[str], pace: str |
             help="of ours: lockstep learns once per frame and is repeatable; live is what a viewer sees here; "
             f"default: {pace}",
         )  # fmt: skip
-        parser.add_argument("--labels", metavar="DIR", help="folder that keeps the reference's labels for the next run")
+        labels.add_arguments(parser)
     if timed:
         parser.add_argument("--timed", type=int, default=TIMED, help=f"frames of each clip; default: {TIMED}")
     parser.set_defaults(threads=2)
@@ -49,11 +49,8 @@ class Scorer:
     def __init__(self, args: argparse.Namespace, flicker: bool = True):
         """ModelError where the reference's weights cannot be had."""
         self._args, self._flicker = args, flicker
-        self._teacher = load(REFERENCE, args.threads)
-
-    def labels(self, clip: Clip) -> Labels:
-        """The reference's labels of `clip`."""
-        return Labels(self._teacher, Path(self._args.labels) / clip.name if self._args.labels else None)
+        reference = load(REFERENCE, args.threads)
+        self.label = KeptTeacher(lambda: reference, args.labels).whole
 
     def __call__(self, clip: Clip, methods: Sequence[Method]) -> dict[str, Scores]:
         """The scores of each method that has weights on `clip`, over the frames that `--frames` leaves."""
@@ -71,7 +68,7 @@ class Scorer:
 
     def score(self, clip: Clip, mattes: dict[str, RecordedMattes]) -> dict[str, Scores]:
         """Mattes painted by `paint`, scored."""
-        return score(clip.path, clip.cuts, self.labels(clip), mattes, self._args.frames, self._flicker)
+        return score(clip.path, clip.cuts, self.label, mattes, self._args.frames, self._flicker)
 
 
 @dataclass(frozen=True)

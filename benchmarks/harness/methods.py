@@ -96,15 +96,16 @@ class PeerPainter:
         self.close()
 
 
-def add_arguments(parser: argparse.ArgumentParser, default_peers: list[str]) -> None:
-    """The options that say how ours paints and learns, and who else paints."""
+def add_arguments(parser: argparse.ArgumentParser, default_peers: list[str] | None = None) -> None:
+    """The options that say how ours paints and learns, and who else paints; None: nobody else."""
     parser.add_argument("--teacher", default="rvm", help="who teaches ours, local or remote; a name in TEACHERS")
     parser.add_argument("--recipe", default="default", help="default or paper")
     parser.add_argument("--backend", default="auto", help="what runs our student; see jm-engine --list-backends")
     parser.add_argument("--weights", help="the student's start; default: the shipped ones")
-    parser.add_argument(
-        "--peers", nargs="*", default=default_peers, metavar="PEER", help=f"of {', '.join(peers.PEERS)}"
-    )
+    if default_peers is not None:
+        parser.add_argument(
+            "--peers", nargs="*", default=default_peers, metavar="PEER", help=f"of {', '.join(peers.PEERS)}"
+        )
 
 
 def chosen(args: argparse.Namespace) -> tuple[list[Method], dict[str, str]]:

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from engine.sources import open_source
 from training.online.score import MIN_AREA, iou_acc
-from training.teachers import Teacher
 
 from .progress import bar
 from .quality import boundary_f, flicker, gradient_error, recovery, sad, still
@@ -25,32 +23,7 @@ from .runs import RecordedMattes
 EVERY = 5  # frames between two that are scored
 AFTER_CUT = 40  # frames that are all scored
 NOBODY = MIN_AREA / 10  # share of the frame; a label below it sees nobody
-
-
-class Labels:
-    """The teacher's labels of one clip, float32 (H, W), kept as PNG in `folder` where there is one."""
-
-    def __init__(self, teacher: Teacher, folder: Path | None):
-        self._teacher, self._folder = teacher, folder
-        self._last: tuple[int, np.ndarray] | None = None  # several methods are scored on one frame, one after the other
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-
-    def __call__(self, index: int, bgr: np.ndarray) -> np.ndarray:
-        if self._last is None or self._last[0] != index:
-            self._last = index, self._grey(index, bgr).astype(np.float32) / 255
-        return self._last[1]
-
-    def _grey(self, index: int, bgr: np.ndarray) -> np.ndarray:
-        path = self._folder / f"{index:05d}.png" if self._folder is not None else None
-        kept = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path is not None and path.is_file() else None
-        if kept is not None:
-            return kept
-        label = cv2.resize(self._teacher(bgr), bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        grey = np.rint(label * 255).astype(np.uint8)
-        if path is not None:
-            cv2.imwrite(str(path), grey)
-        return grey
+Label = Callable[[np.ndarray], np.ndarray]  # of a frame uint8 (H, W, 3): float32 (H, W) in [0, 1]
 
 
 @dataclass
@@ -115,7 +88,7 @@ def is_scored(cuts: Collection[int], flicker: bool = True) -> Callable[[int], bo
 def score(
     clip: str,
     cuts: Collection[int],
-    labels: Labels,
+    label: Label,
     mattes: dict[str, RecordedMattes],
     frames: int | None = None,
     flicker: bool = True,
@@ -125,14 +98,16 @@ def score(
     Parameters
     ----------
     cuts : frames that begin a new scene; () where recovery does not matter.
+    label : the reference, at the frame's size.
     mattes : method -> its mattes; every frame that `is_scored` names.
     frames : as many of the clip's first were painted; None: all.
     flicker : False saves the label of every frame after a fifth one.
     """
     keepers = {name: _Keeper(kept) for name, kept in mattes.items()}
     for index, bgr, since_cut in _scored_frames(clip, cuts, frames, flicker):
+        truth = label(bgr)
         for keeper in keepers.values():
-            keeper.look(index, bgr, since_cut, labels)
+            keeper.look(index, bgr, since_cut, truth)
     return {name: keeper.scores for name, keeper in keepers.items()}
 
 
@@ -159,8 +134,8 @@ class _Keeper:
         self._ghost = 0  # frames, of the run that goes on
         self._previous: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # frame, label, matte of a fifth frame
 
-    def look(self, index: int, bgr: np.ndarray, since_cut: int, labels: Labels) -> None:
-        label, matte, scores = labels(index, bgr), self._mattes[index], self.scores
+    def look(self, index: int, bgr: np.ndarray, since_cut: int, label: np.ndarray) -> None:
+        matte, scores = self._mattes[index], self.scores
         if index % EVERY == 1 and self._previous is not None:
             where = still((self._previous[0], bgr))
             scores.flicker.append(flicker(where, (self._previous[2], matte)))

@@ -8,20 +8,20 @@ import numpy as np
 from engine.sources import open_source
 
 from .runs import RecordedMattes
-from .scores import EVERY, Labels
+from .scores import EVERY, Label
 
 MOMENTS = 6  # columns
 HEIGHT = 150  # pixels of a picture
 MARGIN = 110  # pixels for the names of the rows
 
 
-def sheet(clip: str, labels: Labels, mattes: dict[str, RecordedMattes]) -> np.ndarray:
+def sheet(clip: str, label: Label, mattes: dict[str, RecordedMattes]) -> np.ndarray:
     """Rows: the frame, the teacher's label, each method's matte; columns: moments. uint8 (H, W, 3) BGR.
 
     `mattes` holds at least one method's; moments are spread over the scored frames that it kept.
     """
     chosen = _moments(clip, next(iter(mattes.values())))
-    rows = {"frame": [_small(bgr) for _, bgr in chosen], "teacher": [_grey(labels(i, bgr)) for i, bgr in chosen]}
+    rows = {"frame": [_small(bgr) for _, bgr in chosen], "teacher": [_grey(label(bgr)) for _, bgr in chosen]}
     for name, kept in mattes.items():
         rows[name] = [_grey(kept[i]) for i, _ in chosen]
     return np.vstack([_row(name, pictures) for name, pictures in rows.items()])

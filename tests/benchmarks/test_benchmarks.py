@@ -16,11 +16,14 @@ import kernels
 from benchmarks import peers, table3
 from benchmarks.cli import BENCHES, main
 from benchmarks.harness import evaluation
+from benchmarks.harness.liar import WHEN, Liar
 from benchmarks.harness.sheets import HEIGHT
 from engine import Masker
-from engine.errors import ModelError
+from engine.errors import ModelError, UsageError
 from engine.sources.synthetic import SyntheticPerson
 from tests.clips import figure_clip, write_clip
+from tests.training.test_teachers import tiny_segmenter
+from training.online.plausibility import MAX_REFUSALS
 from training.teachers import TEACHERS
 
 FRAMES, CUT = 16, 8
@@ -252,6 +255,89 @@ def test_accuracy_knows_a_perfect_peer_and_one_that_flickers(bench, lockstep):
     assert same["flicker"] == pytest.approx(same["teacher flicker"])
     assert blinking["flicker"] == pytest.approx(255 * 0.2)
     assert blinking["mean"] < 1
+
+
+# -- learning against not learning ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def davis_folder(tmp_path):
+    """Two sequences of a SyntheticPerson; one has the name of a sequence without people."""
+    figure = SyntheticPerson(width=160, height=120, seed=87)
+    for name in ("camel", "someone"):
+        for kind, image in (("JPEGImages", figure.picture), ("Annotations", figure.mask)):
+            folder = tmp_path / "davis" / kind / "480p" / name
+            folder.mkdir(parents=True)
+            for i in range(4):
+                cv2.imwrite(str(folder / f"{i:05d}.{'jpg' if kind == 'JPEGImages' else 'png'}"), image(i))
+    return ["--clips", str(tmp_path / "davis")]
+
+
+def test_davis_holds_learning_against_masks_and_where_there_are_none_against_the_teacher(
+    bench, davis_folder, bright, tmp_path
+):
+    found = bench("davis", *davis_folder, "--teacher", bright, "--passes", "2")["sequences"]
+    assert list(found) == ["someone", "camel"]
+    assert (found["someone"]["has_person"], found["camel"]["has_person"]) == (True, False)
+    assert found["someone"]["still"] != found["camel"]["still"]  # the same pictures, another truth
+    assert found["camel"]["teacher"] == 1.0
+    for sequence in found.values():
+        assert len(sequence["passes"]) == 2
+        assert sequence["difference"] == pytest.approx(min(sequence["passes"]) - sequence["still"])
+        assert sequence["counts"]["calls"] >= 1
+    assert "| worst difference to not learning" in (tmp_path / "out" / "davis.md").read_text()
+
+
+def test_davis_runs_the_sequences_it_is_told_and_says_which_there_are(bench, davis_folder, bright, capsys):
+    found = bench("davis", *davis_folder, "--teacher", "bright", "--sequences", "camel", "--quick")["sequences"]
+    assert list(found) == ["camel"]
+    assert main(["davis", *davis_folder, "--sequences", "nobody"]) == UsageError.exit_code
+    assert "choose of camel, someone" in capsys.readouterr().err
+
+
+def test_conditions_paints_both_sides_on_what_can_be_made_of_the_clips(bench, stage, masks, tmp_path, bright):
+    videos, rooms = str(tmp_path / "clips"), str(tmp_path / "set" / "images")
+    stage[stage.index("--teacher") + 1] = bright
+    result = bench("conditions", *stage, "--videos", videos, "--rooms", rooms, "--frames", "12")
+    found = result["conditions"]
+    assert list(found) == ["lamp, one", "exposure, one", "pan, one", "small person, one", "one"]
+    for curves in found.values():
+        assert curves["frames"] == [0, 5, 10]
+        assert len(curves["learning"]) == len(curves["still"]) == 3
+    assert found["one"]["cuts"] == [CUT]
+    worst = min(np.mean(c["learning"]) - np.mean(c["still"]) for c in found.values())
+    assert result["metrics"]["worst difference of means"]["values"] == [pytest.approx(worst, abs=1e-5)]
+    assert (tmp_path / "out" / "conditions.png").is_file()
+
+
+@pytest.fixture
+def red(tmp_path):
+    """A teacher on file, which a server can load too: sigmoid of the red channel."""
+    return str(tiny_segmenter(tmp_path))
+
+
+def test_a_lie_is_told_here_and_by_a_server_and_refused_labels_are_counted(bench, stage, red):
+    pytest.importorskip("uvicorn", reason='jm-teacher is not installed: pip install "jit-masker[serve]"')
+    stage[stage.index("--teacher") + 1] = red
+    result = bench("lies", *stage, "--quick", "--lies", "inverse", "--lie-frames", "10")
+    told = [(row["route"], row["lie"], row["when"]) for row in result["lies"] if row["labels"]]
+    assert told[:5] == [
+        ("local", "honest", ""), ("local", "inverse", "for ever"), ("local", "inverse", "the first"),
+        ("remote", "honest", ""), ("remote", "inverse", "for ever"),
+    ]  # fmt: skip
+    (honest,) = {row["refused"] for row in result["lies"] if (row["route"], row["lie"]) == ("local", "honest")}
+    assert 1 <= honest <= MAX_REFUSALS  # this teacher calls the whole frame a person
+    assert result["metrics"]["honest labels refused"]["values"] == [honest]
+
+
+@pytest.mark.parametrize("when", WHEN)
+def test_a_liar_lies_when_it_is_told_to_and_is_honest_otherwise(when):
+    frame = SyntheticPerson(width=160, height=120).picture(0)
+    liar, honest = Liar(Threshold(), "inverse", when), Threshold()(frame)
+    lied = [bool((liar(frame) == 1 - honest).all()) for _ in range(6)]
+    assert [i for i, lie in enumerate(lied) if lie] == {"for ever": [*range(6)], "the first": [0], "the fifth": [4]}[
+        when
+    ]
 
 
 # -- pictures with masks -------------------------------------------------------------------------------------------

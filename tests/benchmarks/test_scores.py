@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.harness.labels import KeptTeacher
 from benchmarks.harness.quality import boundary_f, flicker, gradient_error, recovery, sad, still
 from benchmarks.harness.runs import RecordedMattes
-from benchmarks.harness.scores import EVERY, NOBODY, Labels, Scores, average, is_scored, score
+from benchmarks.harness.scores import EVERY, NOBODY, Scores, average, is_scored, score
 from engine.contracts import Picture
 from tests.clips import write_clip
 
@@ -32,7 +33,7 @@ def scored(tmp_path, labels, mattes, cuts=(), frames=None):
     count = max(mattes) + 1
     clip = write_clip(tmp_path / "clip.mp4", [np.full((H, W, 3), 90, np.uint8)] * count)
     answers = iter(labels[i] for i in sorted(mattes))
-    return score(clip, cuts, Labels(lambda bgr: next(answers), None), {"x": kept(mattes)}, frames)["x"]
+    return score(clip, cuts, lambda bgr: next(answers), {"x": kept(mattes)}, frames)["x"]
 
 
 # -- IoU-Acc at the 5 % edge ---------------------------------------------------------------------------------------
@@ -57,34 +58,37 @@ def test_iou_acc_changes_its_meaning_at_five_percent_of_the_full_frame(tmp_path,
 def test_the_label_is_taken_at_the_size_of_the_frame():
     """A teacher that answers half size: scored at full size, or 5 % would be counted in another grid."""
     small = strip(1000)[::2, ::2]
-    label = Labels(lambda bgr: small, None)(0, np.zeros((H, W, 3), np.uint8))
+    label = KeptTeacher(lambda: lambda bgr: small, None).whole(np.zeros((H, W, 3), np.uint8))
     assert label.shape == (H, W)
     assert (label > 0.5).mean() == 0.5
 
 
-def test_labels_that_are_kept_are_not_asked_for_again(tmp_path):
-    frame = np.zeros((H, W, 3), np.uint8)
-    first = Labels(lambda bgr: strip(300) * 0.7, tmp_path / "labels")(3, frame)
+@pytest.mark.parametrize("folder", ["labels", None])
+def test_a_label_is_asked_for_once_for_what_a_frame_shows(tmp_path, folder):
+    """Whatever its clip is called, and however often it comes; in a folder, for the next bench too."""
+    asked = []
+    kept_in = tmp_path / folder if folder else None
+    teacher = KeptTeacher(lambda: lambda bgr: asked.append(1) or strip(300) * 0.7, kept_in)
+    frame, other = np.zeros((H, W, 3), np.uint8), np.ones((H, W, 3), np.uint8)
+    labels = [teacher(f) for f in (frame, other, frame.copy(), other)]
+    assert len(asked) == 2
+    np.testing.assert_allclose(labels[2], strip(300) * 0.7, atol=0.5 / 255)
+    if folder:
 
-    def forbidden(bgr):
-        raise AssertionError("the teacher was asked twice")
+        def absent():
+            raise AssertionError("the teacher was made again")
 
-    np.testing.assert_array_equal(Labels(forbidden, tmp_path / "labels")(3, frame), first)
-
-
-def test_each_frame_has_its_own_label_and_several_methods_share_it():
-    areas = iter((300, 600))
-    labels = Labels(lambda bgr: strip(next(areas)), None)
-    frame = np.zeros((H, W, 3), np.uint8)
-    assert [int(labels(index, frame).sum()) for index in (0, 0, 1)] == [300, 300, 600]
+        np.testing.assert_array_equal(KeptTeacher(absent, kept_in)(frame), labels[0])
 
 
 def test_only_frames_that_are_scored_are_labelled_and_only_as_many_as_were_painted(tmp_path):
     asked = []
     clip = write_clip(tmp_path / "clip.mp4", [np.full((H, W, 3), 90, np.uint8)] * 12)
-    labels = Labels(lambda bgr: asked.append(1) or strip(500), None)
     mattes = {"x": kept({i: strip(500) for i in range(12)})}
-    assert score(clip, (), labels, mattes, frames=10)["x"].iou_acc == [1.0, 1.0]  # 0, 5
+    assert score(clip, (), lambda bgr: asked.append(1) or strip(500), mattes, frames=10)["x"].iou_acc == [
+        1.0,
+        1.0,
+    ]  # 0, 5
     assert len(asked) == 4  # and 1, 6 for flicker
 
 

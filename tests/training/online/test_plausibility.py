@@ -1,4 +1,4 @@
-"""Which labels are believed, and what a lie can do: cost learning, never show the room."""
+"""Which labels are believed, and what a lie can do: cost learning, never show the room nor hide the person."""
 
 import logging
 
@@ -11,6 +11,7 @@ from engine.sources.synthetic import SyntheticPerson
 from tests.fakes import FigureTeacher
 from tests.training.online.test_learning import taught_by
 from training.online.plausibility import MAX_REFUSALS, LabelJudge, added
+from training.online.score import iou
 
 SIZE = (240, 320)
 RNG = np.random.default_rng(0)
@@ -41,9 +42,85 @@ def test_a_lie_is_refused(lie):
     assert "where no student sees one" in LabelJudge()(label, person(), person()).reason
 
 
-@pytest.mark.parametrize("label", [person(), person(radius=80), person(x=180), np.zeros(SIZE, np.float32)])
-def test_what_students_nearly_saw_is_believed_and_so_is_nobody(label):
+@pytest.mark.parametrize("label", [person(), person(radius=80), person(x=180)])
+def test_what_students_nearly_saw_is_believed(label):
     assert LabelJudge()(label, person(), person()).reason is None
+
+
+NOBODY = np.zeros(SIZE, np.float32)
+UNSURE = 0.9 * person()  # a student that takes a lamp or a dog for somebody; it has never been as sure as .92 of one
+
+
+def test_nobody_is_believed_at_once_where_the_live_student_sees_nobody_either():
+    judge = LabelJudge()
+    judge(person(), person(), person())
+    assert judge(NOBODY, person(), NOBODY).reason is None  # whatever the start sees: it may have been taught better
+
+
+def test_one_label_that_sees_nobody_among_good_ones_is_never_learnt():
+    judge = LabelJudge()
+    judge(person(), UNSURE, UNSURE)
+    verdict = judge(NOBODY, UNSURE, UNSURE)
+    assert verdict.set_aside
+    assert "sees nobody where the live student and the label before do" in verdict.reason
+    assert judge.refused == 0  # not yet: somebody may have left
+    assert judge(person(x=165), UNSURE, UNSURE).reason is None
+    assert judge.refused == 1
+
+
+@pytest.mark.parametrize("said_before", [True, False], ids=["somebody left", "a lamp from the start"])
+def test_nobody_is_believed_once_three_labels_in_a_row_say_so(said_before):
+    judge = LabelJudge()
+    if said_before:
+        judge(person(), UNSURE, UNSURE)
+    verdicts = [judge(NOBODY, UNSURE, UNSURE) for _ in range(5)]
+    assert [verdict.reason is None for verdict in verdicts] == [False, False, True, True, True]
+    assert (judge.refused, any(verdict.leave for verdict in verdicts)) == (0, False)
+
+
+def test_what_was_seen_before_a_cut_says_nothing_about_after():
+    judge = LabelJudge()
+    judge(person(), UNSURE, UNSURE, scene=0)
+    assert judge(NOBODY, NOBODY, UNSURE, scene=1).reason is None
+
+
+def test_a_teacher_that_sees_nobody_where_both_students_are_sure_is_left_before_it_erases_the_person():
+    judge = LabelJudge()
+    verdicts = [judge(NOBODY, 0.95 * person(), UNSURE) for _ in range(MAX_REFUSALS)]
+    assert "both students are sure" in verdicts[0].reason
+    assert [verdict.leave for verdict in verdicts] == [False] * (MAX_REFUSALS - 1) + [True]
+    assert judge.refused == MAX_REFUSALS
+
+
+def test_a_label_that_keeps_one_of_two_people_is_believed():
+    """A teacher may be told whom to keep; see training/teachers/subjects.py."""
+    both = np.maximum(person(x=80, radius=50), person(x=240, radius=50))
+    assert LabelJudge()(person(x=80, radius=50), both, both).reason is None
+
+
+CHAIR = np.maximum(person(), person(x=290, radius=45))  # adds .05 of the frame, which no student sees
+
+
+def test_what_one_label_alone_adds_is_set_aside_and_what_three_add_is_learnt():
+    judge = LabelJudge()
+    judge(person(), person(), person())
+    assert judge(CHAIR, person(), person()).set_aside
+    assert judge(person(), person(), person()).reason is None
+    assert judge.refused == 1
+    believed = [judge(CHAIR, person(), person()).reason is None for _ in range(4)]
+    assert believed == [False, False, True, True]
+
+
+def test_the_first_label_of_a_scene_may_add_what_students_miss():
+    assert LabelJudge()(CHAIR, person(), person()).reason is None
+
+
+def test_labels_that_contradict_one_another_do_not_confirm_one_another():
+    judge = LabelJudge()
+    judge(person(), UNSURE, UNSURE)
+    verdicts = [judge(label, UNSURE, UNSURE) for label in (NOBODY, CHAIR) * 3]
+    assert all(verdict.set_aside for verdict in verdicts)
+    assert judge.refused == 5
 
 
 def test_what_was_learnt_since_the_start_is_believed():
@@ -81,6 +158,22 @@ class Liar(FigureTeacher):
         label, count = super().__call__(bgr), self._count
         self._count += 1
         return self._lie(label) if count in self._when else label
+
+
+@pytest.mark.parametrize("when", [range(1000), [0], [2]], ids=["for ever", "at first", "later"])
+def test_no_lie_hides_a_person_of_whom_the_start_is_sure(when, room):
+    figure = SyntheticPerson(width=320, height=240, seed=87)
+    frames = 24
+
+    def seen(start_learner, teacher):
+        with Masker(teacher=teacher, background=room, threads=1, lockstep=True, start_learner=start_learner) as masker:
+            alphas = [masker.alpha(figure.picture(i)) for i in range(frames)]
+            return [iou(figure.mask(i) > 127, alpha) for i, alpha in enumerate(alphas)], masker.stats.learning
+
+    without, _ = seen(None, None)
+    scores, learning = seen(taught_by(Liar(figure, frames, np.zeros_like, when)), "liar")
+    assert learning.refused >= 1
+    assert min(np.subtract(scores, without)) > -0.02
 
 
 @pytest.mark.parametrize("lie", LIES)
