@@ -98,6 +98,7 @@ class Distiller:
         self._awaiting_first_label = False  # of a new scene
         self._steps_in_scene = self._steps_since_publish = self._worse_than_start = 0
         self._label_judge = LabelJudge()
+        self._told_of_refusal = False
         self._left_until = 0  # frame; a teacher that keeps lying is not asked before
         # version 0: what the paint path has loaded already, and here the witness that no teacher can change
         start = Candidate(publisher.publish(self._trainer.tensors), self._trainer.snapshot())
@@ -270,11 +271,13 @@ class Distiller:
         """Whether a label can be true. One that cannot is asked for again, on another frame; a teacher that keeps lying
         is left for a while.
         """
-        verdict = self._label_judge(label, self._students.start.alpha(pending.image), pending.predicted)
+        start = self._students.start.alpha(pending.image)
+        verdict = self._label_judge(label, start, pending.predicted, pending.scene)
+        if self.refused and not self._told_of_refusal:
+            self._told_of_refusal = True
+            log.warning("%s; it is not learnt", verdict.reason or "a label contradicts those around it")
         if verdict.reason is None:
             return True
-        if self.refused == 1:
-            log.warning("%s; it is not learnt", verdict.reason)
         if verdict.leave:
             self._left_until = self._frames + PAUSE
         self.schedule.ask_again()
