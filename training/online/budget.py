@@ -7,6 +7,7 @@ operation that crossed it, and no scene finds nothing left.
 
 from __future__ import annotations
 
+import math
 import time
 
 MINUTE = 60.0  # s
@@ -18,6 +19,7 @@ class LearningBudget:
 
     def __init__(self, percent: float):
         """`percent` of one core; infinity: no limit."""
+        self.limited = percent < math.inf
         self._rate = (1 - AT_ONCE) * percent / 100  # CPU seconds per second
         self._most = AT_ONCE * MINUTE * percent / 100  # CPU seconds
         self._left = self._most

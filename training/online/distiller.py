@@ -25,18 +25,20 @@ from kernels import Kernels
 from ..students import Student
 from ..teachers.deadline import DeadlineTeacher
 from .budget import CpuLaps, LearningBudget
-from .candidates import MAX_REGRESSION, Candidate, CandidateJudge
-from .on_demand import ChangeTrigger, OnDemandOptions, OnDemandSchedule
+from .candidates import Candidate, CandidateJudge
+from .on_demand import ChangeTrigger, OnDemandSchedule
 from .plausibility import PAUSE, LabelJudge
 from .recipe import Recipe
 from .replay import LabelledFrame, ReplayBuffer
-from .schedule import Operation, Schedule
+from .schedule import Operation, Schedule, ScheduleOptions
 from .score import iou_acc
 from .trainer import OnlineTrainer
 
 log = logging.getLogger("jit_masker")
 
-BETTER = 0.01  # score; an earlier student that fits a new label so much better than the live one takes its place
+BETTER = 0.01  # score; an earlier student that fits the first label of a scene so much better goes live again
+PATIENCE_WITH_WORSE = 3  # labels in a row on which the start may be better by BETTER; then it goes live again
+LOST = 0.1  # score; an earlier student that fits any label so much better goes live again at once
 MIN_STEPS = 7  # steps in a scene, from which its student is worth remembering: those of one label
 PATIENCE = 8  # frames that may pass unseen where nothing is due: so late the triggers of the picture are heard
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
@@ -77,7 +79,11 @@ class Distiller:
         budget : what may be spent; None: no limit, as a run that is to be repeatable needs.
         """
         options = recipe.schedule
-        self.schedule = OnDemandSchedule(options) if isinstance(options, OnDemandOptions) else Schedule(options)
+        self.schedule: OnDemandSchedule | Schedule = (
+            Schedule(options)
+            if isinstance(options, ScheduleOptions)
+            else (OnDemandSchedule(options, thrifty=budget is not None and budget.limited))
+        )
         self._trigger = ChangeTrigger()
         self.teacher_ms, self.publish_ms = Durations(), Durations()
         self.calls = self.failures = self.steps = self.whole_steps = self.publishes = self.rejected = self.rollbacks = 0
@@ -230,7 +236,7 @@ class Distiller:
         if score < self._recipe.schedule.target:  # else nothing to learn: an empty room would crowd out the person
             self.replay.add(labelled)
             if self._recipe.scenes:
-                self._go_back(labelled, score)
+                self._go_back(labelled)
         self._awaiting_first_label = False
 
     def _gain(self, labelled: LabelledFrame, score: float) -> float | None:
@@ -240,19 +246,21 @@ class Distiller:
             return None
         return score - before.score(labelled, self._recipe.min_area)
 
-    def _go_back(self, labelled: LabelledFrame, score: float) -> None:
+    def _go_back(self, labelled: LabelledFrame) -> None:
         """Put an earlier student in the place of the live one, where that fits a new label better: the start, the one
         before, and at the begin of a scene those of the scenes before. A scene that comes back is known.
         """
-        start, before = self._students.start, self._students.before
-        candidates = [start, *(self._scenes if self._awaiting_first_label else ()), *([before] if before else ())]
+        start, live = self._students.start, self._students.live
+        candidates = [start, *(self._scenes if self._awaiting_first_label else [self._students.before or start])]
         scores = [candidate.score(labelled, self._recipe.min_area) for candidate in candidates]
         best = max(range(len(scores)), key=scores.__getitem__)
-        lead = scores[best] - score
-        # a little better is the start by chance, now and then: twice in a row it is so
+        score = live.score(labelled, self._recipe.min_area)
+        # the start is a little better by chance, now and then; several times in a row it is better
         self._worse_than_start = self._worse_than_start + 1 if scores[0] > score + BETTER else 0
-        if lead > (BETTER if self._awaiting_first_label or self._worse_than_start > 1 else MAX_REGRESSION):
+        worse = self._awaiting_first_label or self._worse_than_start >= PATIENCE_WITH_WORSE
+        if scores[best] > score + (BETTER if worse else LOST):
             self.rollbacks += 1
+            self._worse_than_start = 0
             self._go_live_again(candidates[best])
 
     def _go_live_again(self, candidate: Candidate) -> None:
@@ -295,7 +303,7 @@ class Distiller:
         whole = self.schedule.hard or not self._recipe.decoder_steps
         if self._recipe.decoder_steps == "rest":
             whole = not self.schedule.settled
-        self._trainer.step(self.replay.batch(self._recipe.batch, self.steps), whole, self.schedule.bad)
+        self._trainer.step(self.replay.batch(self._recipe.batch, self.steps), whole)
         self.cpu.lap("steps")
         self.steps += 1
         self.whole_steps += whole

@@ -31,7 +31,7 @@ class OnDemandOptions:
     delta_min: int = 8  # frames between labels while there is something to learn
     delta_max: int = 256  # frames; ten seconds
     steps: int = 7  # per label while there is something to learn
-    settled_steps: int = 4  # per label at rest
+    settled_steps: int = 4  # per label at rest, and under a budget: six of them cost as much as a label
     settle_labels: int = 4  # labels in a row without a gain before δ grows
     target: float = 0.995  # score from which there is nothing to learn
     floor: float = 0.95  # of the score; below, there is something to learn, however little the last label taught
@@ -44,8 +44,10 @@ class OnDemandOptions:
 class OnDemandSchedule:
     """Call `next` once per frame, `labelled` when a label came, `report` after a student was scored on it."""
 
-    def __init__(self, options: OnDemandOptions = OnDemandOptions()):
+    def __init__(self, options: OnDemandOptions = OnDemandOptions(), thrifty: bool = False):
+        """`thrifty`: there is a budget, and another label is worth more than more steps on this one."""
         self.options = options
+        self._thrifty = thrifty
         self.delta = options.delta_min  # frames
         self.updates_left = 0
         self._since_label = 0  # frames
@@ -125,7 +127,7 @@ class OnDemandSchedule:
         elif self._level > o.settle_labels:
             self.delta = min(2 * max(self.delta, o.delta_min), o.delta_max)
         self._best = max(score, self._best - o.forget)
-        steps = o.burst_steps if self._burst else o.settled_steps if self.settled else o.steps
+        steps = o.burst_steps if self._burst else o.settled_steps if self.settled or self._thrifty else o.steps
         self.updates_left = 0 if score >= o.target else steps
 
     def report(self, score: float) -> None:

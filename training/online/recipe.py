@@ -18,7 +18,6 @@ class Recipe:
 
     optimizer: Literal["sgd", "adam"]
     rate: float  # learning rate
-    hard_rate: float  # where the student is bad
     norm_momentum: float | None  # of batch norm's statistics; None: frozen
     soft_labels: bool  # False: labels are cut at 0.5
     replay: int  # labelled frames remembered besides the newest
@@ -40,16 +39,16 @@ NAMES = ("default", "paper")
 # Section 4.4. The paper does not give batch norm's momentum; the authors' .001 exports a net that was not trained
 # (docs/decisions.md), so the statistics follow here.
 PAPER = Recipe(
-    optimizer="sgd", rate=0.2, hard_rate=0.2, norm_momentum=0.3, soft_labels=False, replay=0, batch=1, publish_every=1,
+    optimizer="sgd", rate=0.2, norm_momentum=0.3, soft_labels=False, replay=0, batch=1, publish_every=1,
     schedule=ScheduleOptions(), validate_before_publish=False, bf16=True, judge_labels=False, min_area=MIN_AREA,
 )  # fmt: skip
 
 DEFAULT = {
     "lite": Recipe(
-        "adam", 5e-4, 1e-3, None, True, 4, 2, 4, OnDemandOptions(), eps=1e-5, l2_sp=0.01, decoder_steps=True, scenes=4
+        "adam", 5e-4, None, True, 4, 2, 4, OnDemandOptions(), eps=1e-5, l2_sp=0.01, decoder_steps=True, scenes=4
     ),
-    "jitnet": Recipe("adam", 1e-3, 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
-    "jitnet-fig2": Recipe("adam", 1e-3, 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
+    "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
+    "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
 }
 
 

@@ -40,13 +40,9 @@ class OnlineTrainer:
         """The weights by name, to publish."""
         return tensors_of(self._student)
 
-    def step(self, batch: Sequence[LabelledFrame], whole: bool = True, hard: bool = False) -> None:
-        """One update on these frames.
-
-        Parameters
-        ----------
-        whole : train the whole student; else the decoder alone, on features that are computed once per frame.
-        hard : at the rate for what the student does not know yet, and without the pull back to the start.
+    def step(self, batch: Sequence[LabelledFrame], whole: bool = True) -> None:
+        """One update on these frames: of the whole student, or of its decoder alone, on features that are computed once
+        per frame.
         """
         labels = torch.cat([frame.label for frame in batch])
         with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
@@ -58,9 +54,8 @@ class OnlineTrainer:
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self._optimizer.param_groups[0]["lr"] = self._recipe.hard_rate if hard else self._recipe.rate
         self._optimizer.step()
-        if self._recipe.l2_sp and not hard:
+        if self._recipe.l2_sp:
             with torch.no_grad():
                 for name, parameter in self._student.named_parameters():
                     if parameter.grad is not None:  # an encoder that rests keeps the features true
