@@ -1,0 +1,159 @@
+"""The learner's process: python -m training.online.worker SOCKET MEMORY EVENT, three descriptors that it inherits.
+
+Started by `training.online.process_learner`, already at low priority and deaf to the signals that end a run: those go
+to every process of a terminal, and the one that paints says when this one ends. It ends with that one, also where that
+one is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from engine import process
+from engine.contracts import LearningStats
+from engine.errors import JitMaskerError
+from engine.timing import Durations
+from export.contracts import Probe, Published
+from export.publish import Publisher
+
+from .messages import Answer, Candidate, Channel, Failed, LogLine, Progress, Start
+from .shared_sampler import SharedFrameSampler
+
+PROGRESS_INTERVAL = 0.25  # s
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+NOTHING = Durations(0)
+OOM_SCORE = 500  # of 1000, added to our share of the memory: where that is short, the picture is not what is ended
+
+
+def main() -> None:
+    """Learn until the other process, or the learner, is gone."""
+    process.prepare()
+    end_with_the_parent()
+    be_ended_first()
+    end, memory, event = (int(descriptor) for descriptor in sys.argv[1:])
+    channel = Channel(socket.socket(fileno=end))
+    start: Start = channel.receive()
+    forward_log(channel, start.log_level)
+    answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    threading.Thread(target=listen, args=(channel, answers), name="listener", daemon=True).start()
+    try:
+        learner = start_learner(start, channel, answers, SharedFrameSampler((memory, event)))
+    except JitMaskerError as error:
+        channel.send(Failed(error))
+        return
+    except Exception as error:
+        logging.getLogger("jit_masker").exception("the learner cannot start")
+        channel.send(Failed(JitMaskerError(f"{type(error).__name__}: {error}")))
+        return
+    report = ProgressReport(channel)
+    while (stats := learner.stats).died is None:
+        report.send(stats)
+        time.sleep(PROGRESS_INTERVAL)
+    report.send(stats)
+
+
+def end_with_the_parent() -> None:
+    """Be killed when the thread that started this process is gone, whatever this process is doing then."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def be_ended_first() -> None:
+    """Where memory is short the system ends somebody: rather us than the picture."""
+    score = Path("/proc/self/oom_score_adj")
+    try:
+        score.write_text(str(min(int(score.read_text()) + OOM_SCORE, 1000)))
+    except OSError:  # a system without /proc
+        return
+
+
+def forward_log(channel: Channel, level: int) -> None:
+    """What our modules log is said by the other process, as its user wants it."""
+
+    class Forward(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            channel.send(LogLine(record.levelno, self.format(record)))
+
+    log = logging.getLogger("jit_masker")
+    log.addHandler(Forward())
+    log.setLevel(level)
+    log.propagate = False
+
+
+def listen(channel: Channel, answers: queue.SimpleQueue[Answer]) -> NoReturn:
+    """Hand on answers until the other process is gone. There is nothing that this one would have to save."""
+    try:
+        while True:
+            answers.put(channel.receive())
+    finally:
+        os._exit(0)
+
+
+def start_learner(start: Start, channel: Channel, answers: queue.SimpleQueue[Answer], sampler: SharedFrameSampler):
+    """The learner of `Start`; errors as `engine.contracts.StartLearner`."""
+    import cv2
+
+    from . import learner
+
+    cv2.setNumThreads(start.options.threads)
+    publisher = RememberingPublisher(start.weights, start.size)
+
+    def publish(published: Published) -> None:
+        channel.send(Candidate(published, publisher.tensors))
+        answer = answers.get()
+        if answer.error is not None:
+            raise answer.error
+
+    return learner.start(
+        start.weights, start.size, publish, start.options, sampler=sampler, publisher=publisher, live=start.live
+    )
+
+
+class RememberingPublisher(Publisher):
+    """Keeps what it was given last."""
+
+    tensors: Mapping[str, np.ndarray]
+
+    def publish(self, tensors: dict[str, np.ndarray], probe: Probe | None = None) -> Published:
+        self.tensors = tensors
+        return super().publish(tensors, probe)
+
+
+class ProgressReport:
+    """Sends what changed in the learner's statistics."""
+
+    def __init__(self, channel: Channel):
+        self._channel = channel
+        self._last: LearningStats | None = None
+        self._scored = -1  # frame of the last score that was sent
+        self._labels = self._publishes = 0  # durations that were sent
+
+    def send(self, stats: LearningStats) -> None:
+        bare = replace(stats, curve=[], teacher_ms=NOTHING, publish_ms=NOTHING)
+        if bare == self._last:
+            return
+        curve = list(takewhile(lambda point: point[0] > self._scored, reversed(stats.curve)))[::-1]
+        labels, publishes = stats.teacher_ms.since(self._labels), stats.publish_ms.since(self._publishes)
+        self._channel.send(Progress(bare, curve, labels, publishes))
+        self._last = bare
+        self._scored = curve[-1][0] if curve else self._scored
+        self._labels, self._publishes = self._labels + len(labels), self._publishes + len(publishes)
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # without tearing down the interpreter under a thread that computes
