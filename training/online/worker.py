@@ -30,6 +30,7 @@ from engine.errors import JitMaskerError
 from engine.timing import Durations
 from export.contracts import Probe, Published
 from export.publish import Publisher
+from kernels import load_fallback
 
 from .messages import Answer, Candidate, Channel, Failed, LogLine, Progress, Start
 from .shared_sampler import SharedFrameSampler
@@ -106,10 +107,14 @@ def listen(channel: Channel, answers: queue.SimpleQueue[Answer]) -> NoReturn:
 def start_learner(start: Start, channel: Channel, answers: queue.SimpleQueue[Answer], sampler: SharedFrameSampler):
     """The learner of `Start`; errors as `engine.contracts.StartLearner`."""
     import cv2
+    import torch
 
     from . import learner
 
     cv2.setNumThreads(start.options.threads)
+    leave_out_the_compiler(torch.optim.Optimizer)
+    # of all kernels only the first is needed here, and Numba would be a third of a second and 110 MB
+    kernels = load_fallback("the learner's process does without Numba")
     publisher = RememberingPublisher(start.weights, start.size)
 
     def publish(published: Published) -> None:
@@ -119,8 +124,18 @@ def start_learner(start: Start, channel: Channel, answers: queue.SimpleQueue[Ans
             raise answer.error
 
     return learner.start(
-        start.weights, start.size, publish, start.options, sampler=sampler, publisher=publisher, live=start.live
-    )
+        start.weights, start.size, publish, start.options, live=start.live, sampler=sampler,
+        publisher=publisher, kernels=kernels,
+    )  # fmt: skip
+
+
+def leave_out_the_compiler(optimizer: type) -> None:
+    """Have an optimiser's methods not import torch's compiler, a second and 90 MB for nothing: they do so when they are
+    first called, to tell it that they are not to be compiled (torch/_compile.py, `__dynamo_disable`).
+    """
+    for method in vars(optimizer).values():
+        if inner := getattr(method, "__wrapped__", None):
+            inner.__dict__.setdefault("__dynamo_disable", inner)
 
 
 class RememberingPublisher(Publisher):

@@ -70,8 +70,10 @@ def find_model(path: Path) -> tuple[Description, Path]:
 def open_session(path: Path, threads: int) -> ort.InferenceSession:
     """A session on the GPU where this ONNX Runtime has one, else on `threads` threads of the CPU; ModelError."""
     providers = [p for p in (CUDA, PROVIDER) if p in ort.get_available_providers()]
+    options = session_options(threads)
+    options.enable_mem_pattern = False  # it saves 2 % of RVM's time, and holds 77 MB more for it
     try:
-        return ort.InferenceSession(str(path), session_options(threads), providers=providers)
+        return ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # the runtime's own exception classes are private
         raise ModelError(f"ONNX Runtime cannot load {path}: {error}") from error
 
