@@ -119,7 +119,7 @@ class SharedFrameSampler:
         self._closed = True
         os.eventfd_write(self._event, 1)
         self._header = Header()
-        self._body = self._bgr = np.empty((0, 0, 3), np.uint8)
+        self._body, self._bgr = np.empty(0, np.uint8), np.empty((0, 0, 3), np.uint8)
         self._logits = np.empty((0, 0), np.float32)
         if self._made:
             for descriptor in self.descriptors:
