@@ -174,7 +174,7 @@ class LearningHistory:
     """The statistics of all workers, one after the other, put together. One thread adds."""
 
     def __init__(self, teacher: str):
-        self._sum = LearningStats(teacher, 0, 0, 0, 0, 0, 0, 0, 0, [], Durations(), Durations(), None)
+        self._sum = LearningStats(teacher, 0, 0, 0, 0, 0, 0, 0, 0, [], Durations(), Durations(), {}, None)
         self._curve: deque[tuple[int, float]] = deque(maxlen=CURVE_LENGTH)
         self._before = self._sum  # of the workers that are gone
         self._first_frame = 0  # of the worker at hand, in the count of all of them
@@ -191,8 +191,10 @@ class LearningHistory:
                 durations.add(ms / 1e3)
         self._curve.extend((self._first_frame + frame, score) for frame, score in progress.curve)
         counts = {name: getattr(self._before, name) + getattr(progress.stats, name) for name in COUNTS}
+        before, now = self._before.cpu_s, progress.stats.cpu_s
+        cpu_s = {what: before.get(what, 0.0) + now.get(what, 0.0) for what in (*before, *now)}
         self._sum = replace(
-            progress.stats, **counts, teacher_ms=summed.teacher_ms, publish_ms=summed.publish_ms
+            progress.stats, **counts, cpu_s=cpu_s, teacher_ms=summed.teacher_ms, publish_ms=summed.publish_ms
         )  # fmt: skip
 
     def restarted(self) -> None:

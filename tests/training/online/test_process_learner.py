@@ -1,6 +1,7 @@
 """The learner in a process of its own: what happens to it does not happen to the picture. Real processes throughout."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -38,7 +39,15 @@ def teacher(tmp_path_factory):
 @contextmanager
 def learning(teacher, **options):
     """A masker whose learner is a process; 64x64, so that a step is short."""
-    with Masker(teacher=teacher, background="#ff00ff", threads=1, size=64, learner="process", **options) as masker:
+    with Masker(
+        teacher=teacher,
+        background="#ff00ff",
+        threads=1,
+        size=64,
+        learner="process",
+        learning_budget=math.inf,
+        **options,
+    ) as masker:
         yield masker
 
 
@@ -142,7 +151,7 @@ def taught(teacher, publish):
     """A learner alone, with a function that offers it the figure until something is so."""
     weights = load_student("lite", (64, 64))
     learner = ProcessLearner(
-        weights, (64, 64), publish, LearnerOptions(TeacherOptions(teacher), "default", 1, 0, False, False)
+        weights, (64, 64), publish, LearnerOptions(TeacherOptions(teacher), "default", 1, 0, math.inf, False, False)
     )
 
     def offer_until(done):
