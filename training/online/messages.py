@@ -4,7 +4,7 @@ Start        ->  who is taught, by whom; once
 Failed      <-   it cannot be done: what was asked for is not there
 Candidate   <-   a student that is to go live; the learner waits for
 Answer       ->  whether it did
-Progress    <-   a few times a second, where something changed
+Progress    <-   a few times a second
 LogLine     <-   for the log of the program
 """
 

@@ -8,6 +8,7 @@ one is killed.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import logging
 import os
 import queue
@@ -16,10 +17,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import numpy as np
@@ -61,9 +63,10 @@ def main() -> None:
         logging.getLogger("jit_masker").exception("the learner cannot start")
         channel.send(Failed(JitMaskerError(f"{type(error).__name__}: {error}")))
         return
-    report = ProgressReport(channel)
+    report, rest = ProgressReport(channel), Rest()
     while (stats := learner.stats).died is None:
         report.send(stats)
+        rest.look(stats)
         time.sleep(PROGRESS_INTERVAL)
     report.send(stats)
 
@@ -112,7 +115,7 @@ def start_learner(start: Start, channel: Channel, answers: queue.SimpleQueue[Ans
     from . import learner
 
     cv2.setNumThreads(start.options.threads)
-    leave_out_the_compiler(torch.optim.Optimizer)
+    NoCompiler(torch)
     # of all kernels only the first is needed here, and Numba would be a third of a second and 110 MB
     kernels = load_fallback("the learner's process does without Numba")
     publisher = RememberingPublisher(start.weights, start.size)
@@ -129,13 +132,28 @@ def start_learner(start: Start, channel: Channel, answers: queue.SimpleQueue[Ans
     )  # fmt: skip
 
 
-def leave_out_the_compiler(optimizer: type) -> None:
-    """Have an optimiser's methods not import torch's compiler, a second and 90 MB for nothing: they do so when they are
-    first called, to tell it that they are not to be compiled (torch/_compile.py, `__dynamo_disable`).
+class NoCompiler(ModuleType):
+    """Stands for torch's compiler, which costs a second and 90 MB: an optimiser imports it to tell it what it is not to
+    compile, and nothing is compiled here. Whoever asks for more of it gets the real one.
     """
-    for method in vars(optimizer).values():
-        if inner := getattr(method, "__wrapped__", None):
-            inner.__dict__.setdefault("__dynamo_disable", inner)
+
+    def __init__(self, torch: ModuleType):
+        super().__init__("torch._dynamo")
+        self.torch = torch
+        sys.modules[self.__name__] = torch._dynamo = self  # type: ignore[attr-defined]
+
+    @staticmethod
+    def disable(function: Callable[..., object], *_: object, **__: object) -> Callable[..., object]:
+        return function
+
+    @staticmethod
+    def graph_break() -> None:
+        """Nothing is traced."""
+
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__], self.torch._dynamo
+        return getattr(importlib.import_module(self.__name__), name)
 
 
 class RememberingPublisher(Publisher):
@@ -149,24 +167,37 @@ class RememberingPublisher(Publisher):
 
 
 class ProgressReport:
-    """Sends what changed in the learner's statistics."""
+    """Sends the learner's statistics: of what grows, only what was added since the last time."""
 
     def __init__(self, channel: Channel):
         self._channel = channel
-        self._last: LearningStats | None = None
         self._scored = -1  # frame of the last score that was sent
         self._labels = self._publishes = 0  # durations that were sent
 
     def send(self, stats: LearningStats) -> None:
-        bare = replace(stats, curve=[], teacher_ms=NOTHING, publish_ms=NOTHING)
-        if bare == self._last:
-            return
+        cpu_s = {**stats.cpu_s, "process": time.process_time()}
         curve = list(takewhile(lambda point: point[0] > self._scored, reversed(stats.curve)))[::-1]
         labels, publishes = stats.teacher_ms.since(self._labels), stats.publish_ms.since(self._publishes)
+        bare = replace(stats, curve=[], teacher_ms=NOTHING, publish_ms=NOTHING, cpu_s=cpu_s)
         self._channel.send(Progress(bare, curve, labels, publishes))
-        self._last = bare
         self._scored = curve[-1][0] if curve else self._scored
         self._labels, self._publishes = self._labels + len(labels), self._publishes + len(publishes)
+
+
+class Rest:
+    """Gives memory back while the learner has nothing to do: what a step or a label needed is 100 MB and more."""
+
+    def __init__(self) -> None:
+        self._work = (0, 0)  # labels and steps, when it was looked at last
+        self._tidy = False  # nothing was done since the memory was given back
+
+    def look(self, stats: LearningStats) -> None:
+        work = (stats.calls, stats.steps)
+        if work != self._work:
+            self._work, self._tidy = work, False
+        elif not self._tidy:
+            ctypes.CDLL(None).malloc_trim(0)
+            self._tidy = True
 
 
 if __name__ == "__main__":
