@@ -121,9 +121,6 @@ class Masker:
         teacher = None if teacher == "none" or not learning_budget else teacher
         self.threads = cpu_budget.divide(threads, teacher is not None, taking_turns=lockstep)
         cpu_budget.apply(self.threads)
-        self.kernels = kernels.load()
-        if self.kernels.name != "fused":
-            log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
         self.size = input_size(student, size)
         self.student = load_student(student, self.size, weights)
         self.background = open_background(background, lossless=lockstep)
@@ -137,9 +134,6 @@ class Masker:
         self._closed = False
         self._original = np.empty((0, 0, 3), np.uint8)  # of a frame that is painted in its own place
         self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
-        edges = edges or EdgeOptions()
-        gpu_painter = gpu_painter_for(self.live.backend, edges, self._timing, self.background.transparent)
-        self._painter: Painter = gpu_painter or CpuPainter(self.kernels, edges, self._timing)
         self._learner: Learner | None = None
         if teacher is not None:
             on_gpu = self.backend_name in ON_GPU
@@ -150,6 +144,16 @@ class Masker:
                 as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep, on_gpu
             )
             self._learner = start(self.student, self.size, self.swap, options)
+        try:  # a learner in a process of its own gets ready meanwhile
+            self.kernels = kernels.load()
+            if self.kernels.name != "fused":
+                log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
+            edges = edges or EdgeOptions()
+            gpu_painter = gpu_painter_for(self.live.backend, edges, self._timing, self.background.transparent)
+            self._painter: Painter = gpu_painter or CpuPainter(self.kernels, edges, self._timing)
+        except BaseException:
+            self.close()
+            raise
 
     # -- one frame -------------------------------------------------------------------------------------------------
 
