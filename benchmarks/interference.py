@@ -22,6 +22,7 @@ from engine.sinks import Null
 from engine.sources import PacedSource, open_source
 from training import teachers
 
+from .harness.evaluation import await_first_label
 from .harness.methods import BACKGROUND
 from .harness.result import Metric, Result, Table
 from .harness.runs import MOVING, name_of
@@ -97,6 +98,7 @@ def run(
     with Masker(
         "auto", teacher, BACKGROUND, student=args.student, size=args.size, threads=budget, learner=learner, min_area=0.0
     ) as masker:
+        await_first_label(masker, args.clip)
         pipeline = Pipeline(source, masker, [Null()], max_frames=frames)
         pipeline.run()
         if masker.learner_failure is not None:

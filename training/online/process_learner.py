@@ -58,6 +58,7 @@ class ProcessLearner:
         self._live: Mapping[str, np.ndarray] | None = None  # what the student that paints is made of; None: the start
         self._version = 0  # of the last student that the worker sent
         self._version_before = 0  # of the last one that a worker before it sent
+        self._restarted = False
         self._history = LearningHistory(options.teacher.name)
         self._died: str | None = None
         self._sampler = SharedFrameSampler()
@@ -96,15 +97,21 @@ class ProcessLearner:
         # is for this process to heed
         lower_priority()
         signal.pthread_sigmask(signal.SIG_BLOCK, process.SIGNALS)
-        budget, first = RestartBudget(), True
+        try:
+            self._run_workers()
+        except Exception as error:  # the system starts no process, or a worker says what nobody understands
+            self._stop(f"{type(error).__name__}: {error}")
+
+    def _run_workers(self) -> None:
+        budget = RestartBudget()
         while (end := self._run_worker()) is not None and not self._closing.is_set():
             pause = budget.died(time.monotonic())
             if pause is None:
                 self._stop(f"the learner's process {end}, again and again")
                 return
-            if first:
+            if not self._restarted:
                 log.warning("the learner's process %s; it is started again, and the picture goes on", end)
-            first = False
+            self._restarted = True
             self._history.restarted()
             self._version_before = self._version
             self._closing.wait(pause)
@@ -154,6 +161,8 @@ class ProcessLearner:
                 self._died = message.stats.died
             case LogLine():
                 log.log(message.level, "%s", message.text)
+            case Failed() if self._restarted:  # it was there once: no reason to end a run
+                self._stop(str(message.error))
             case Failed():
                 self.failure, self._died = message.error, str(message.error)
                 log.error("%s", message.error)
