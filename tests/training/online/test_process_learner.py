@@ -109,8 +109,7 @@ def test_a_learner_that_dies_is_started_again_and_the_picture_goes_on(teacher, c
     frames = [frame for frame, _ in after.learning.curve]
     assert frames == sorted(set(frames))
     assert distance(new, old) < distance(new, masker.student.tensors)  # what was learnt is not learnt anew
-    assert after.learning.rejected == 0
-    assert caplog.messages == [
+    assert [message for message in caplog.messages if "process" in message] == [
         "the learner's process was ended by SIGKILL; it is started again, and the picture goes on"
     ]
 
@@ -308,3 +307,21 @@ def test_where_memory_is_short_the_learner_is_ended_and_not_the_picture(teacher)
         score = Path(f"/proc/{worker}/oom_score_adj")
         wait_for(lambda: int(score.read_text()) > own, "the picture would be ended")
         assert os.getpriority(os.PRIO_PROCESS, worker) > os.getpriority(os.PRIO_PROCESS, run.pid)
+
+
+def test_the_worker_does_without_torchs_compiler_and_whoever_needs_it_gets_it():
+    """In a process of its own: only the worker may do so."""
+    code = """
+import sys, torch
+from training.online.worker import NoCompiler
+NoCompiler(torch)
+weight = torch.nn.Parameter(torch.ones(3))
+for optimizer in (torch.optim.Adam([weight], 0.1, fused=True), torch.optim.SGD([weight], 0.1)):
+    optimizer.zero_grad(set_to_none=True)
+    weight.sum().backward()
+    optimizer.step()
+print(bool((weight < 1).all()), [name for name in sys.modules if name.startswith("torch._dynamo.")])
+print(torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item(), "torch._dynamo.config" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=150)
+    assert done.stdout.splitlines() == ["True []", "2.0 True"], done.stderr
