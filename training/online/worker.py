@@ -12,6 +12,7 @@ import importlib
 import logging
 import os
 import queue
+import resource
 import signal
 import socket
 import sys
@@ -48,6 +49,7 @@ def main() -> None:
     process.prepare()
     end_with_the_parent()
     be_ended_first()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # where native code crashes: pictures of a room stay off the disk
     end, memory, event = (int(descriptor) for descriptor in sys.argv[1:])
     channel = Channel(socket.socket(fileno=end))
     start: Start = channel.receive()

@@ -285,8 +285,14 @@ def engine(teacher, *arguments):
 def test_when_the_painting_process_is_killed_the_learner_and_its_memory_are_gone(teacher):
     with engine(teacher) as (run, worker):
         wait_for(lambda: shared_memories(worker), "no shared memory")
+        wait_for(lambda: core_limit(worker) == "0", "a crash would write pictures of the room to a disk")
         run.kill()
         wait_for(lambda: not running(worker), "the worker outlives the picture")
+
+
+def core_limit(pid):
+    """Bytes of memory that a process leaves in a file where it crashes."""
+    return Path(f"/proc/{pid}/limits").read_text().split("Max core file size")[1].split()[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
