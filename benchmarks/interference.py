@@ -1,7 +1,8 @@
 """jm-bench interference: what learning costs the picture. A clip at its own speed, learning off and on in turn.
 
-Like for like: both sides paint with the same number of threads, the whole path on every frame; the learner's threads
-come on top. Also with a teacher that stalls for two seconds on every call: the picture must not notice.
+Like for like: all sides paint with the same number of threads, the whole path on every frame; the learner's threads
+come on top, in a process of their own as with jm-engine, or in this one as in another app. There also with a teacher
+that stalls for two seconds on every call: the picture must not notice.
 """
 
 from __future__ import annotations
@@ -9,25 +10,29 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from typing import Literal
 
 import numpy as np
 
 from engine import Masker
 from engine.cpu_budget import CpuBudget
+from engine.masker import LIVE_LEARNER
 from engine.pipeline import Pipeline
 from engine.sinks import Null
 from engine.sources import PacedSource, open_source
 from training import teachers
 
+from .harness.evaluation import await_first_label
 from .harness.methods import BACKGROUND
 from .harness.result import Metric, Result, Table
 from .harness.runs import MOVING, name_of
 
 STALL = 2.0  # s
-STALLING = f"teacher stalls {STALL:g} s"
+THREAD = "on, a thread"  # of this process
+STALLING = f"teacher stalls {STALL:g} s"  # as well
 LEARNER_THREADS = 1  # on every side that learns
 METRICS = ("paint p50", "paint p95", "period p99")
-Side = tuple[int, str]  # paint threads; learning: "off", "on" or STALLING
+Side = tuple[int, str]  # paint threads; learning: "off", "on", THREAD or STALLING
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,13 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> Result:
     """Paint threads from 1 to --threads, each with learning off and on."""
     frames, rounds = (100, 1) if args.quick else (args.frames, args.rounds)
-    sides = [(paint, learning) for paint in range(1, args.threads + 1) for learning in ("off", "on", STALLING)]
+    sides = [(paint, learning) for paint in range(1, args.threads + 1) for learning in ("off", "on", THREAD, STALLING)]
     runs: dict[Side, list[dict[str, float]]] = {side: [] for side in sides}
     teachers.TEACHERS[STALLING] = lambda: lambda threads: StallingTeacher(teachers.load(args.teacher, threads))
     try:
         for paint, learning in sides * rounds:
-            teacher = {"off": None, "on": args.teacher, STALLING: STALLING}[learning]
-            runs[paint, learning].append(run(args, frames, paint, teacher))
+            teacher = {"off": None, STALLING: STALLING}.get(learning, args.teacher)
+            learner = LIVE_LEARNER if learning == "on" else "thread"
+            runs[paint, learning].append(run(args, frames, paint, teacher, learner))
     finally:
         del teachers.TEACHERS[STALLING]
     medians = {
@@ -82,16 +88,21 @@ def _note(paint: int, ratio: float) -> str:
     return f"{paint} paint thread(s): p95 of the paint path with learning on is {ratio:.2f} times that without{short}."
 
 
-def run(args: argparse.Namespace, frames: int, paint: int, teacher: str | None) -> dict[str, float]:
+def run(
+    args: argparse.Namespace, frames: int, paint: int, teacher: str | None, learner: Literal["thread", "process"]
+) -> dict[str, float]:
     """One run with `paint` threads for the picture; times in ms."""
     source = PacedSource(open_source(args.clip, loop=True))
     budget = CpuBudget(paint, LEARNER_THREADS if teacher else 0)
     # min_area: the whole path on every frame, whatever either student sees
     with Masker(
-        "auto", teacher, BACKGROUND, student=args.student, size=args.size, threads=budget, min_area=0.0
+        "auto", teacher, BACKGROUND, student=args.student, size=args.size, threads=budget, learner=learner, min_area=0.0
     ) as masker:
+        await_first_label(masker, args.clip)
         pipeline = Pipeline(source, masker, [Null()], max_frames=frames)
         pipeline.run()
+        if masker.learner_failure is not None:
+            raise masker.learner_failure
         learning = masker.stats.learning
         path, period = masker.paint_path.summary("p50", "p95", "p99"), pipeline.period.summary("p50", "p99", "max")
         publish = learning.publish_ms.summary("p50")["p50"] if learning else None

@@ -110,7 +110,7 @@ def run(options: Options, status: bool) -> int:
 
     from . import output_paths
     from .closing import closing
-    from .masker import Masker
+    from .masker import LIVE_LEARNER, Masker
     from .painting.edge_options import EdgeOptions
     from .pipeline import Pipeline
     from .sinks import AlphaFile, is_watched, open_sink
@@ -126,7 +126,8 @@ def run(options: Options, status: bool) -> int:
         masker = Masker(
             options.backend, options.teaching, options.background, student=options.student, size=options.size,
             weights=options.weights, threads=options.threads, recipe=options.recipe,
-            learning_budget=options.learning_budget, lockstep=pace == "lockstep",
+            learning_budget=options.learning_budget,
+            learner="thread" if pace == "lockstep" else LIVE_LEARNER, lockstep=pace == "lockstep",
             min_area=options.min_area, edges=EdgeOptions(options.threshold, options.feather, options.light_wrap),
             seed=options.seed,
         )  # fmt: skip
@@ -142,7 +143,7 @@ def run(options: Options, status: bool) -> int:
         paced = PacedSource(source) if pace == "live" and not source.live else source
         pipeline = Pipeline(
             paced, masker, sinks, lockstep=pace == "lockstep", transparent=transparent, max_frames=options.max_frames,
-            on_picture=StatusLine() if status else None,
+            on_picture=AfterPicture(status),
         )  # fmt: skip
         return _run(pipeline, options.report)
 
@@ -160,6 +161,8 @@ def _run(pipeline: Pipeline, report_path: str | None) -> int:
             pipeline.run()
         except BaseException as error:
             failure = error
+        learner_failure = pipeline.masker.learner_failure
+        failure = failure or learner_failure
         try:
             if report_path:
                 report.write(report_path, report.build(pipeline, report.ending(failure, bool(interrupted))))
@@ -167,9 +170,24 @@ def _run(pipeline: Pipeline, report_path: str | None) -> int:
             if failure is None:
                 raise
             logging.getLogger("jit_masker").error("%s", error)
+    if learner_failure is not None and failure is learner_failure:
+        return learner_failure.exit_code  # its message is in the log
     if failure is not None:
         raise failure
     return process.INTERRUPTED if interrupted else 0
+
+
+class AfterPicture:
+    """Ends a run whose learner could not begin: what was asked for by name and is not there is an error."""
+
+    def __init__(self, status: bool):
+        self._status = StatusLine() if status else None
+
+    def __call__(self, pipeline: Pipeline) -> None:
+        if pipeline.masker.learner_failure is not None:
+            pipeline.stop()
+        if self._status is not None:
+            self._status(pipeline)
 
 
 class StatusLine:

@@ -21,6 +21,7 @@ import numpy as np
 
 from export.contracts import Published, StudentWeights
 
+from .errors import JitMaskerError
 from .teacher_options import TeacherOptions
 from .timing import Durations
 
@@ -123,6 +124,8 @@ class LearningStats:
 
 class Learner(Protocol):
     """What teaches the student while it paints (training.online.learner). `close()` may be called twice."""
+
+    failure: JitMaskerError | None  # why it never began, where that was found out only after it was made
 
     @property
     def stats(self) -> LearningStats: ...

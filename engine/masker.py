@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from .backends import ON_GPU
 from .backgrounds import open_background
 from .contracts import Canvas, Learner, LearnerOptions, MaskerStats, PaintResult, PaintState, StartLearner
 from .cpu_budget import CpuBudget
-from .errors import StudentFault, UsageError
+from .errors import JitMaskerError, StudentFault, UsageError
 from .painting.cpu_painter import CpuPainter
 from .painting.edge_options import EdgeOptions
 from .painting.gpu_painter import gpu_painter_for
@@ -39,6 +41,11 @@ log = logging.getLogger("jit_masker")
 
 STUDENT = "lite"
 LEARNING_BUDGET = 10.0  # percent of one core
+LEARNERS = {"thread": "training.online.learner", "process": "training.online.process_learner"}
+# who waits for pictures is served best by a learner in a process of its own: where that is possible
+LIVE_LEARNER: Literal["thread", "process"] = (
+    "process" if sys.platform == "linux" and sys.executable and not getattr(sys, "frozen", False) else "thread"
+)
 LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
 NO_PERSON = -30.0  # the logit of a pixel that is not a person, for frames that no student answered
 
@@ -62,6 +69,9 @@ class Masker:
     recipe : how the student learns, a name in `training.online.recipe.NAMES`.
     learning_budget : CPU time of the learner, percent of one core over any minute; 0: no learning; `math.inf`: no
         limit. Lockstep has none: there no clock decides.
+    learner : "thread": in this process; the constructor waits for torch and for the teacher. "process" (Linux): in one
+        of its own, so that neither its start nor its end, whatever that is, touches the picture. It paints at once, and
+        what keeps the learner from its work is in `learner_failure` later. Beside a student on a GPU: a thread.
     lockstep : True: each call also runs the learner's one operation, so that a run is repeatable; False: the learner
         has its own thread and no frame waits for it.
     min_area : share of the frame below which nobody is painted.
@@ -92,6 +102,7 @@ class Masker:
         threads: int | CpuBudget | None = None,
         recipe: str = "default",
         learning_budget: float = LEARNING_BUDGET,
+        learner: Literal["thread", "process"] = "thread",
         lockstep: bool = False,
         min_area: float = MIN_AREA,
         edges: EdgeOptions | None = None,
@@ -105,12 +116,11 @@ class Masker:
             raise UsageError(
                 f"learning_budget is {learning_budget}; expected 0 (no learning) or more percent of a core"
             )
+        if learner not in LEARNERS or (learner == "process" and (lockstep or sys.platform != "linux")):
+            raise UsageError(f"learner is {learner!r}; expected thread, or on Linux and without lockstep process")
         teacher = None if teacher == "none" or not learning_budget else teacher
         self.threads = cpu_budget.divide(threads, teacher is not None, taking_turns=lockstep)
         cpu_budget.apply(self.threads)
-        self.kernels = kernels.load()
-        if self.kernels.name != "fused":
-            log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
         self.size = input_size(student, size)
         self.student = load_student(student, self.size, weights)
         self.background = open_background(background, lossless=lockstep)
@@ -124,17 +134,26 @@ class Masker:
         self._closed = False
         self._original = np.empty((0, 0, 3), np.uint8)  # of a frame that is painted in its own place
         self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
-        edges = edges or EdgeOptions()
-        on_gpu = gpu_painter_for(self.live.backend, edges, self._timing, self.background.transparent)
-        self._painter: Painter = on_gpu or CpuPainter(self.kernels, edges, self._timing)
         self._learner: Learner | None = None
         if teacher is not None:
-            start: StartLearner = start_learner or importlib.import_module("training.online.learner").start
+            on_gpu = self.backend_name in ON_GPU
+            # two processes share a GPU in turns: the picture would wait for a step
+            module = LEARNERS["thread" if on_gpu else learner]
+            start: StartLearner = start_learner or importlib.import_module(module).start
             options = LearnerOptions(
-                as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep,
-                self.backend_name in ON_GPU,
-            )  # fmt: skip
+                as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep, on_gpu
+            )
             self._learner = start(self.student, self.size, self.swap, options)
+        try:  # a learner in a process of its own gets ready meanwhile
+            self.kernels = kernels.load()
+            if self.kernels.name != "fused":
+                log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
+            edges = edges or EdgeOptions()
+            gpu_painter = gpu_painter_for(self.live.backend, edges, self._timing, self.background.transparent)
+            self._painter: Painter = gpu_painter or CpuPainter(self.kernels, edges, self._timing)
+        except BaseException:
+            self.close()
+            raise
 
     # -- one frame -------------------------------------------------------------------------------------------------
 
@@ -274,6 +293,11 @@ class Masker:
             swap.rollbacks,
             learning,
         )
+
+    @property
+    def learner_failure(self) -> JitMaskerError | None:
+        """Why nothing is learnt, where that was found out only after this was made. What was asked for is missing."""
+        return self._learner.failure if self._learner is not None else None
 
     @property
     def live(self) -> LoadedStudent:

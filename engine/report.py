@@ -92,11 +92,13 @@ def write(path: str | Path, report: dict[str, Any]) -> None:
 
 
 def _cpu(stats: Any) -> dict[str, float]:
-    """CPU seconds, by what they were spent on; "process" is all that this process spent, its start included."""
+    """CPU seconds, by what they were spent on; "process" is all that this process and the
+    learner's spent, their start included.
+    """
     learning = (
         stats.learning.cpu_s if stats.learning else dict.fromkeys(("teacher", "steps", "publishing", "watching"), 0)
     )
-    spent = {"painting": stats.cpu_s, **learning, "process": time.process_time()}
+    spent = {"painting": stats.cpu_s, **learning, "process": time.process_time() + learning.get("process", 0)}
     return {name: round(seconds, 3) for name, seconds in spent.items()}
 
 

@@ -19,6 +19,11 @@ class Durations:
         self._ms[self.count % len(self._ms)] = seconds * 1e3
         self.count += 1
 
+    def since(self, count: int) -> list[float]:
+        """Those that were added after the first `count`, as far as they are kept, ms."""
+        added = range(max(count, self.count - len(self._ms)), self.count)
+        return [float(self._ms[i % len(self._ms)]) for i in added]
+
     def summary(self, *keys: str) -> dict[str, float | None]:
         """Values by key, ms: "p50" is the median, "p95" the 95th percentile, "max" the largest; None without data."""
         kept = self._ms[: min(self.count, len(self._ms))]

@@ -108,9 +108,13 @@ def load() -> Kernels:
         fused = importlib.import_module(".fused", __name__)
         fused.warm()
     except Exception as error:  # Numba fails in many ways: missing, a NumPy too new, no LLVM for the CPU
-        why = f"Numba cannot be used ({type(error).__name__}: {error})"
-        return _kernels("fallback", why, importlib.import_module(".fallback", __name__))
+        return load_fallback(f"Numba cannot be used ({type(error).__name__}: {error})")
     return _kernels("fused", "Numba compiled them", fused)
+
+
+def load_fallback(reason: str) -> Kernels:
+    """The kernels without Numba, and without the time and the memory that it takes to load."""
+    return _kernels("fallback", reason, importlib.import_module(".fallback", __name__))
 
 
 def _kernels(name: str, reason: str, module: ModuleType) -> Kernels:

@@ -93,7 +93,7 @@ class RecordingLearner:
     def offer(self, bgr, logits, scene):
         self.offered.append((bgr.copy(), logits.copy(), scene))
 
-    stats = None
+    stats = failure = None
 
     def close(self):
         pass

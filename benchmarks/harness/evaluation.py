@@ -13,6 +13,8 @@ from typing import Any
 
 from engine import report
 from engine.errors import UsageError
+from engine.masker import Masker
+from engine.sources import PacedSource, open_source
 from training.teachers import load
 
 from . import labels, manifest, methods
@@ -99,7 +101,18 @@ def times(method: Method, clip: Clip, args: argparse.Namespace) -> Times:
 def _timed(method: Method, clip: Clip, pace: str, args: argparse.Namespace) -> Run:
     """One run without a sink that costs anything."""
     with method.open(lockstep=False) as painter:
+        if method.learns:
+            await_first_label(painter, clip.path)
         done = run(painter, clip.path, pace, min(args.timed, QUICK_TIMED) if args.quick else args.timed)
     if len(done.stamps) < 2:
         raise UsageError(f"{clip.path} is too short to be timed; expected two frames or more")
     return done
+
+
+def await_first_label(masker: Masker, clip: str) -> None:
+    """Paint `clip` at its own speed until the learner is there: a process of its own needs some seconds."""
+    for frame in PacedSource(open_source(clip, loop=True)):
+        learning = masker.stats.learning
+        if learning is None or learning.calls or learning.died:
+            return
+        masker(frame.bgr)

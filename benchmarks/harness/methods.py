@@ -16,6 +16,7 @@ from engine import Masker
 from engine import cpu_budget as budget
 from engine.contracts import Canvas, PaintResult, PaintState
 from engine.errors import ModelError
+from engine.masker import LIVE_LEARNER
 from kernels import load as load_kernels
 
 from .. import peers
@@ -54,7 +55,8 @@ class Method:
             return cast(Masker, PeerPainter(peers.load(self.name, a.threads), a.threads))
         return Masker(
             a.backend, a.teacher if self.learns else None, BACKGROUND, student=a.student, size=a.size,
-            weights=a.weights, threads=a.threads, recipe=a.recipe, lockstep=lockstep,
+            weights=a.weights, threads=a.threads, recipe=a.recipe,
+            learner="thread" if lockstep else LIVE_LEARNER, lockstep=lockstep,
         )  # fmt: skip
 
 
@@ -67,6 +69,8 @@ def _described(peer: str, threads: int) -> tuple[str, bool]:
 
 class PeerPainter:
     """Paints as Masker does, with a peer's alpha: what `engine.pipeline.Pipeline` needs of a masker."""
+
+    learner_failure = None
 
     def __init__(self, peer: peers.Peer, threads: int):
         """A peer has the whole budget: nobody learns beside it. OpenCV, the whole process's, is told so."""

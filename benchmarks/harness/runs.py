@@ -142,4 +142,6 @@ def run(painter: Masker, clip: str, pace: str, frames: int | None = None, mattes
             on_picture=lambda _: progress.update(),
         )  # fmt: skip
         pipeline.run()
+    if painter.learner_failure is not None:
+        raise painter.learner_failure
     return Run(clock.stamps, clock.latency_ms, pipeline)

@@ -22,6 +22,7 @@ from engine import Masker
 from engine.errors import ModelError, UsageError
 from engine.sources.synthetic import SyntheticPerson
 from tests.clips import figure_clip, write_clip
+from tests.toml_teacher import write_teacher
 from tests.training.test_teachers import tiny_segmenter
 from training.online.plausibility import MAX_REFUSALS
 from training.teachers import TEACHERS
@@ -81,6 +82,12 @@ def bright(monkeypatch):
     for name in ("rvm", "bright"):
         monkeypatch.setitem(TEACHERS, name, lambda: Threshold)
     return "bright"
+
+
+@pytest.fixture
+def difference(tmp_path):
+    """A teacher that a process of its own can load."""
+    return str(write_teacher(tmp_path, np.zeros((120, 160, 3), np.uint8)))
 
 
 @pytest.fixture
@@ -180,13 +187,13 @@ def test_the_rows_of_table3_add_up_to_the_whole(bench, tmp_path):
 # -- learning beside the picture -----------------------------------------------------------------------------------
 
 
-def test_learning_is_compared_with_none_at_the_same_paint_threads(bench, bright, monkeypatch):
+def test_learning_is_compared_with_none_at_the_same_paint_threads(bench, difference, monkeypatch):
     budgets = []
     close = Masker.close
     monkeypatch.setattr(Masker, "close", lambda self: (budgets.append(self.threads), close(self)))
-    rows = bench("interference", "--teacher", bright, "--frames", "6", "--rounds", "1")["interference"]
-    assert [(b.paint, b.learn) for b in budgets] == [(1, 0), (1, 1), (1, 1), (2, 0), (2, 1), (2, 1)]
-    expected = [(paint, kind) for paint in (1, 2) for kind in ("off", "on", "teacher stalls 2 s")]
+    rows = bench("interference", "--teacher", difference, "--frames", "6", "--rounds", "1")["interference"]
+    assert [(b.paint, b.learn) for b in budgets] == [(1, 0), (1, 1), (1, 1), (1, 1), (2, 0), (2, 1), (2, 1), (2, 1)]
+    expected = [(paint, kind) for paint in (1, 2) for kind in ("off", "on", "on, a thread", "teacher stalls 2 s")]
     assert [(row["paint threads"], row["learning"]) for row in rows] == expected
     assert all(row["paint p50"] > 0 for row in rows)
     assert not [name for name in TEACHERS if "stalls" in name]  # it is this bench's alone
@@ -423,10 +430,10 @@ def test_no_folder_of_this_machine_stands_beside_a_number(bench, stage, tmp_path
         assert str(tmp_path).encode() not in path.read_bytes(), path
 
 
-def test_the_page_needs_nothing_but_itself(bench, stage, bright, tmp_path):
+def test_the_page_needs_nothing_but_itself(bench, stage, difference, tmp_path):
     bench("fig4", *stage, "--peers", "same", "--timed", "4")
     bench("table2", *stage, "--peers", "same", "--timed", "4")
-    bench("interference", "--teacher", bright, "--frames", "4", "--rounds", "1", "--threads", "1")
+    bench("interference", "--teacher", difference, "--frames", "4", "--rounds", "1", "--threads", "1")
     bench("report", str(tmp_path / "out"))
     page = (tmp_path / "out" / "report.html").read_text()
     assert "data:image/png;base64," in page

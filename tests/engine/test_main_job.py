@@ -6,13 +6,12 @@ import sys
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from engine.sources.synthetic import SyntheticPerson
 from tests.clips import figure_clip, read_clip
 from tests.data.make_clip import CLIP, FRAMES, PERSON
+from tests.toml_teacher import write_teacher
 
 MAGENTA = (255, 0, 255)  # BGR; nothing in the clips is near it
 STRANGER = SyntheticPerson(width=320, height=240, seed=5)  # whom the shipped student finds badly
@@ -78,28 +77,6 @@ def test_the_person_is_not_painted_over(painted):
     kept = shares(painted[0], read_clip(CLIP), inside)
     assert np.mean(kept) > 0.95
     assert min(kept) > 0.85
-
-
-def write_teacher(folder, background):
-    """A segmenter that knows the empty scene: a person is what differs from `background`. Returns its description."""
-    h, w = background.shape[:2]
-    nodes = [
-        helper.make_node("Sub", ["image", "background"], ["difference"]),
-        helper.make_node("Abs", ["difference"], ["distance"]),
-        helper.make_node("ReduceMax", ["distance"], ["largest"], axes=[1], keepdims=1),
-        helper.make_node("Sub", ["largest", "threshold"], ["above"]),
-        helper.make_node("Mul", ["above", "gain"], ["logits"]),
-    ]
-    constants = {"background": background.transpose(2, 0, 1)[None] / 255, "threshold": 0.08, "gain": 100.0}
-    tensors = [numpy_helper.from_array(np.asarray(v, np.float32), name) for name, v in constants.items()]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, h, w])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 1, h, w])
-    graph = helper.make_graph(nodes, "difference", [image], [logits], tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, folder / "difference.onnx")
-    description = folder / "difference.toml"
-    description.write_text('model = "difference.onnx"\norder = "BGR"\nactivation = "sigmoid"\n')
-    return description
 
 
 def test_with_a_teacher_the_student_learns_to_find_somebody_it_did_not(tmp_path):

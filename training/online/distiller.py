@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -110,6 +110,11 @@ class Distiller:
         start = Candidate(publisher.publish(self._trainer.tensors), self._trainer.snapshot())
         self._students = CandidateJudge(start, recipe.min_area)
         self._scenes: deque[Candidate] = deque(maxlen=recipe.scenes)  # what was live when a scene ended, oldest first
+
+    def resume(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Go on from these weights, which are live already; the start stays the witness. Before the first frame."""
+        self._trainer.resume(tensors)
+        self._students.live = Candidate(self._publisher.publish(self._trainer.tensors), self._trainer.snapshot())
 
     # -- one frame -------------------------------------------------------------------------------------------------
 

@@ -16,11 +16,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.contracts import LearnerOptions, LearningStats
-from engine.errors import BackendUnavailable
+from engine.errors import BackendUnavailable, JitMaskerError
 from engine.mailboxes import FrameSampler
 from export.contracts import Published, StudentWeights
+from export.publish import Publisher
+from kernels import Kernels
+from kernels import load as load_kernels
 
+from .. import teachers
 from ..teachers.deadline import DeadlineTeacher, TeacherClosed
+from .recipe import recipe as recipe_named
+from .shared_sampler import SharedFrameSampler
 
 if TYPE_CHECKING:
     from .distiller import Distiller  # it needs torch, whose absence is to be told in plain words
@@ -43,14 +49,18 @@ class OnlineLearner:
         *,
         lockstep: bool,
         device: str = "cpu",
+        sampler: FrameSampler | SharedFrameSampler | None = None,
         traffic: Callable[[], Mapping[str, object] | None] = lambda: None,
     ):
-        """`traffic` tells what a teacher on another machine sent and received; None for one on this machine."""
+        """`sampler` gives the frames; None: one of its own. `traffic` tells what a teacher on another machine sent and
+        received; None for one on this machine.
+        """
+        self.failure: JitMaskerError | None = None
         self._traffic = traffic
         self._distiller, self._teacher_name, self._teacher = distiller, teacher_name, teacher
         self._device = device
         self._died: str | None = None
-        self._sampler = FrameSampler()
+        self._sampler = sampler or FrameSampler()
         self._thread = None if lockstep else threading.Thread(target=self._run, name="learner", daemon=True)
         if self._thread is not None:
             self._thread.start()
@@ -131,29 +141,46 @@ def own_stream(device: str) -> AbstractContextManager[object]:
     return torch.cuda.stream(torch.cuda.Stream(priority=0))  # 0 is torch's lowest; what paints has a higher one
 
 
+def check(student: str, options: LearnerOptions) -> None:
+    """What can be known without torch of a learner that is asked for.
+
+    Raises
+    ------
+    UsageError, BackendUnavailable, ModelError
+        As `engine.contracts.StartLearner`.
+    """
+    recipe_named(options.recipe, student)
+    if importlib.util.find_spec("torch") is None:
+        raise BackendUnavailable(
+            'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
+        )
+    teachers.check(options.teacher)
+
+
 def start(
     weights: StudentWeights,
     size: tuple[int, int],
     publish: Callable[[Published], None],
     options: LearnerOptions,
+    *,
+    live: Mapping[str, np.ndarray] | None = None,
+    sampler: FrameSampler | SharedFrameSampler | None = None,
+    publisher: Publisher | None = None,
+    kernels: Kernels | None = None,
 ) -> OnlineLearner:
-    """A running learner; see `engine.contracts.StartLearner`."""
-    from ..teachers import load, traffic_of
-    from .recipe import recipe as recipe_named
+    """A running learner; see `engine.contracts.StartLearner`.
 
-    recipe = recipe_named(options.recipe, weights.student)
-    if importlib.util.find_spec("torch") is None:
-        raise BackendUnavailable(
-            'learning needs torch, which is not installed; pip install "jit-masker[learn]", or use --teacher none'
-        )
+    Parameters
+    ----------
+    live : tensors of the student that paints, to go on from; None: those of `weights`.
+    sampler, publisher, kernels : to work with; None: new ones.
+    """
+    check(weights.student, options)
     # made on the teacher's thread, so that a runtime's pool inherits its priority
     teacher = DeadlineTeacher(
-        lambda: load(options.teacher, options.threads), on_thread=None if options.lockstep else lower_priority
+        lambda: teachers.load(options.teacher, options.threads), on_thread=None if options.lockstep else lower_priority
     )
     import torch
-
-    import kernels
-    from export.publish import Publisher
 
     from ..students import Student
     from ..teachers.devices import best_device
@@ -164,13 +191,15 @@ def start(
         student = Student(weights.student)
     student.load_weights(weights.tensors)
     device = best_device().type if options.on_gpu else "cpu"
-    elsewhere = traffic_of(teacher.inner) is not None
+    elsewhere = teachers.traffic_of(teacher.inner) is not None
     distiller = Distiller(
-        student, Publisher(weights, size), teacher, recipe, publish, kernels.load(), options.seed, device,
-        overlap=elsewhere and not options.lockstep,
+        student, publisher or Publisher(weights, size), teacher, recipe_named(options.recipe, weights.student), publish,
+        kernels or load_kernels(), options.seed, device, overlap=elsewhere and not options.lockstep,
         budget=None if options.lockstep else LearningBudget(options.budget),
     )  # fmt: skip
+    if live is not None:
+        distiller.resume(live)
     return OnlineLearner(
-        distiller, options.teacher.name, teacher, lockstep=options.lockstep, device=device,
-        traffic=lambda: traffic_of(teacher.inner),
+        distiller, options.teacher.name, teacher, lockstep=options.lockstep, device=device, sampler=sampler,
+        traffic=lambda: teachers.traffic_of(teacher.inner),
     )  # fmt: skip

@@ -76,6 +76,11 @@ class OnlineTrainer:
         """Its weights as they are, copied; for `load`."""
         return {name: value.clone() for name, value in self._student.state_dict().items()}
 
+    def resume(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Go on from these weights, as `tensors` gives them."""
+        self._student.load_weights(tensors)
+        self._encoder += 1
+
     def load(self, snapshot: Mapping[str, Tensor], new_optimizer: bool = False) -> None:
         """Go on from these weights."""
         self._student.load_state_dict(snapshot)

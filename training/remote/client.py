@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 
@@ -57,16 +57,9 @@ class RemoteTeacher:
         UsageError
             The URL or the token is invalid, or the authority's file cannot be read.
         """
-        url = urlsplit(options.name)
-        if not url.path.startswith("/v2/models/") or url.query or url.username:
-            raise UsageError(
-                f"the teacher's URL is {url._replace(netloc=url.hostname or '').geturl()}; expected "
-                "http(s)://host:port/v2/models/NAME (a token goes into JM_TEACHER_TOKEN)"
-            )
+        url, self._connection, self._headers = open_connection(options, clock)
         self._name, self._path = f"{url.scheme}://{url.netloc}{url.path}", url.path.rstrip("/")
         self._options, self._clock, self._draw = options, clock, draw
-        self._connection = Connection(url, options.authority, clock)
-        self._headers = authorization(options.token, "the teacher's token")
         self._breaker = CircuitBreaker()
         self._budget = ByteBudget(options.bandwidth) if options.bandwidth else None
         self._signature: ModelSignature | None = None
@@ -188,6 +181,22 @@ class RemoteTeacher:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def open_connection(
+    options: TeacherOptions, clock: Callable[[], float] = time.monotonic
+) -> tuple[SplitResult, Connection, dict[str, str]]:
+    """The URL of a teacher, a connection that connects when it is used, and the headers of each request.
+
+    UsageError: the URL or the token is invalid, or the authority's file cannot be read.
+    """
+    url = urlsplit(options.name)
+    if not url.path.startswith("/v2/models/") or url.query or url.username:
+        raise UsageError(
+            f"the teacher's URL is {url._replace(netloc=url.hostname or '').geturl()}; expected "
+            "http(s)://host:port/v2/models/NAME (a token goes into JM_TEACHER_TOKEN)"
+        )
+    return url, Connection(url, options.authority, clock), authorization(options.token, "the teacher's token")
 
 
 def authorization(token: str | None, name: str) -> dict[str, str]:

@@ -125,7 +125,32 @@ def load(teacher: str | TeacherOptions, threads: int) -> Teacher:
     return found if options.who == "all" else SubjectFilter(found, options.who)
 
 
+def check(options: TeacherOptions) -> None:
+    """What can be known of a teacher without loading it.
+
+    Raises
+    ------
+    UsageError, ModelError
+        As `load`.
+    """
+    name = options.name
+    if name.startswith(URL_SCHEMES):
+        from ..remote import client
+
+        client.open_connection(options)
+    elif name.endswith(".toml"):
+        from . import onnx_segmenter
+
+        onnx_segmenter.find_model(Path(name))
+    elif name not in TEACHERS:
+        raise UsageError(
+            f"unknown teacher {name!r}; choose one of none, {', '.join(TEACHERS)}, a .toml that describes an ONNX "
+            "segmenter, or the http(s) URL of a v2 model"
+        )
+
+
 def _load(options: TeacherOptions, threads: int) -> Teacher:
+    check(options)
     name = options.name
     if name.startswith(URL_SCHEMES):
         from ..remote.client import RemoteTeacher
@@ -135,11 +160,6 @@ def _load(options: TeacherOptions, threads: int) -> Teacher:
         from .onnx_segmenter import OnnxSegmenter
 
         return OnnxSegmenter(Path(name), threads)
-    if name not in TEACHERS:
-        raise UsageError(
-            f"unknown teacher {name!r}; choose one of none, {', '.join(TEACHERS)}, a .toml that describes an ONNX "
-            "segmenter, or the http(s) URL of a v2 model"
-        )
     try:
         factory = TEACHERS[name]()
     except ImportError as error:

@@ -58,11 +58,22 @@ def read_description(path: Path) -> Description:
         raise UsageError(f"{path}: {name} is {first['input']!r}: {first['msg']}; see docs/teachers.md") from error
 
 
+def find_model(path: Path) -> tuple[Description, Path]:
+    """The description in `path`, and the file that it names; UsageError, or ModelError where there is no such file."""
+    description = read_description(path)
+    model = path.parent / Path(description.model).expanduser()
+    if not model.is_file():
+        raise ModelError(f"{path} names the model {description.model}, and there is no file {model}")
+    return description, model
+
+
 def open_session(path: Path, threads: int) -> ort.InferenceSession:
     """A session on the GPU where this ONNX Runtime has one, else on `threads` threads of the CPU; ModelError."""
     providers = [p for p in (CUDA, PROVIDER) if p in ort.get_available_providers()]
+    options = session_options(threads)
+    options.enable_mem_pattern = False  # it saves 2 % of RVM's time, and holds 77 MB more for it
     try:
-        return ort.InferenceSession(str(path), session_options(threads), providers=providers)
+        return ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # the runtime's own exception classes are private
         raise ModelError(f"ONNX Runtime cannot load {path}: {error}") from error
 
@@ -79,10 +90,8 @@ class OnnxSegmenter:
         ModelError
             The model cannot be loaded.
         """
-        self._d = d = read_description(path)
-        model = path.parent / Path(d.model).expanduser()
-        if not model.is_file():
-            raise ModelError(f"{path} names the model {d.model}, and there is no file {model}")
+        d, model = find_model(path)
+        self._d = d
         self._session = open_session(model, threads)
         source = self._session.get_inputs()[0]  # further inputs of old exports are weights, which have defaults
         self._source = source.name
