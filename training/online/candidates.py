@@ -19,7 +19,8 @@ from .plausibility import added
 from .replay import LabelledFrame
 from .score import iou_acc
 
-MAX_REGRESSION = 0.05  # score; how much worse than the live one it may fit a labelled frame
+MAX_REGRESSION = 0.05  # score; how much worse than the live one it may fit the newest labelled frame
+MAX_FORGOTTEN = 0.15  # score; and an older one: where the camera moves, another view has to be left behind
 MAX_ADDED = 0.08  # share of the frame at hand where it sees a person, and neither the live one nor the start one near
 MAX_LOST = 0.2  # share of the frame at hand that it may see less of a person than the live one and the newest label
 
@@ -71,7 +72,7 @@ class CandidateJudge:
         """
         for frame in frames:
             score, live = candidate.score(frame, self._min_area), self.live.score(frame, self._min_area)
-            if not score >= live - MAX_REGRESSION:
+            if not score >= live - (MAX_REGRESSION if frame is frames[0] else MAX_FORGOTTEN):
                 return f"a student fits a label by {score:.3f}, and the live one by {live:.3f}"
         now, live_now = candidate.alpha(image), self.live.alpha(image)
         more = added(now > 0.5, np.maximum(live_now, self.start.alpha(image)))

@@ -79,10 +79,9 @@ class Distiller:
         budget : what may be spent; None: no limit, as a run that is to be repeatable needs.
         """
         options = recipe.schedule
+        self._thrifty = budget is not None and budget.limited
         self.schedule: OnDemandSchedule | Schedule = (
-            Schedule(options)
-            if isinstance(options, ScheduleOptions)
-            else (OnDemandSchedule(options, thrifty=budget is not None and budget.limited))
+            Schedule(options) if isinstance(options, ScheduleOptions) else (OnDemandSchedule(options, self._thrifty))
         )
         self._trigger = ChangeTrigger()
         self.teacher_ms, self.publish_ms = Durations(), Durations()
@@ -241,7 +240,7 @@ class Distiller:
         if score < self._recipe.schedule.target:  # else nothing to learn: an empty room would crowd out the person
             self.replay.add(labelled)
             if self._recipe.scenes:
-                self._go_back(labelled)
+                self._go_back(labelled, score)
         self._awaiting_first_label = False
 
     def _gain(self, labelled: LabelledFrame, score: float) -> float | None:
@@ -251,15 +250,18 @@ class Distiller:
             return None
         return score - before.score(labelled, self._recipe.min_area)
 
-    def _go_back(self, labelled: LabelledFrame) -> None:
+    def _go_back(self, labelled: LabelledFrame, painted: float) -> None:
         """Put an earlier student in the place of the live one, where that fits a new label better: the start, the one
         before, and at the begin of a scene those of the scenes before. A scene that comes back is known.
+
+        `painted` in [0, 1] is the score of what was painted.
         """
         start, live = self._students.start, self._students.live
         candidates = [start, *(self._scenes if self._awaiting_first_label else [self._students.before or start])]
         scores = [candidate.score(labelled, self._recipe.min_area) for candidate in candidates]
         best = max(range(len(scores)), key=scores.__getitem__)
-        score = live.score(labelled, self._recipe.min_area)
+        # at a cut the frame was painted by another one than that which is live since
+        score = min(painted, live.score(labelled, self._recipe.min_area))
         # the start is a little better by chance, now and then; several times in a row it is better
         self._worse_than_start = self._worse_than_start + 1 if scores[0] > score + BETTER else 0
         worse = self._awaiting_first_label or self._worse_than_start >= PATIENCE_WITH_WORSE
@@ -305,16 +307,15 @@ class Distiller:
 
     def _step(self, bgr: np.ndarray) -> None:
         self.cpu.lap("watching")
-        whole = self.schedule.hard or not self._recipe.decoder_steps
-        if self._recipe.decoder_steps == "rest":
-            whole = not self.schedule.settled
-        self._trainer.step(self.replay.batch(self._recipe.batch, self.steps), whole)
+        whole = not (self._thrifty and self.schedule.settled)
+        self._trainer.step(self.replay.batch(self._recipe.batch, self.steps), whole, not self.schedule.struggling)
         self.cpu.lap("steps")
         self.steps += 1
         self.whole_steps += whole
         self._steps_in_scene += 1
         self._steps_since_publish += 1
-        if not self.schedule.updates_left or self._steps_since_publish >= self._recipe.publish_every:
+        often = not self._thrifty and self._steps_since_publish >= self._recipe.publish_every
+        if often or not self.schedule.updates_left:
             newest = self.replay.newest
             assert newest is not None
             self._publish_student([newest, *list(self.replay.older)[:1]], self._image(bgr))

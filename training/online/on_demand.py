@@ -35,9 +35,10 @@ class OnDemandOptions:
     settle_labels: int = 4  # labels in a row without a gain before δ grows
     target: float = 0.995  # score from which there is nothing to learn
     floor: float = 0.95  # of the score; below, there is something to learn, however little the last label taught
+    struggle: int = 6  # labels in a row below the floor, after which the start holds it back no more
     fall: float = 0.016  # of the score below the best lately: something happened
     forget: float = 0.001  # of the best score, per label: what was once possible may be no more
-    worth: float = 0.004  # gain per label, on average, from which labels are to come more often
+    worth: float = 0.002  # gain per label, on average, from which labels are to come more often
     memory: float = 0.7  # of that average, per label
 
 
@@ -55,7 +56,7 @@ class OnDemandSchedule:
         self._burst = 0  # labels still to come at burst_delta
         self._level = 0  # labels in a row without a fall or a gain
         self._best = 0.0  # score, of this scene, lately
-        self._score = 0.0
+        self._bad_for = 0  # labels in a row below the floor
         self._gain = 0.0  # per label, on average, lately
 
     @property
@@ -64,14 +65,9 @@ class OnDemandSchedule:
         return self.delta > self.options.delta_min
 
     @property
-    def bad(self) -> bool:
-        """The student is: a scene is new to it, or it cannot follow."""
-        return self._score < self.options.floor
-
-    @property
-    def hard(self) -> bool:
-        """A new scene, or a student that is bad: the whole student is to learn, and not its decoder alone."""
-        return bool(self._burst) or self.bad
+    def struggling(self) -> bool:
+        """It cannot follow, although it works hard: it may have to go far from the start."""
+        return self._bad_for > self.options.struggle
 
     @property
     def idle(self) -> int:
@@ -113,7 +109,7 @@ class OnDemandSchedule:
         gain : of that student over the one before the last label; None: there is no other.
         """
         o = self.options
-        self._score = score
+        self._bad_for = self._bad_for + 1 if score < o.floor else 0
         self._gain = o.memory * self._gain + (1 - o.memory) * (gain or 0.0)
         self._burst = max(self._burst - 1, 0)
         work = score < max(o.floor, self._best - o.fall)

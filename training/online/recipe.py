@@ -22,7 +22,7 @@ class Recipe:
     soft_labels: bool  # False: labels are cut at 0.5
     replay: int  # labelled frames remembered besides the newest
     batch: int  # labelled frames in a step; 1: the newest and a remembered one in turn
-    publish_every: int  # steps between two published students, at most
+    publish_every: int  # steps between two published students; under a budget one goes live per label
     schedule: ScheduleOptions | OnDemandOptions
     eps: float = 1e-8  # Adam's; a larger one takes small steps where the student is right already
     l2_sp: float = 0.0  # share of the way back to the start on each step (L2-SP, Li et al. 2018)
@@ -30,7 +30,6 @@ class Recipe:
     bf16: bool = False  # bfloat16 where the CPU has it: faster for dense convolutions, slower for depthwise ones
     judge_labels: bool = True  # a label that no student can confirm is refused
     min_area: float = SMALL_PERSON  # share of the frame, from which a label is scored by IoU
-    decoder_steps: bool = False  # at rest the encoder is frozen, and what it says of a frame is computed once
     scenes: int = 0  # snapshots of scenes before that are tried after a cut; 0: the student goes on as it is
 
 
@@ -44,9 +43,7 @@ PAPER = Recipe(
 )  # fmt: skip
 
 DEFAULT = {
-    "lite": Recipe(
-        "adam", 5e-4, None, True, 4, 2, 4, OnDemandOptions(), eps=1e-5, l2_sp=0.01, decoder_steps=True, scenes=4
-    ),
+    "lite": Recipe("adam", 5e-4, None, True, 4, 2, 2, OnDemandOptions(), eps=1e-5, l2_sp=0.01, scenes=4),
     "jitnet": Recipe("adam", 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
     "jitnet-fig2": Recipe("adam", 1e-3, None, True, 4, 1, 2, OnDemandOptions(), bf16=True, scenes=4),
 }

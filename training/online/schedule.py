@@ -36,7 +36,7 @@ class ScheduleOptions:
 class Schedule:
     """Call `next` once per frame; call `labelled` when a label came, and `report` after each STEP."""
 
-    settled, bad, hard, idle = False, False, True, 1  # the paper trains all, and sees every frame
+    settled, struggling, idle = False, False, 1  # the paper works the same way always, and sees every frame
 
     def __init__(self, options: ScheduleOptions = ScheduleOptions()):
         self.options = options

@@ -40,9 +40,13 @@ class OnlineTrainer:
         """The weights by name, to publish."""
         return tensors_of(self._student)
 
-    def step(self, batch: Sequence[LabelledFrame], whole: bool = True) -> None:
-        """One update on these frames: of the whole student, or of its decoder alone, on features that are computed once
-        per frame.
+    def step(self, batch: Sequence[LabelledFrame], whole: bool = True, anchored: bool = True) -> None:
+        """One update on these frames.
+
+        Parameters
+        ----------
+        whole : train the whole student; else its decoder alone, on features that are computed once per frame.
+        anchored : pull it back to the start a little (the recipe's `l2_sp`).
         """
         labels = torch.cat([frame.label for frame in batch])
         with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
@@ -55,7 +59,7 @@ class OnlineTrainer:
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
-        if self._recipe.l2_sp:
+        if self._recipe.l2_sp and anchored:
             with torch.no_grad():
                 for name, parameter in self._student.named_parameters():
                     if parameter.grad is not None:  # an encoder that rests keeps the features true
