@@ -37,7 +37,8 @@ from .trainer import OnlineTrainer
 log = logging.getLogger("jit_masker")
 
 BETTER = 0.01  # score; an earlier student that fits the first label of a scene so much better goes live again
-PATIENCE_WITH_WORSE = 3  # labels in a row on which the start may be better by BETTER; then it goes live again
+MAX_WORSE = 3  # labels in a row on which the start is better by BETTER, and it goes live again; under a budget, which
+# makes labels rare, the first one counts
 LOST = 0.1  # score; an earlier student that fits any label so much better goes live again at once
 MIN_STEPS = 7  # steps in a scene, from which its student is worth remembering: those of one label
 PATIENCE = 8  # frames that may pass unseen where nothing is due: so late the triggers of the picture are heard
@@ -264,7 +265,7 @@ class Distiller:
         score = min(painted, live.score(labelled, self._recipe.min_area))
         # the start is a little better by chance, now and then; several times in a row it is better
         self._worse_than_start = self._worse_than_start + 1 if scores[0] > score + BETTER else 0
-        worse = self._awaiting_first_label or self._worse_than_start >= PATIENCE_WITH_WORSE
+        worse = self._awaiting_first_label or self._worse_than_start >= (1 if self._thrifty else MAX_WORSE)
         if scores[best] > score + (BETTER if worse else LOST):
             self.rollbacks += 1
             self._worse_than_start = 0

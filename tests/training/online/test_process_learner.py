@@ -302,7 +302,8 @@ def test_a_signal_to_both_processes_ends_the_run_cleanly(teacher, tmp_path, numb
         wait_for(lambda: out.exists() and out.stat().st_size > 10_000, "no picture")
         os.killpg(run.pid, number)
         _, err = run.communicate(timeout=60)
-        assert (run.returncode, err) == (130, "")
+        assert run.returncode == 130
+        assert [line for line in err.splitlines() if "it is not learnt" not in line] == []  # the teacher is a dummy
         assert not running(worker)
     assert json.loads(report.read_text())["ended"] == "interrupted"
 
