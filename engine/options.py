@@ -52,7 +52,6 @@ class Options(BaseModel):
     recipe: str = Field("default", description="how the student learns: default or paper")
     learning_budget: float = Field(
         LEARNING_BUDGET,
-        ge=0,
         description="CPU time of the learner, percent of one core over any minute; 0: no learning; unlimited. Lockstep "
         "has no limit",
     )
@@ -90,8 +89,14 @@ class Options(BaseModel):
 
     @field_validator("learning_budget", mode="before")
     @classmethod
-    def _unlimited(cls, value: Any) -> Any:
-        return math.inf if value == "unlimited" else value
+    def _percent(cls, value: Any) -> float:
+        try:
+            percent = math.inf if value == "unlimited" else float(value)
+        except (TypeError, ValueError):
+            percent = math.nan
+        if not percent >= 0:
+            raise ValueError("expected percent of one core, 0 or more, or unlimited")
+        return percent
 
     @field_validator("input_size", mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """jm-engine as a user runs it: files in, files out, messages, exit codes, the report."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -323,6 +324,8 @@ def make(folder):
         (f"-i {SMALL} --report empty --headless", 2, "--report is 'empty', which cannot be written: Is a directory"),
         (f"-i {SMALL} --threads 20000", 2, "--threads is '20000': expected 1 to 256"),
         (f"-i {SMALL} --threads 100000", 2, "--threads is '100000': expected 1 to 256"),
+        (f"-i {SMALL} --learning-budget -1", 2, "--learning-budget is '-1': expected percent of one core"),
+        (f"-i {SMALL} --learning-budget much", 2, "expected percent of one core, 0 or more, or unlimited"),
         (f"-i {SMALL} --seed -1", 2, "--seed is '-1': expected 0 to 4294967295"),
         (f"-i {SMALL} --config threads.toml", 2, "--threads is 12345678901234567890123: expected 1 to 256"),
         (f"-i {SMALL} --config digits.toml", 2, "cannot read the options in digits.toml"),
@@ -379,6 +382,11 @@ def test_flags_stand_over_environment_over_file_over_defaults(tmp_path, monkeypa
     options, _ = read_options(["--config", str(config), "--teacher", "none"])
     assert (options.background, options.size, options.teacher) == ("white", "320", "none")
     assert options.min_area == Options().min_area
+
+
+@pytest.mark.parametrize(("given", "percent"), [("unlimited", math.inf), ("0", 0), ("12.5", 12.5)])
+def test_a_learning_budget_is_percent_of_one_core(given, percent):
+    assert read_options(["--learning-budget", given])[0].learning_budget == percent
 
 
 def test_an_unknown_option_in_the_file_is_named(tmp_path):
