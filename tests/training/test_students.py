@@ -16,6 +16,7 @@ from export.publish import publish_initial
 from export.students import STUDENTS
 from export.students.layers import Architecture
 from training.online.recipe import recipe
+from training.online.replay import LabelledFrame
 from training.online.trainer import OnlineTrainer
 from training.students import Student, tensors_of
 from training.students.selfie import tensors_from_selfie
@@ -91,8 +92,10 @@ def test_a_new_student_is_one_definition_and_one_line(size, monkeypatch):
     monkeypatch.setitem(STUDENTS, "new", Architecture(encode_everything, decode_everything, (64, 64), multiple=2))
     torch.manual_seed(0)
     student, images = Student("new"), torch.rand(2, 3, *size)
+    frames = [LabelledFrame(image[None], torch.ones(1, 1, *size)) for image in images]
     trainer = OnlineTrainer(student, dataclasses.replace(recipe("default", "new"), norm_momentum=0.3))
-    trainer.step(images, torch.ones(2, 1, *size))
+    trainer.step(frames)
+    trainer.step(frames, whole=False)
     backend = load("ort-cpu")(publish_initial(StudentWeights("new", size, trainer.tensors)).model, 1)
     backend.image[:] = images[:1].numpy()
     assert np.abs(backend.run() - trainer.logits(images[:1]).numpy()).max() < 1e-5
