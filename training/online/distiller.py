@@ -86,7 +86,7 @@ class Distiller:
         )
         self._trigger = ChangeTrigger()
         self.teacher_ms, self.publish_ms = Durations(), Durations()
-        self.calls = self.failures = self.steps = self.whole_steps = self.publishes = self.rejected = self.rollbacks = 0
+        self.calls = self.failures = self.steps = self.publishes = self.rejected = self.rollbacks = 0
         self.curve: deque[tuple[int, float]] = deque(maxlen=CURVE_LENGTH)  # (frame, IoU-Acc as predicted)
         self.replay = ReplayBuffer(recipe.replay, seed)
         self._trainer = OnlineTrainer(student, recipe, device)
@@ -312,7 +312,6 @@ class Distiller:
         self._trainer.step(self.replay.batch(self._recipe.batch, self.steps), whole, not self.schedule.struggling)
         self.cpu.lap("steps")
         self.steps += 1
-        self.whole_steps += whole
         self._steps_in_scene += 1
         self._steps_since_publish += 1
         often = not self._thrifty and self._steps_since_publish >= self._recipe.publish_every

@@ -61,7 +61,7 @@ class OnDemandSchedule:
 
     @property
     def settled(self) -> bool:
-        """At rest: labels are rare, and one student per label is published."""
+        """At rest: labels are rare."""
         return self.delta > self.options.delta_min
 
     @property
