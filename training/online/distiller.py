@@ -236,12 +236,12 @@ class Distiller:
             label = (label > 0.5).astype(np.float32)
         labelled = LabelledFrame.of(pending.image, label, self._device)
         self.schedule.labelled(score, self._gain(labelled, score))
-        self._students.on_label()
         self._trigger.labelled()
         if score < self._recipe.schedule.target:  # else nothing to learn: an empty room would crowd out the person
             self.replay.add(labelled)
             if self._recipe.scenes:
                 self._go_back(labelled, score)
+        self._students.on_label()
         self._awaiting_first_label = False
 
     def _gain(self, labelled: LabelledFrame, score: float) -> float | None:
