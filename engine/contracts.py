@@ -37,9 +37,10 @@ class Frame:
 
 
 class PaintState(Enum):
-    """What a picture shows."""
+    """What a picture shows; the further down, the less of the frame."""
 
     PERSON = "person"  # whoever is there, over the background
+    UNSURE = "unsure"  # likewise, and what is doubtful is background: see `engine.painting.guard`
     NOBODY = "nobody"  # the background alone: the student sees no person
     COVERED = "covered"  # the background alone, or black: something failed, and the room must not be seen
 
@@ -186,6 +187,8 @@ class MaskerStats:
     frames: int  # painted
     cpu_s: float  # CPU seconds of the thread that painted; the pool of a student's runtime is not in it
     faults: int  # frames that were covered, because something failed
+    unsure: int  # frames on which what was doubtful was painted as background
+    doubts: int  # frames on which the student was not believed
     version: int  # of the student that paints
     swaps: int  # students adopted after the first
     rejected: int  # candidates that never went live

@@ -28,11 +28,11 @@ from .errors import JitMaskerError, StudentFault, UsageError
 from .painting.cpu_painter import CpuPainter
 from .painting.edge_options import EdgeOptions
 from .painting.gpu_painter import gpu_painter_for
+from .painting.guard import Guard
 from .painting.hot_swap import HotSwap
 from .painting.loaded_student import LoadedStudent
 from .painting.painter import Painter
 from .painting.presence import MIN_AREA, PresenceGate
-from .painting.scene import SceneDetector
 from .pixels import as_bgr
 from .teacher_options import TeacherOptions, as_teacher_options
 from .timing import Durations, Stages
@@ -126,9 +126,9 @@ class Masker:
         self.background = open_background(background, lossless=lockstep)
         self._timing = Stages(("preprocess", "student", "edges", "composite"))
         self._lockstep = lockstep
-        self._presence, self._scene = PresenceGate(min_area), SceneDetector()
+        self._presence = PresenceGate(min_area)
         self._frame_lock = threading.Lock()  # held by whoever paints; never by the learner
-        self._frames = self._faults = self._index = 0
+        self._frames = self._faults = self._unsure = self._doubts = self._index = 0
         self._cpu = 0.0  # s, of whoever paints
         self._stream_began = time.perf_counter()
         self._closed = False
@@ -149,8 +149,10 @@ class Masker:
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
             edges = edges or EdgeOptions()
-            gpu_painter = gpu_painter_for(self.live.backend, edges, self._timing, self.background.transparent)
-            self._painter: Painter = gpu_painter or CpuPainter(self.kernels, edges, self._timing)
+            self._guard = Guard(self.kernels, edges.threshold_logit, trusted=weights is None)
+            how = self._guard, edges, self._timing
+            gpu_painter = gpu_painter_for(self.live.backend, *how, self.background.transparent)
+            self._painter: Painter = gpu_painter or CpuPainter(self.kernels, *how)
         except BaseException:
             self.close()
             raise
@@ -188,10 +190,8 @@ class Masker:
         began = time.thread_time()
         student = self._hot_swap.adopt()
         untouched = self._untouched(bgr, canvas)
+        scene = self._guard.begin(bgr, timestamp)
         logits, state = self._paint(bgr, student, timestamp, canvas)
-        # after painting: the frame lies in the cache by now
-        scene = self._scene(untouched, timestamp) if self._learner is not None else 0
-        self._timing.lap("composite")
         self._timing.end()
         self._cpu += time.thread_time() - began
         index, self._index, self._frames = self._index, self._index + 1, self._frames + 1
@@ -222,8 +222,17 @@ class Masker:
         except Exception as error:  # whatever it is, the room must not be seen
             self._cover(bgr, timestamp, canvas, f"{type(error).__name__}: {error}")
             return None, PaintState.COVERED
-        self._hot_swap.answered()
-        return painted.logits, PaintState.PERSON if painted.person else PaintState.NOBODY
+        if painted.objection is None:
+            self._hot_swap.answered()
+        else:
+            self._hot_swap.doubted()
+            self._doubts += 1
+            if self._doubts == 1:
+                log.warning("frame %d: student %d: %s", self._index, student.version, painted.objection)
+        if not painted.person:
+            return painted.logits, PaintState.NOBODY if painted.objection is None else PaintState.COVERED
+        self._unsure += self._guard.unsure
+        return painted.logits, PaintState.UNSURE if self._guard.unsure else PaintState.PERSON
 
     def _cover(self, bgr: np.ndarray, timestamp: float, canvas: Canvas, why: str) -> None:
         """The background alone; black where that fails, too."""
@@ -276,7 +285,7 @@ class Masker:
         with self._frame_lock:
             self._painter.reset()
             self._presence.reset()
-            self._scene.reset()
+            self._guard.reset()
             self._index, self._stream_began = 0, time.perf_counter()
 
     @property
@@ -287,6 +296,8 @@ class Masker:
             self._frames,
             self._cpu,
             self._faults,
+            self._unsure,
+            self._doubts,
             self.live.version,
             swap.swaps,
             swap.rejected,

@@ -24,8 +24,10 @@ def sigmoid(logits: np.ndarray, out: np.ndarray, threshold: float = 0.0) -> np.n
     return out
 
 
-def stretched_sigmoid(logits: np.ndarray, out: np.ndarray, threshold: float = 0.0) -> float:
-    """Sigmoid of `logits` - `threshold`, stretched so that STRETCH becomes 0 and 1, into `out`; both float32 (h, w).
+def stretched_sigmoid(
+    logits: np.ndarray, out: np.ndarray, threshold: float = 0.0, stretch: tuple[float, float] = STRETCH
+) -> float:
+    """Sigmoid of `logits` - `threshold`, stretched so that `stretch` becomes 0 and 1, into `out`; both float32 (h, w).
 
     A student that is a little unsure must neither let the room shine through nor make the person translucent.
 
@@ -34,8 +36,8 @@ def stretched_sigmoid(logits: np.ndarray, out: np.ndarray, threshold: float = 0.
     The mean alpha, share of the frame that is person, in [0, 1].
     """
     sigmoid(logits, out, threshold)
-    out -= STRETCH[0]
-    out *= 1 / (STRETCH[1] - STRETCH[0])
+    out -= stretch[0]
+    out *= 1 / (stretch[1] - stretch[0])
     np.clip(out, 0, 1, out=out)
     return float(out.mean())
 

@@ -1,6 +1,6 @@
 """The paint path on the CPU: one frame, one call, one picture, in buffers that are reused.
 
-preprocess -> student -> presence -> temporal smoothing -> guided filter -> foreground estimation -> composite
+preprocess -> student -> guard -> presence -> temporal smoothing -> guided filter -> foreground estimation -> composite
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..errors import StudentFault
 from ..timing import Stages
 from .contrast import stretched_sigmoid
 from .edge_options import EdgeOptions, Feather, LightWrap
+from .guard import Guard
 from .loaded_student import LoadedStudent
 from .painter import Painted
 from .presence import PresenceGate
@@ -23,10 +24,10 @@ from .presence import PresenceGate
 class CpuPainter:
     """See `engine.painting.painter.Painter`."""
 
-    def __init__(self, kernels: Kernels, edges: EdgeOptions, stages: Stages):
+    def __init__(self, kernels: Kernels, guard: Guard, edges: EdgeOptions, stages: Stages):
         self.name = kernels.name
         self.foreground: np.ndarray = np.empty((0, 0, 3), np.uint8)
-        self._kernels, self._stages = kernels, stages
+        self._kernels, self._guard, self._stages = kernels, guard, stages
         self._threshold = edges.threshold_logit
         self._feather = Feather(edges.feather) if edges.feather else None
         self._light_wrap = LightWrap(edges.light_wrap) if edges.light_wrap else None
@@ -52,7 +53,11 @@ class CpuPainter:
         except StudentFault:
             self._last_grey.fill(NO_BRIGHTNESS)  # what is remembered belongs to a frame that is gone
             raise
-        area = stretched_sigmoid(logits, self._alpha, self._threshold)
+        alpha = self._alpha
+        area = stretched_sigmoid(logits, alpha, self._threshold, self._guard.stretch)
+        objection = self._guard.objection(bgr, student.version, logits, alpha, area)
+        if objection is not None:
+            area = float(alpha.mean())
         lap("student")
         k.smooth_alpha(student.image, student.mean, student.std, self._alpha, self._last_grey, self._smoothed)
         person = presence.admits(area)
@@ -61,7 +66,7 @@ class CpuPainter:
         else:
             self._paint_person(bgr, student, background, position, canvas)
         lap("composite")
-        return Painted(logits, person)
+        return Painted(logits, person, objection)
 
     def _paint_nobody(self, bgr: np.ndarray, background: Background, position: float, canvas: Canvas) -> None:
         for array in (self._alpha, canvas.alpha, self.foreground):

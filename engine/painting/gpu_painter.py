@@ -21,8 +21,9 @@ from ..backgrounds import Background
 from ..contracts import Backend, Canvas
 from ..errors import GpuFault, StudentFault
 from ..timing import Stages
-from .contrast import MAX_LOGIT, STRETCH
+from .contrast import MAX_LOGIT
 from .edge_options import EdgeOptions
+from .guard import Guard
 from .loaded_student import LoadedStudent
 from .painter import Painted
 from .presence import PresenceGate
@@ -33,7 +34,7 @@ Shape = tuple[int, ...]
 
 
 def gpu_painter_for(
-    backend: Backend, edges: EdgeOptions, stages: Stages, transparent: bool = False
+    backend: Backend, guard: Guard, edges: EdgeOptions, stages: Stages, transparent: bool = False
 ) -> GpuPainter | None:
     """The painter for students on `backend`; None where the CPU's kernels paint, which is said where it is a loss.
 
@@ -48,7 +49,7 @@ def gpu_painter_for(
         log.info("a transparent picture is the CPU's work: frames are painted there, the student alone is on the GPU")
         return None
     try:
-        return GpuPainter(backend.engine.device, edges, stages)
+        return GpuPainter(backend.engine.device, guard, edges, stages)
     except Exception as error:  # Numba fails in many ways: no CUDA part, a toolkit that does not fit the driver
         log.warning("the kernels run on the CPU, the student alone on the GPU: %s: %s", type(error).__name__, error)
         return None
@@ -63,6 +64,7 @@ class GpuPainter:
     def __init__(
         self,
         device: Any,
+        guard: Guard,
         edges: EdgeOptions,
         stages: Stages,
         kernels: Any = None,
@@ -78,7 +80,7 @@ class GpuPainter:
             The card refuses.
         """
         self._device, self._stream = device, device.stream(self)
-        self._stages, self._threshold = stages, edges.threshold_logit
+        self._guard, self._stages, self._threshold = guard, stages, edges.threshold_logit
         if kernels is None or view is None:
             from numba import cuda
 
@@ -112,7 +114,13 @@ class GpuPainter:
                 raise
             raise StudentFault(f"{type(error).__name__}: {error}") from error
         self._stages.lap("student")  # the device does not tell its stages apart
-        person, b = presence.admits(area), self._b
+        b = self._b
+        objection = self._guard.objection(bgr, student.version, b.logits.host, b.alpha.host, area)
+        if objection is not None:
+            area = float(b.alpha.host.mean())
+            self._device.upload(b.alpha.array, b.alpha.host, self._stream)
+            self._forget(smoothed=True)  # what was not believed is not blended into the next frame
+        person = presence.admits(area)
         if person:
             behind = background.picture(bgr, b.alpha.host, position)
             self._paint_person(behind, background.still, canvas)
@@ -122,7 +130,7 @@ class GpuPainter:
             canvas.alpha.fill(0)
             np.copyto(canvas.picture, background.picture(bgr, b.alpha.host, position))
         self._stages.lap("composite")
-        return Painted(b.logits.host, person)
+        return Painted(b.logits.host, person, objection)
 
     def reset(self) -> None:
         self._forget(last_grey=True, smoothed=True)
@@ -136,6 +144,7 @@ class GpuPainter:
         engine = cast(GpuBackend, student.backend).engine
         self._fit(bgr.shape, engine.image.shape, student.mask_size)
         k, device, b, affine = self._kernels, self._device, self._b, (student.mean, student.std)
+        stretch = self._guard.stretch
         self._forget_now()
         np.copyto(b.frame.host, bgr)
 
@@ -144,7 +153,7 @@ class GpuPainter:
             k.preprocess(b.frame.view, *affine, b.image.view)
 
         def judge(stream: int) -> None:
-            k.alpha(b.logits.view, self._threshold, STRETCH, MAX_LOGIT, b.alpha.view, b.status.view)
+            k.alpha(b.logits.view, self._threshold, stretch, MAX_LOGIT, b.alpha.view, b.status.view)
             k.smooth_alpha(b.image.view, *affine, b.alpha.view, b.last_grey.view, b.smoothed.view)
             device.download(b.status.host, b.status.array, stream)
             device.download(b.alpha.host, b.alpha.array, stream)
@@ -156,7 +165,7 @@ class GpuPainter:
         device.copy(engine.image, b.image.array, self._stream)
         engine.enqueue(self._stream)
         device.copy(b.logits.array, engine.logits, self._stream)
-        self._judge(affine, judge)
+        self._judge((affine, stretch), judge)
         device.synchronize(self._stream)
         total, faults = (int(number) for number in b.status.host)
         if faults:

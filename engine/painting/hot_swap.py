@@ -3,6 +3,7 @@
     swap     any thread     build and check a published student; it waits to be adopted
     adopt    paint thread   between two frames; the one before is retired, and kept to go back to
     failed   paint thread   the student had no answer; after a few in a row the retired one, else the start, paints
+    doubted  paint thread   it had one that is not believed; likewise
 
 At most two are alive: the one that paints, and one that waits, is retired or is being built.
 """
@@ -105,8 +106,13 @@ class HotSwap:
         return self.current
 
     def answered(self) -> None:
-        """The current student answered a frame."""
+        """The current student answered a frame, and is believed."""
         self._failures = 0
+
+    def doubted(self) -> None:
+        """The current student answered a frame, and is not believed. Never waits. The start is not loaded again."""
+        if self._retired is not None or self.current.version != self._start.version:
+            self.failed()
 
     def failed(self) -> None:
         """The current student had no answer for a frame. Never waits."""

@@ -18,7 +18,8 @@ class Painted:
     """How one frame went."""
 
     logits: np.ndarray  # float32 (h, w), what the student said, untouched; borrowed until the next frame
-    person: bool  # False: it saw nobody, and the background alone was painted
+    person: bool  # False: nobody was seen, and the background alone was painted
+    objection: str | None  # why the student is not believed, and less was painted than it said; None: it is
 
 
 class Painter(Protocol):

@@ -29,13 +29,16 @@ class SceneDetector:
         self.scene = 0
         self._cv2: Any = cv2
         self._last: np.ndarray | None = None
+        self._compared = False  # the last frame had one before it
         self._cut_at = -np.inf  # s
-        self._sampled = np.empty((CELLS[0] * SAMPLES, CELLS[1] * SAMPLES, 3), np.uint8)
+        self._sampled, self._sampled_before = np.empty((2, CELLS[0] * SAMPLES, CELLS[1] * SAMPLES, 3), np.uint8)
 
     def __call__(self, bgr: np.ndarray, timestamp: float) -> int:
         """The scene of a frame uint8 (H, W, 3) at `timestamp` (s), counted from 0."""
+        self._sampled, self._sampled_before = self._sampled_before, self._sampled
         cells = self._cells(bgr)
         last, self._last = self._last, cells
+        self._compared = last is not None
         if (
             last is not None
             and timestamp - self._cut_at >= REFRACTORY
@@ -45,6 +48,15 @@ class SceneDetector:
             self._cut_at = timestamp
             self.scene += 1
         return self.scene
+
+    def change(self) -> np.ndarray:
+        """How much the samples of the last frame differ from those of the one before: grey levels, uint8 (rows,
+        columns), the largest of the three colours; 255 where there was no frame before.
+        """
+        if not self._compared:
+            return np.full(self._sampled.shape[:2], 255, np.uint8)
+        difference: np.ndarray = self._cv2.absdiff(self._sampled, self._sampled_before).max(2)
+        return difference
 
     def reset(self) -> None:
         """Another stream begins, which is another scene."""

@@ -1,0 +1,182 @@
+"""The guard: whether what the student says of a frame can be believed, and what is left of it where it cannot.
+
+    ok       it is painted as it is
+    unsure   a scene begins, the student sees shadows of people all over the room, or the witness contradicts it: what
+             is doubtful is background, and edges are drawn in
+    covered  there is nothing that could be believed: the background alone
+
+Each frame is looked at on a coarse grid, which costs next to nothing. The witness, another student, is asked only where
+that arouses suspicion, and where a student paints its first frame. `Trust` decides, from numbers alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from kernels import Kernels
+
+from .contrast import STRETCH
+from .scene import SceneDetector
+from .witness import Witness, added
+
+GRID = (48, 64)  # rows, columns of the grid that is looked at: those of the scene detector's samples
+SURE = 2.2  # logit of .9: from there it is a person, below -SURE it is not; between, it is mixed
+REACH = 3  # cells of the grid around a sure person in which a shadow may be their edge
+DRAWN_IN = (0.5, 0.7)  # of the sigmoid, which become 0 and 1 while the student is unsure; else STRETCH
+
+MAX_AREA = 0.9  # share of the frame; a person who covers more is nearer to a camera than people sit
+MAX_MIXED = 0.3  # share of the frame that is mixed; honest students stay below .17 where there is somebody
+MAX_APPEARED = 0.02  # share of the frame that is a person at once where the picture stood still; honest: up to .015
+MAX_CAME = 0.15  # and wherever; honest: up to .08, but for cuts
+MAX_ADDED = 0.1  # share of the frame where only the student sees a person, and not the witness; honest: up to .073
+STILL = 6  # grey levels; a larger change of a pixel is motion
+
+SHADOWS, FEW_SHADOWS = 0.012, 0.006  # shares of the frame: above, the student becomes unsure; below, it earns trust
+EARNED_AFTER = 12  # frames in a row with few shadows
+ASKED_AGAIN = 12  # frames; a suspicion that lasts is put to the witness so often
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What one answer of the student looks like: shares of the frame, in [0, 1]."""
+
+    area: float  # is a person
+    mixed: float  # may be one or not
+    shadows: float  # is rather not one, and not near anybody either
+    came: float  # is a person, and was none one frame before
+    appeared: float  # likewise, and did not move
+
+
+class Trust:
+    """Pure: numbers in, decisions out."""
+
+    def __init__(self) -> None:
+        self.unsure = True
+        self._calm = 0  # frames in a row with few shadows, and none that was contradicted
+        self._asked = ASKED_AGAIN  # frames since the witness was asked
+        self._contradicted = False
+
+    def on_scene(self) -> None:
+        """Another scene begins: trust has to be earned anew."""
+        self.unsure, self._calm = True, 0
+
+    def suspects(self, signs: Signs, new_student: bool) -> bool:
+        """Whether the witness is to be asked about this frame."""
+        lasting = signs.area > MAX_AREA or signs.mixed > MAX_MIXED
+        self._asked += 1
+        ask = new_student or self._contradicted or signs.appeared > MAX_APPEARED or signs.came > MAX_CAME
+        if ask or (lasting and self._asked >= ASKED_AGAIN):
+            self._asked = 0
+            return True
+        return False
+
+    def update(self, signs: Signs, contradicted: bool) -> None:
+        """After a frame; `contradicted` by the witness, if that was asked: it is asked on each frame then, until trust
+        is earned again.
+        """
+        if contradicted:
+            self.unsure, self._contradicted, self._calm = True, True, 0
+            return
+        calm = signs.shadows <= FEW_SHADOWS and signs.mixed <= MAX_MIXED
+        self._calm = self._calm + 1 if calm else 0
+        if self._calm >= EARNED_AFTER:
+            self.unsure = self._contradicted = False
+        elif signs.shadows > SHADOWS or signs.mixed > MAX_MIXED:
+            self.unsure = True
+
+
+class Guard:
+    """Looks at every frame of one stream. Used by the thread that paints.
+
+    `threshold` : a logit, from where a pixel is painted. `trusted` : the first student is the shipped one.
+    """
+
+    def __init__(self, kernels: Kernels, threshold: float, trusted: bool):
+        self._trust = Trust()
+        self._threshold = threshold
+        self._scene = SceneDetector()
+        self._witness = Witness(kernels)
+        self._trusted = trusted
+        self._student: int | None = 0 if trusted else None  # version of the one that was looked at last
+        self._shown = np.ones(GRID, np.uint8)  # where somebody was painted on the last frame; at first, anywhere
+        self._logits = np.empty(GRID, np.float32)
+        self._alpha = np.empty(GRID, np.float32)
+        self._around = np.ones((2 * REACH + 1,) * 2, np.uint8)
+        if not trusted:
+            self._witness.wait()
+
+    # -- before the student ------------------------------------------------------------------------------------------
+
+    def begin(self, bgr: np.ndarray, timestamp: float) -> int:
+        """The scene of a frame uint8 (H, W, 3) at `timestamp` (s), counted from 0; before it is painted."""
+        before, scene = self._scene.scene, self._scene(bgr, timestamp)
+        if scene != before:
+            self._trust.on_scene()
+        return scene
+
+    def reset(self) -> None:
+        """Another stream begins."""
+        self._scene.reset()
+        self._trust.on_scene()
+        self._shown.fill(1)
+
+    @property
+    def unsure(self) -> bool:
+        return self._trust.unsure
+
+    @property
+    def stretch(self) -> tuple[float, float]:
+        """What of the sigmoid becomes alpha 0 and 1 on this frame."""
+        return DRAWN_IN if self._trust.unsure else STRETCH
+
+    # -- after it ----------------------------------------------------------------------------------------------------
+
+    def objection(
+        self, bgr: np.ndarray, version: int, logits: np.ndarray, alpha: np.ndarray, area: float
+    ) -> str | None:
+        """Why student `version` is not believed on this frame; `alpha` is lowered in place then. None where it is.
+
+        Parameters
+        ----------
+        bgr : uint8 (H, W, 3), the frame.
+        logits : float32 (h, w), what the student said.
+        alpha : float32 (h, w) in [0, 1], what is to be painted of it; `area` is its mean.
+        """
+        signs, objection = self._signs(logits, area), None
+        if self._trust.suspects(signs, version != self._student):
+            objection = self._ask_witness(bgr, alpha, trusted=self._trusted and version == 0)
+        self._student = version
+        self._trust.update(signs, contradicted=objection is not None)
+        cv2.resize(alpha, GRID[::-1], dst=self._alpha, interpolation=cv2.INTER_NEAREST)
+        np.greater(self._alpha, 0.25, out=self._shown.view(bool))
+        return objection
+
+    def _ask_witness(self, bgr: np.ndarray, alpha: np.ndarray, trusted: bool) -> str | None:
+        """Why `alpha` cannot be believed; it is lowered then: nothing is painted that the witness does not see, too."""
+        seen = self._witness.alpha(bgr, alpha.shape[:2])
+        if seen is None:
+            if trusted:  # it would say the same
+                return None
+            alpha.fill(0)
+            return "its mask is doubtful, and the shipped student is not there to compare"
+        more = added(alpha, seen)
+        if more <= MAX_ADDED:
+            return None
+        np.minimum(alpha, seen, out=alpha)
+        return f"it sees a person on {more:.0%} of the frame where the shipped one sees none"
+
+    def _signs(self, logits: np.ndarray, area: float) -> Signs:
+        grid = cv2.resize(logits, GRID[::-1], dst=self._logits, interpolation=cv2.INTER_NEAREST)
+        np.subtract(grid, self._threshold, out=grid)
+        person, sure = grid > 0, grid > SURE
+        mixed = (grid > -SURE) & ~sure
+        near = cv2.dilate(sure.view(np.uint8), self._around)
+        shadows = np.count_nonzero(mixed & ~person & (near == 0))
+        new = person & (self._shown == 0)
+        came = appeared = np.count_nonzero(new) / grid.size
+        if came > MAX_APPEARED:
+            appeared = np.count_nonzero(new & (self._scene.change() <= STILL)) / grid.size
+        return Signs(area, np.count_nonzero(mixed) / grid.size, shadows / grid.size, came, appeared)
