@@ -24,7 +24,7 @@ from .backends import ON_GPU
 from .backgrounds import open_background
 from .contracts import Canvas, Learner, LearnerOptions, MaskerStats, PaintResult, PaintState, StartLearner
 from .cpu_budget import CpuBudget
-from .errors import JitMaskerError, StudentFault, UsageError
+from .errors import CandidateRejected, JitMaskerError, ModelError, StudentFault, UsageError
 from .painting.cpu_painter import CpuPainter
 from .painting.edge_options import EdgeOptions
 from .painting.gpu_painter import gpu_painter_for
@@ -133,7 +133,10 @@ class Masker:
         self._stream_began = time.perf_counter()
         self._closed = False
         self._original = np.empty((0, 0, 3), np.uint8)  # of a frame that is painted in its own place
-        self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
+        try:
+            self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
+        except CandidateRejected as error:
+            raise ModelError(f"the weights {weights or 'that are shipped'} cannot be used: {error}") from error
         self._learner: Learner | None = None
         if teacher is not None:
             on_gpu = self.backend_name in ON_GPU
@@ -225,10 +228,10 @@ class Masker:
         if painted.objection is None:
             self._hot_swap.answered()
         else:
-            self._hot_swap.doubted()
+            self._hot_swap.failed()
             self._doubts += 1
             if self._doubts == 1:
-                log.warning("frame %d: student %d: %s", self._index, student.version, painted.objection)
+                log.warning("frame %d: student %d is not believed: %s", self._index, student.version, painted.objection)
         if not painted.person:
             return painted.logits, PaintState.NOBODY if painted.objection is None else PaintState.COVERED
         self._unsure += self._guard.unsure

@@ -55,7 +55,7 @@ class CpuPainter:
             raise
         alpha = self._alpha
         area = stretched_sigmoid(logits, alpha, self._threshold, self._guard.stretch)
-        objection = self._guard.objection(bgr, student.version, logits, alpha, area)
+        objection = self._guard.objection(bgr, student, logits, alpha, area)
         if objection is not None:
             area = float(alpha.mean())
         lap("student")

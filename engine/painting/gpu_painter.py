@@ -115,7 +115,7 @@ class GpuPainter:
             raise StudentFault(f"{type(error).__name__}: {error}") from error
         self._stages.lap("student")  # the device does not tell its stages apart
         b = self._b
-        objection = self._guard.objection(bgr, student.version, b.logits.host, b.alpha.host, area)
+        objection = self._guard.objection(bgr, student, b.logits.host, b.alpha.host, area)
         if objection is not None:
             area = float(b.alpha.host.mean())
             self._device.upload(b.alpha.array, b.alpha.host, self._stream)

@@ -11,6 +11,7 @@ that arouses suspicion, and where a student paints its first frame. `Trust` deci
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 
 import cv2
@@ -19,21 +20,25 @@ import numpy as np
 from kernels import Kernels
 
 from .contrast import STRETCH
+from .loaded_student import LoadedStudent
 from .scene import SceneDetector
 from .witness import Witness, added
 
 GRID = (48, 64)  # rows, columns of the grid that is looked at: those of the scene detector's samples
 SURE = 2.2  # logit of .9: from there it is a person, below -SURE it is not; between, it is mixed
 REACH = 3  # cells of the grid around a sure person in which a shadow may be their edge
-DRAWN_IN = (0.5, 0.7)  # of the sigmoid, which become 0 and 1 while the student is unsure; else STRETCH
+DRAWN_IN = (0.5, 0.6)  # of the sigmoid, which become 0 and 1 while the student is unsure; else STRETCH
+ONLY_SURE = (0.8, 0.95)  # likewise, where most of what it sees are shadows
 
 MAX_AREA = 0.9  # share of the frame; a person who covers more is nearer to a camera than people sit
 MAX_MIXED = 0.3  # share of the frame that is mixed; honest students stay below .17 where there is somebody
+HOPELESS = 0.8  # likewise, from where there is nothing to believe; honest students over strange pictures: up to .57
 MAX_APPEARED = 0.02  # share of the frame that is a person at once where the picture stood still; honest: up to .015
 MAX_CAME = 0.15  # and wherever; honest: up to .08, but for cuts
 MAX_ADDED = 0.1  # share of the frame where only the student sees a person, and not the witness; honest: up to .073
 STILL = 6  # grey levels; a larger change of a pixel is motion
 
+MANY_SHADOWS = 0.1  # share of the frame: above, and where there is less of a sure person, that alone is painted
 SHADOWS, FEW_SHADOWS = 0.012, 0.006  # shares of the frame: above, the student becomes unsure; below, it earns trust
 EARNED_AFTER = 12  # frames in a row with few shadows
 ASKED_AGAIN = 12  # frames; a suspicion that lasts is put to the witness so often
@@ -44,6 +49,7 @@ class Signs:
     """What one answer of the student looks like: shares of the frame, in [0, 1]."""
 
     area: float  # is a person
+    sure: float  # certainly is one
     mixed: float  # may be one or not
     shadows: float  # is rather not one, and not near anybody either
     came: float  # is a person, and was none one frame before
@@ -55,13 +61,14 @@ class Trust:
 
     def __init__(self) -> None:
         self.unsure = True
+        self.stretch = DRAWN_IN  # what of the sigmoid becomes alpha 0 and 1 on the next frame
         self._calm = 0  # frames in a row with few shadows, and none that was contradicted
         self._asked = ASKED_AGAIN  # frames since the witness was asked
         self._contradicted = False
 
     def on_scene(self) -> None:
         """Another scene begins: trust has to be earned anew."""
-        self.unsure, self._calm = True, 0
+        self.unsure, self.stretch, self._calm = True, DRAWN_IN, 0
 
     def suspects(self, signs: Signs, new_student: bool) -> bool:
         """Whether the witness is to be asked about this frame."""
@@ -77,15 +84,17 @@ class Trust:
         """After a frame; `contradicted` by the witness, if that was asked: it is asked on each frame then, until trust
         is earned again.
         """
-        if contradicted:
-            self.unsure, self._contradicted, self._calm = True, True, 0
-            return
-        calm = signs.shadows <= FEW_SHADOWS and signs.mixed <= MAX_MIXED
+        calm = not contradicted and signs.shadows <= FEW_SHADOWS and signs.mixed <= MAX_MIXED
         self._calm = self._calm + 1 if calm else 0
-        if self._calm >= EARNED_AFTER:
-            self.unsure = self._contradicted = False
-        elif signs.shadows > SHADOWS or signs.mixed > MAX_MIXED:
+        if contradicted or signs.shadows > SHADOWS or signs.mixed > MAX_MIXED:
             self.unsure = True
+        elif self._calm >= EARNED_AFTER:
+            self.unsure = False
+        self._contradicted = contradicted or (self._contradicted and self.unsure)
+        if self.unsure:
+            self.stretch = ONLY_SURE if signs.shadows > max(MANY_SHADOWS, signs.sure) else DRAWN_IN
+        else:
+            self.stretch = STRETCH
 
 
 class Guard:
@@ -99,8 +108,8 @@ class Guard:
         self._threshold = threshold
         self._scene = SceneDetector()
         self._witness = Witness(kernels)
-        self._trusted = trusted
-        self._student: int | None = 0 if trusted else None  # version of the one that was looked at last
+        self._trusted = trusted  # the student that paints says what the witness would say
+        self._student: weakref.ref[LoadedStudent] | None = None  # that was looked at last; it may be gone
         self._shown = np.ones(GRID, np.uint8)  # where somebody was painted on the last frame; at first, anywhere
         self._logits = np.empty(GRID, np.float32)
         self._alpha = np.empty(GRID, np.float32)
@@ -130,14 +139,14 @@ class Guard:
     @property
     def stretch(self) -> tuple[float, float]:
         """What of the sigmoid becomes alpha 0 and 1 on this frame."""
-        return DRAWN_IN if self._trust.unsure else STRETCH
+        return self._trust.stretch
 
     # -- after it ----------------------------------------------------------------------------------------------------
 
     def objection(
-        self, bgr: np.ndarray, version: int, logits: np.ndarray, alpha: np.ndarray, area: float
+        self, bgr: np.ndarray, student: LoadedStudent, logits: np.ndarray, alpha: np.ndarray, area: float
     ) -> str | None:
-        """Why student `version` is not believed on this frame; `alpha` is lowered in place then. None where it is.
+        """Why `student` is not believed on this frame; `alpha` is lowered in place then. None where it is.
 
         Parameters
         ----------
@@ -146,26 +155,38 @@ class Guard:
         alpha : float32 (h, w) in [0, 1], what is to be painted of it; `area` is its mean.
         """
         signs, objection = self._signs(logits, area), None
-        if self._trust.suspects(signs, version != self._student):
-            objection = self._ask_witness(bgr, alpha, trusted=self._trusted and version == 0)
-        self._student = version
+        if self._trust.suspects(signs, self._is_new(student)):
+            objection = self._ask_witness(bgr, alpha, signs)
         self._trust.update(signs, contradicted=objection is not None)
         cv2.resize(alpha, GRID[::-1], dst=self._alpha, interpolation=cv2.INTER_NEAREST)
         np.greater(self._alpha, 0.25, out=self._shown.view(bool))
         return objection
 
-    def _ask_witness(self, bgr: np.ndarray, alpha: np.ndarray, trusted: bool) -> str | None:
+    def _is_new(self, student: LoadedStudent) -> bool:
+        """Whether this is its first frame."""
+        last = self._student() if self._student is not None else None
+        if last is student:
+            return False
+        if self._student is not None:
+            self._trusted = False
+        self._student = weakref.ref(student)
+        return True
+
+    def _ask_witness(self, bgr: np.ndarray, alpha: np.ndarray, signs: Signs) -> str | None:
         """Why `alpha` cannot be believed; it is lowered then: nothing is painted that the witness does not see, too."""
         seen = self._witness.alpha(bgr, alpha.shape[:2])
         if seen is None:
-            if trusted:  # it would say the same
+            if self._trusted:  # it would say the same; it is asked once it is there
+                self._student = None
                 return None
             alpha.fill(0)
             return "its mask is doubtful, and the shipped student is not there to compare"
         more = added(alpha, seen)
-        if more <= MAX_ADDED:
+        if more <= MAX_ADDED and signs.mixed <= HOPELESS:
             return None
         np.minimum(alpha, seen, out=alpha)
+        if more <= MAX_ADDED:
+            return f"it does not know what {signs.mixed:.0%} of the frame is"
         return f"it sees a person on {more:.0%} of the frame where the shipped one sees none"
 
     def _signs(self, logits: np.ndarray, area: float) -> Signs:
@@ -174,9 +195,13 @@ class Guard:
         person, sure = grid > 0, grid > SURE
         mixed = (grid > -SURE) & ~sure
         near = cv2.dilate(sure.view(np.uint8), self._around)
-        shadows = np.count_nonzero(mixed & ~person & (near == 0))
+        shadows = _share(mixed & ~person & (near == 0))
         new = person & (self._shown == 0)
-        came = appeared = np.count_nonzero(new) / grid.size
+        came = appeared = _share(new)
         if came > MAX_APPEARED:
-            appeared = np.count_nonzero(new & (self._scene.change() <= STILL)) / grid.size
-        return Signs(area, np.count_nonzero(mixed) / grid.size, shadows / grid.size, came, appeared)
+            appeared = _share(new & (self._scene.change() <= STILL))
+        return Signs(area, _share(sure), _share(mixed), shadows, came, appeared)
+
+
+def _share(grid: np.ndarray) -> float:
+    return np.count_nonzero(grid) / grid.size

@@ -2,8 +2,8 @@
 
     swap     any thread     build and check a published student; it waits to be adopted
     adopt    paint thread   between two frames; the one before is retired, and kept to go back to
-    failed   paint thread   the student had no answer; after a few in a row the retired one, else the start, paints
-    doubted  paint thread   it had one that is not believed; likewise
+    failed   paint thread   the student had no answer, or none that is believed; after a few in a row the retired one,
+                            else the start, paints
 
 At most two are alive: the one that paints, and one that waits, is retired or is being built.
 """
@@ -25,7 +25,9 @@ from .loaded_student import LoadedStudent
 
 log = logging.getLogger("jit_masker")
 
-MAX_FAILURES = 3  # frames in a row without an answer, then another student paints: one odd frame is no reason
+MAX_FAILURES = (
+    3  # frames in a row without an answer to believe, then another student paints: one odd frame is no reason
+)
 ADOPTION_TIMEOUT = 0.1  # s that a new student waits for the one before it to be adopted; then it takes its place
 ADOPTION_POLL = 0.002  # s
 REBUILD_INTERVAL = 1.0  # s between two reloads of the start: where that fails, too, it is not the student
@@ -79,9 +81,10 @@ class HotSwap:
             self._waiting.append(candidate)
 
     def _build(self, published: Published) -> LoadedStudent:
+        arguments = (published, self.backend, self._threads, published.probe is not None)
         if self._builder is None:
-            return LoadedStudent(published, self.backend, self._threads)
-        return self._builder.submit(LoadedStudent, published, self.backend, self._threads).result()
+            return LoadedStudent(*arguments)
+        return self._builder.submit(LoadedStudent, *arguments).result()
 
     def _wait_for_adoption(self) -> None:
         """Give the paint thread time to adopt the student before this one, so that none replaces another for ever."""
@@ -109,13 +112,8 @@ class HotSwap:
         """The current student answered a frame, and is believed."""
         self._failures = 0
 
-    def doubted(self) -> None:
-        """The current student answered a frame, and is not believed. Never waits. The start is not loaded again."""
-        if self._retired is not None or self.current.version != self._start.version:
-            self.failed()
-
     def failed(self) -> None:
-        """The current student had no answer for a frame. Never waits."""
+        """The current student had no answer for a frame, or none that is believed. Never waits."""
         self._failures += 1
         if self._failures % MAX_FAILURES:
             return
@@ -161,7 +159,7 @@ def load_first(name: str, published: Published, threads: int) -> tuple[BackendCh
     while True:
         choice = backends.load(name, failed)
         try:
-            return choice, LoadedStudent(published, choice, threads)
+            return choice, LoadedStudent(published, choice, threads, judged=False)
         except Exception as error:  # a driver can fail in any way
             if name != "auto" or choice.name not in backends.ON_GPU:
                 raise

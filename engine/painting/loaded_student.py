@@ -1,4 +1,4 @@
-"""A published student on a backend: warmed, held against its probe, and asked for logits. Knows no thread."""
+"""A published student on a backend: warmed, held against its probe, asked for logits. Knows no thread."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from export.contracts import Probe, Published
 from ..backends import BackendChoice
 from ..contracts import Backend
 from ..errors import CandidateRejected, ModelError, StudentFault
-from .contrast import PROBE_TOLERANCE, alpha_difference, is_answer
+from .contrast import PROBE_TOLERANCE, alpha_difference, is_answer, stretched_sigmoid
+
+MAX_ON_WALL = 0.25  # share of a bare wall taken for a person; students that learn: up to .05, an inverse one: 1
 
 
 class LoadedStudent:
     """One student, ready to paint. Immutable: new weights are a new object. Used by one thread at a time."""
 
-    def __init__(self, published: Published, backend: BackendChoice, threads: int):
-        """Build, warm and check.
+    def __init__(self, published: Published, backend: BackendChoice, threads: int, judged: bool = True):
+        """Build, warm and check. `judged`: by a learner, on real frames; who is not is held against a bare wall.
 
         Raises
         ------
         ModelError
             The backend cannot load the bytes.
         CandidateRejected
-            The student answers NaN, or other numbers than the trained one gave for the probe.
+            The student answers NaN, other numbers than the trained one gave for the probe, or takes a wall for a
+            person.
         """
         self.version = published.version
         self.mean, self.std = published.mean, published.std
         self.mask_size = (0, 0)  # (h, w) of the logits
+        self._wall = not judged
         self.backend = backend.create(published.model, threads, lambda made: self._check(made, published.probe))
 
     @property
@@ -61,6 +65,8 @@ class LoadedStudent:
                     f"student {self.version} takes {backend.image.shape}, and its probe is {probe.image.shape}"
                 )
             np.copyto(backend.image, probe.image)
+        elif self._wall:
+            np.copyto(backend.image, bare_wall(backend.image.shape, self.mean, self.std))
         try:
             logits = backend.run()  # the first run is the slow one: here, not on a live frame
         except Exception as error:  # each runtime has its own
@@ -71,6 +77,12 @@ class LoadedStudent:
             raise CandidateRejected(f"student {self.version} answers NaN or infinity")
         self.mask_size = (logits.shape[2], logits.shape[3])
         if probe is None:
+            shown = stretched_sigmoid(logits[0, 0], np.empty(self.mask_size, np.float32))
+            if self._wall and shown > MAX_ON_WALL:
+                raise CandidateRejected(
+                    f"student {self.version} takes {shown:.0%} of a bare wall for a person; at most {MAX_ON_WALL:.0%} "
+                    "is allowed, for it would show the room"
+                )
             return
         if probe.logits.shape != logits.shape:
             raise CandidateRejected(f"student {self.version} answers {logits.shape}, trained {probe.logits.shape}")
@@ -80,3 +92,12 @@ class LoadedStudent:
                 f"student {self.version} differs from the trained one by {difference:.3g} of alpha; "
                 f"at most {PROBE_TOLERANCE} is allowed"
             )
+
+
+def bare_wall(shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+    """float32 (1, 3, h, w), normalised: a grey wall with light from the right. Nobody is there."""
+    _, _, h, w = shape
+    light = (
+        np.float32(0.35) + np.linspace(0, 0.3, w, dtype=np.float32) + np.linspace(0, 0.1, h, dtype=np.float32)[:, None]
+    )
+    return np.stack([(light - m) / s for m, s in zip(mean, std, strict=True)])[None].astype(np.float32)

@@ -36,7 +36,7 @@ def masker(room):
 
 @pytest.fixture
 def frame():
-    return SyntheticPerson(seed=3).picture(0)
+    return SyntheticPerson(seed=87).picture(0)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_what_is_no_frame_is_refused_with_what_was_expected(masker, bad):
 
 
 def test_a_person_is_found_and_the_room_is_replaced(masker, frame, magenta):
-    truth, alpha = SyntheticPerson(seed=3).mask(0) > 127, masker.alpha(frame)
+    truth, alpha = SyntheticPerson(seed=87).mask(0) > 127, masker.alpha(frame)
     picture = masker(frame)
     assert alpha[truth].mean() > alpha[~truth].mean() + 0.3
     surely_room = alpha == 0
@@ -132,7 +132,7 @@ def test_the_picture_is_a_new_array_unless_one_is_given(masker, frame):
 def test_a_result_says_what_was_painted_with_what_and_by_whom(masker, frame):
     first, second = masker.process(frame), masker.process(frame)
     assert (first.index, second.index) == (0, 1)
-    assert (second.state, second.version) == (PaintState.PERSON, 0)
+    assert (second.state, second.version) == (PaintState.UNSURE, 0)  # a scene begins
     blended = second.foreground * (second.alpha[..., None] / 255) + np.array((255, 0, 255)) * (
         1 - second.alpha[..., None] / 255
     )
@@ -188,7 +188,7 @@ def offered_to_the_learner(frames, out=None, **options):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_what_the_user_chose_to_see_changes_nothing_that_is_learnt(choice):
-    frames = [SyntheticPerson(seed=3).picture(i) for i in range(3)]
+    frames = [SyntheticPerson(seed=87).picture(i) for i in range(3)]
     plain, chosen = offered_to_the_learner(frames), offered_to_the_learner(frames, **CHOICES[choice])
     for (bgr, logits, scene), (other_bgr, other_logits, other_scene) in zip(plain, chosen, strict=True):
         assert np.array_equal(bgr, other_bgr)
@@ -197,7 +197,7 @@ def test_what_the_user_chose_to_see_changes_nothing_that_is_learnt(choice):
 
 
 def test_a_frame_that_is_painted_in_its_own_place_is_learnt_as_it_came():
-    frames = [SyntheticPerson(seed=3).picture(i) for i in range(3)]
+    frames = [SyntheticPerson(seed=87).picture(i) for i in range(3)]
     offered = offered_to_the_learner([frame.copy() for frame in frames], out="in place")
     assert all(np.array_equal(bgr, frame) for (bgr, _, _), frame in zip(offered, frames, strict=True))
 

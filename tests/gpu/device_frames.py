@@ -10,7 +10,7 @@ from numba import config
 import kernels
 from engine.contracts import Canvas
 from engine.errors import GpuFault, StudentFault
-from engine.painting.contrast import stretched_sigmoid
+from engine.painting.contrast import STRETCH, stretched_sigmoid
 from engine.painting.edge_options import EdgeOptions
 from engine.painting.gpu_painter import GpuPainter, gpu_painter_for
 from engine.timing import Stages
@@ -80,10 +80,26 @@ def student(device):
     return types.SimpleNamespace(backend=backend, mask_size=MASK, mean=MEAN, std=STD)
 
 
+class ScriptedGuard:
+    """Believes everybody, or objects with `doubtful` and leaves nothing of alpha."""
+
+    stretch, doubtful = STRETCH, None
+
+    def objection(self, bgr, student, logits, alpha, area):
+        if self.doubtful is not None:
+            alpha.fill(0)
+        return self.doubtful
+
+
 @pytest.fixture
-def painter(device):
+def guard():
+    return ScriptedGuard()
+
+
+@pytest.fixture
+def painter(device, guard):
     stages, view = Stages(("student", "composite")), lambda array: FakeCUDAArray(device.of(array))
-    return GpuPainter(device, EdgeOptions(), stages, device_module.DeviceKernels(), view)
+    return GpuPainter(device, guard, EdgeOptions(), stages, device_module.DeviceKernels(), view)
 
 
 class Behind:
@@ -233,8 +249,27 @@ def test_a_card_that_fails_is_a_fault_and_is_asked_nothing_more_when_the_stream_
     painter.reset()
 
 
-def test_feather_and_light_wrap_are_left_to_the_cpu(student):
+def test_what_the_guard_takes_away_is_not_painted(painter, guard, student, grey):
+    frame = next(frames(1))
+    for doubt in (None, "it is not believed", None):
+        guard.doubtful = doubt
+        painted, picture, matte = paint(painter, student, frame, grey)
+        assert painted.objection == doubt
+        assert matte.any() == (doubt is None)
+        assert (picture == 90).all() == (doubt is not None)
+
+
+def test_an_unsure_student_is_drawn_in(painter, guard, student, grey):
+    frame = next(frames(1))
+    whole = paint(painter, student, frame, grey)[2].astype(int)
+    painter.reset()
+    guard.stretch = (0.5, 0.6)
+    drawn_in = paint(painter, student, frame, grey)[2]
+    assert 0 < drawn_in.sum() < whole.sum()
+
+
+def test_feather_and_light_wrap_are_left_to_the_cpu(student, guard):
     stages = Stages(())
-    assert gpu_painter_for(student.backend, EdgeOptions(feather=2.0), stages) is None
-    assert gpu_painter_for(student.backend, EdgeOptions(), stages, transparent=True) is None
-    assert gpu_painter_for(types.SimpleNamespace(), EdgeOptions(), stages) is None
+    assert gpu_painter_for(student.backend, guard, EdgeOptions(feather=2.0), stages) is None
+    assert gpu_painter_for(student.backend, guard, EdgeOptions(), stages, transparent=True) is None
+    assert gpu_painter_for(types.SimpleNamespace(), guard, EdgeOptions(), stages) is None

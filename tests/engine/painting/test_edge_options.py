@@ -78,5 +78,6 @@ def test_a_lower_threshold_keeps_more():
 def test_everything_together_paints_the_same_matte_that_it_reports(room):
     frame = SyntheticPerson(width=320, height=240, seed=5).picture(10)
     with Masker(background=room, threads=1, edges=EdgeOptions(feather=-3, light_wrap=0.5)) as masker:
-        picture, matte = masker(frame), masker.alpha(frame)
+        result = masker.process(frame)
+    picture, matte = result.picture, result.alpha
     assert (picture[matte == 0] == (255, 0, 255)).all()
