@@ -66,7 +66,7 @@ def test_a_peer_paints_over_the_background_of_ours_with_the_whole_budget():
 
 
 def test_a_peer_that_does_not_exist_is_named_with_those_that_do():
-    with pytest.raises(peers.UsageError, match=r"unknown peer 'nobody'; choose of selfie, sinet"):
+    with pytest.raises(peers.UsageError, match=r"unknown peer 'nobody'; choose of selfie, selfie-landscape, meet-full"):
         peers.load("nobody", 1)
 
 
