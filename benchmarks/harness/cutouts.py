@@ -1,4 +1,4 @@
-"""People cut out of where they were: their colours, carried past their edge, and a matte. Portraits, and a dancer.
+"""People cut out of where they were: their colours, carried past their edge, and a matte; and rooms without people.
 
 Whoever is pasted into another room must not bring the old one along, at no pixel of the edge: colours near it are
 taken from further inside. A matte may be wrong about a hair; pasted with it, it is the truth by construction.
@@ -15,13 +15,21 @@ import cv2
 import numpy as np
 
 from engine.errors import UsageError
+from engine.sources import open_source
+from training.datasets import VIDEO_SUFFIXES
+
+from .leaks import certain
+from .scores import Label
 
 SOLID = 0.95  # alpha from which a pixel's colour is the person's own
 SMALL = 200  # px; a lone patch of the dancer's matte below that is the codec's
 KEY_LOW, KEY_HIGH = 24, 232  # of 255: the dancer's matte is stretched to that, which takes the codec's ripple out
 SHRINK, INSIDE = 1, 2  # px of a portrait: what its mask loses at the edge, and how far inside its colours are taken
-DANCER_INSIDE = 4  # px; its green fringe is so wide
+DANCER_INSIDE = 3  # px; its green fringe is so wide
 SOFTNESS = 0.7  # px, sigma of a portrait's edge
+EMPTY, AWAY = 0.03, 15  # alpha below which, and px from anything above it, a clip shows its room alone
+LOOKS = 15  # frames of a clip that its room is put together from
+COARSE = 8  # px; a hole that people left in it is filled so smoothly
 
 
 @dataclass(frozen=True)
@@ -32,15 +40,24 @@ class Cutout:
     alpha: np.ndarray  # float32 (h, w) in [0, 1]
 
 
-@dataclass(frozen=True)
 class Data:
-    """A folder with people/valid/{images,masks}, backgrounds/ and clips2/dancer_alpha.webm."""
+    """A folder with people/valid/{images,masks}, backgrounds/, clips/ and clips2/dancer_alpha.webm."""
 
-    folder: Path
+    def __init__(self, folder: Path, label: Label):
+        """`label` finds the people who have to go out of a clip's room."""
+        self.folder, self._label = folder, label
+        self._emptied: dict[Path, np.ndarray] = {}
 
     def room(self, name: str) -> np.ndarray:
-        """A picture of a room, uint8 (h, w, 3)."""
-        return _read(self.folder / "backgrounds" / f"{name}.jpg", cv2.IMREAD_COLOR)
+        """A room, uint8 (h, w, 3): a picture by its path in the folder, or what is behind the people of a clip."""
+        path = self.folder / name
+        if path.suffix not in VIDEO_SUFFIXES:
+            return _read(path, cv2.IMREAD_COLOR)
+        if not path.is_file():
+            raise UsageError(_missing(path))
+        if path not in self._emptied:
+            self._emptied[path] = emptied(str(path), self._label)
+        return self._emptied[path]
 
     def portrait(self, name: str) -> Cutout:
         """Somebody of people/valid, down to where the picture's sides cut them off."""
@@ -78,6 +95,29 @@ def dancer(bgra: np.ndarray) -> Cutout:
     inside = _eroded(alpha > SOLID, DANCER_INSIDE) & (green <= grey + grey // 4)
     bgr[..., 1] = np.minimum(green, grey)
     return Cutout(extended(bgr, inside), alpha)
+
+
+def emptied(clip: str, label: Label) -> np.ndarray:
+    """The room of a clip whose camera stands still, uint8 (h, w, 3): the median of what is seen beside the people.
+
+    Where somebody always was, it is what the edge of that hole continues to.
+    """
+    source = open_source(clip)
+    step = max(1, (source.frames or LOOKS) // LOOKS)
+    frames = np.stack([frame.bgr for frame in source if frame.index % step == 0][:LOOKS])
+    people = np.stack([~certain(label(bgr) < EMPTY, AWAY) for bgr in frames])
+    hole = np.logical_and.reduce(people)
+    frames = frames.astype(np.float32)
+    frames[people & ~hole] = np.nan
+    room: np.ndarray = np.nanmedian(frames, axis=0).astype(np.uint8)
+    if not hole.any():
+        return room
+    size = room.shape[1] // COARSE, room.shape[0] // COARSE
+    coarse_hole = cv2.dilate(cv2.resize(hole.astype(np.uint8), size, interpolation=cv2.INTER_AREA), np.ones((3, 3)))
+    coarse = cv2.inpaint(cv2.resize(room, size, interpolation=cv2.INTER_AREA), coarse_hole, 3, cv2.INPAINT_NS)
+    edge = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), COARSE / 2)[..., None]
+    filled = cv2.resize(coarse, room.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return np.rint(np.where(hole[..., None], filled, filled * edge + room * (1 - edge))).astype(np.uint8)
 
 
 def extended(bgr: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ class Leaks:
 
 
 def _mean(alpha: np.ndarray, where: np.ndarray) -> float:
-    return cv2.mean(alpha, where.view(np.uint8))[0] / 255 if where.any() else float("nan")
+    return min(1.0, cv2.mean(alpha, where.view(np.uint8))[0] / 255) if where.any() else float("nan")
 
 
 def _of(values: np.ndarray, what: Callable[[np.ndarray], Any]) -> float | None:
