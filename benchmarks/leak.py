@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -85,12 +86,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> Result:
     if args.data is None and args.clips is None:
         raise UsageError(f"nothing to measure; give --data DIR, {Data.__doc__} Or --clips DIR. {manifest.WHERE}")
-    teacher = KeptTeacher(lambda: load(args.teacher, args.threads), args.labels)
+    teacher, reference = (KeptTeacher(partial(load, n, args.threads), args.labels) for n in (args.teacher, REFERENCE))
     with registered(teacher) as name:
         taught = argparse.Namespace(**{**vars(args), "teacher": "none" if args.teacher == "none" else name})
         chosen, absent = methods.chosen(taught)
         chosen = [method for method in chosen if method.has_weights()]
-        known = made_clips(args, chosen) if args.data is not None else {}
+        known = made_clips(args, chosen, reference) if args.data is not None else {}
         filmed = filmed_clips(args, chosen, teacher) if args.clips is not None else {}
     groups = by_room(known) | {f"clips as they come, {args.teacher}'s labels for the truth": filmed}
     tables = [table for title, found in groups.items() for table in _leak_tables(title, found)]
@@ -132,10 +133,9 @@ def keeps_the_room(found: Found) -> bool:
 # -- painting --------------------------------------------------------------------------------------------------------
 
 
-def made_clips(args: argparse.Namespace, chosen: list[Method]) -> Found:
+def made_clips(args: argparse.Namespace, chosen: list[Method], reference: KeptTeacher) -> Found:
     """Every clip with a known truth that is asked for."""
     names = args.truth or (truth.QUICK if args.quick else [clip.name for clip in truth.CLIPS])
-    reference = KeptTeacher(lambda: load(REFERENCE, args.threads), args.labels)
     data, limit = Data(Path(args.data), reference.whole), args.frames or (QUICK_FRAMES if args.quick else truth.LONG)
     return {c.name: paint(c, data, min(limit, c.frames), chosen) for c in truth.CLIPS if c.name in names}
 
@@ -295,7 +295,7 @@ def _metrics(groups: dict[str, Found]) -> dict[str, Metric]:
 def _sheet(by_method: dict[str, Seen]) -> np.ndarray:
     """The frame, the true matte and the picture where each method shows most."""
     painted = {name: seen for name, seen in by_method.items() if seen.worst and name != CONTROL}
-    return sheets.stacked({f"{n} {100 * np.nanmax(s.leaks.shown):.1f}%": s.worst for n, s in painted.items()})
+    return sheets.stacked({f"{n}\n{100 * np.nanmax(s.leaks.shown):.1f}%": s.worst for n, s in painted.items()})
 
 
 def _notes(args: argparse.Namespace) -> list[str]:

@@ -13,7 +13,7 @@ from .scores import EVERY, Label
 
 MOMENTS = 6  # columns
 HEIGHT = 150  # pixels of a picture
-MARGIN = 110  # pixels for the names of the rows
+MARGIN = 130  # pixels for the names of the rows
 
 
 def sheet(clip: str, label: Label, mattes: dict[str, RecordedMattes]) -> np.ndarray:
@@ -59,5 +59,7 @@ def grey(alpha: np.ndarray) -> np.ndarray:
 
 def _row(name: str, pictures: list[np.ndarray]) -> np.ndarray:
     head = np.full((HEIGHT, MARGIN, 3), 32, np.uint8)
-    cv2.putText(head, name, (6, HEIGHT // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (230, 230, 230), 1, cv2.LINE_AA)
+    for i, line in enumerate(name.splitlines()):
+        place = (6, HEIGHT // 2 + 18 * i)
+        cv2.putText(head, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (230, 230, 230), 1, cv2.LINE_AA)
     return np.hstack([head, *pictures])
