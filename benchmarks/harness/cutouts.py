@@ -28,7 +28,7 @@ SHRINK, INSIDE = 1, 2  # px of a portrait: what its mask loses at the edge, and 
 DANCER_INSIDE = 3  # px; its green fringe is so wide
 SOFTNESS = 0.7  # px, sigma of a portrait's edge
 EMPTY, AWAY = 0.03, 15  # alpha below which, and px from anything above it, a clip shows its room alone
-LOOKS = 15  # frames of a clip that its room is put together from
+LOOKS = 15  # frames of a clip, at least, that its room is put together from
 COARSE = 8  # px; a hole that people left in it is filled so smoothly
 
 
@@ -102,14 +102,13 @@ def emptied(clip: str, label: Label) -> np.ndarray:
 
     Where somebody always was, it is what the edge of that hole continues to.
     """
-    source = open_source(clip)
-    step = max(1, (source.frames or LOOKS) // LOOKS)
-    frames = np.stack([frame.bgr for frame in source if frame.index % step == 0][:LOOKS])
+    frames = _spread(clip)
     people = np.stack([~certain(label(bgr) < EMPTY, AWAY) for bgr in frames])
     hole = np.logical_and.reduce(people)
-    frames = frames.astype(np.float32)
-    frames[people & ~hole] = np.nan
-    room: np.ndarray = np.nanmedian(frames, axis=0).astype(np.uint8)
+    room = np.empty_like(frames[0])
+    for y, looks in enumerate(np.stack(frames, axis=1)):  # line by line: all in floating point would be a gigabyte
+        seen = np.where((people[:, y] & ~hole[y])[..., None], np.nan, looks)
+        room[y] = np.nanmedian(seen, axis=0)
     if not hole.any():
         return room
     size = room.shape[1] // COARSE, room.shape[0] // COARSE
@@ -118,6 +117,18 @@ def emptied(clip: str, label: Label) -> np.ndarray:
     edge = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), COARSE / 2)[..., None]
     filled = cv2.resize(coarse, room.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     return np.rint(np.where(hole[..., None], filled, filled * edge + room * (1 - edge))).astype(np.uint8)
+
+
+def _spread(clip: str) -> list[np.ndarray]:
+    """LOOKS frames of a clip or up to twice as many, evenly spread; how long it is need not be known."""
+    kept: list[np.ndarray] = []
+    step = 1
+    for frame in open_source(clip):
+        if frame.index % step == 0:
+            kept.append(frame.bgr)
+        if len(kept) == 2 * LOOKS:
+            kept, step = kept[::2], 2 * step
+    return kept
 
 
 def extended(bgr: np.ndarray, inside: np.ndarray) -> np.ndarray:
