@@ -9,6 +9,7 @@ of the room on any frame, or where a poster on the wall can be read in anything 
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -170,6 +171,7 @@ def paint(clip: truth.Clip, data: Data, count: int, chosen: list[Method]) -> dic
 
 
 def _open(chosen: list[Method], stack: ExitStack, background: str = BACKGROUND) -> dict[str, Masker]:
+    gc.collect()  # what painted the last clip is held by cycles, and a learner is a hundred megabytes
     return {method.name: stack.enter_context(method.open(True, background)) for method in chosen}
 
 
