@@ -29,6 +29,7 @@ BENCHES = {  # name -> text for --help; a newcomer adds a line here, and one in 
     "davis": "a camera that moves: learning and not, against masks that people drew",
     "conditions": "lamps, exposure, pans, phones, small people: learning against not learning",
     "lies": "what a teacher that lies can do, on this machine and from a server",
+    "leak": "how much of the real room each method lets out, and what of it can be put together or read",
     "kernels": "every kernel and the whole paint path, against the authors' way and other ways",
     "swap": "many swaps: time, and memory that stays flat",
     "interference": "what learning costs the picture",
@@ -67,6 +68,8 @@ def _import(name: str) -> ModuleType:
             from . import conditions as bench
         case "lies":
             from . import lies as bench
+        case "leak":
+            from . import leak as bench
         case "kernels":
             from . import paint as bench
         case "swap":

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from engine import Masker
@@ -30,6 +29,7 @@ from training.teachers.deadline import DEADLINE
 from . import davis
 from .harness import labels, manifest, methods
 from .harness.labels import KeptTeacher, registered
+from .harness.leaks import certain
 from .harness.liar import HONEST, LIES, WHEN, Liar, served
 from .harness.manifest import Clip
 from .harness.methods import OURS, STILL
@@ -151,9 +151,7 @@ def cut_out(clip: Clip, start: int, frames: int, honest: KeptTeacher) -> Stretch
     pictures = [frame.bgr for frame in islice(source, start, start + frames)]
     source.close()
     said = [honest.whole(bgr) for bgr in pictures]
-    side = 2 * MARGIN + 1
-    rooms = [cv2.erode((label < CERTAIN).astype(np.uint8), np.ones((side, side), np.uint8)) > 0 for label in said]
-    return Stretch(clip.name, pictures, said, rooms)
+    return Stretch(clip.name, pictures, said, [certain(label < CERTAIN, MARGIN) for label in said])
 
 
 def teaching(

@@ -22,7 +22,7 @@ from .harness.result import Result, Table
 
 ORDER = (
     "table2", "fig3", "fig4", "table1", "table3", "kernels", "accuracy", "edges", "davis", "conditions", "lies",
-    "interference", "swap", "startup", "memory", "soak",
+    "leak", "interference", "swap", "startup", "memory", "soak",
 )  # fmt: skip
 TEMPLATE = Path(__file__).with_name("report.html")
 KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
@@ -68,8 +68,7 @@ def page(folder: Path, benches: dict[str, dict[str, Any]]) -> str:
         links.append(f'<a href="#{name}">{name}</a>')
         text = (folder / f"{name}.md").read_text(encoding="utf-8")
         pictures = sorted(folder.glob(f"{name}.png"))
-        if name == "table2":
-            pictures += sorted(folder.glob("sheet-*.jpg"))
+        pictures += sorted(path for path in folder.glob("sheet-*.jpg") if _bench_of(path) == name)
         body = "\n".join([*from_markdown(text), *map(figure, pictures)])
         sections.append(f'<section id="{name}">\n{body}\n</section>')
     machine = next(iter(benches.values()))["machine"]
@@ -79,6 +78,11 @@ def page(folder: Path, benches: dict[str, dict[str, Any]]) -> str:
         links="\n".join(links),
         sections="\n".join(sections),
     )
+
+
+def _bench_of(sheet: Path) -> str:
+    """Whose a sheet is: those of the leak bench say so, all others are table2's."""
+    return "leak" if sheet.stem.startswith("sheet-leak-") else "table2"
 
 
 def cards(benches: dict[str, dict[str, Any]]) -> Iterator[str]:

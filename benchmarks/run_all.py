@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--davis", metavar="DIR", help="DAVIS 2016 in its official layout, for table1, edges, davis and lies"
     )
+    parser.add_argument("--data", metavar="DIR", help="people, rooms and a dancer, for leak; see jm-bench leak --help")
     parser.add_argument("--supervisely", metavar="DIR", help="Supervisely Person in its official layout, for table1")
     parser.add_argument("--masks", nargs="*", default=[], metavar="DIR", help="folders with images/ and masks/")
     parser.add_argument("--labels", metavar="DIR", help="folder that keeps the reference's labels; default: in --out")
@@ -71,4 +72,6 @@ def plan(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
         steps.append(("edges", [*quick, *pictures]))
     if args.davis:
         steps.append(("davis", [*quick, "--clips", args.davis, *labels]))
+    if args.data:
+        steps.append(("leak", [*quick, "--data", args.data, *clips, *labels]))
     return [*steps, ("table1", [*quick, *people]), ("report", [])]

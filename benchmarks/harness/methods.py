@@ -23,6 +23,7 @@ from .. import peers
 from .result import reason
 
 BACKGROUND = "#204060"  # plain: what is compared is the matte
+PLAIN = (0x60, 0x40, 0x20)  # the same, BGR
 OURS, STILL = "jit-masker", "no learning"
 
 
@@ -48,13 +49,16 @@ class Method:
         """False for a peer with random weights: its time is true, and its alpha is not worth scoring."""
         return self.name in (OURS, STILL) or not _described(self.name, self.args.threads)[1]
 
-    def open(self, lockstep: bool) -> Masker:
-        """A painter with `process` and `close`; its errors are those of Masker and of `benchmarks.peers.load`."""
+    def open(self, lockstep: bool, background: str = BACKGROUND) -> Masker:
+        """A painter with `process` and `close`; its errors are those of Masker and of `benchmarks.peers.load`.
+
+        A peer paints over the plain background alone.
+        """
         a = self.args
         if self.name not in (OURS, STILL):
             return cast(Masker, PeerPainter(peers.load(self.name, a.threads), a.threads))
         return Masker(
-            a.backend, a.teacher if self.learns else None, BACKGROUND, student=a.student, size=a.size,
+            a.backend, a.teacher if self.learns else None, background, student=a.student, size=a.size,
             weights=a.weights, threads=a.threads, recipe=a.recipe,
             learner="thread" if lockstep else LIVE_LEARNER, lockstep=lockstep,
         )  # fmt: skip
@@ -84,7 +88,7 @@ class PeerPainter:
         """As `Masker.process`."""
         canvas = (canvas or Canvas()).fit(bgr)
         if self._background.shape != bgr.shape:
-            self._background = np.full_like(bgr, (0x60, 0x40, 0x20))  # BACKGROUND, BGR
+            self._background = np.full_like(bgr, PLAIN)
         np.copyto(canvas.alpha, np.rint(self.peer(bgr) * 255), casting="unsafe")
         self._kernels.composite(bgr, canvas.alpha, self._background, canvas.picture)
         index, self._index = self._index, self._index + 1

@@ -1,4 +1,5 @@
-"""Contact sheets: a few moments of a clip, the label above, the mattes of each method below. Measures nothing."""
+"""Contact sheets: rows of small pictures with their names, such as a few moments of a clip, the label above, the mattes
+of each method below. Measures nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from .scores import EVERY, Label
 
 MOMENTS = 6  # columns
 HEIGHT = 150  # pixels of a picture
-MARGIN = 110  # pixels for the names of the rows
+MARGIN = 130  # pixels for the names of the rows
 
 
 def sheet(clip: str, label: Label, mattes: dict[str, RecordedMattes]) -> np.ndarray:
@@ -21,9 +22,14 @@ def sheet(clip: str, label: Label, mattes: dict[str, RecordedMattes]) -> np.ndar
     `mattes` holds at least one method's; moments are spread over the scored frames that it kept.
     """
     chosen = _moments(clip, next(iter(mattes.values())))
-    rows = {"frame": [_small(bgr) for _, bgr in chosen], "teacher": [_grey(label(bgr)) for _, bgr in chosen]}
+    rows = {"frame": [small(bgr) for _, bgr in chosen], "teacher": [grey(label(bgr)) for _, bgr in chosen]}
     for name, kept in mattes.items():
-        rows[name] = [_grey(kept[i]) for i, _ in chosen]
+        rows[name] = [grey(kept[i]) for i, _ in chosen]
+    return stacked(rows)
+
+
+def stacked(rows: dict[str, list[np.ndarray]]) -> np.ndarray:
+    """Rows by name, each of as many pictures, `small` or `grey`, of one size. uint8 (H, W, 3) BGR."""
     return np.vstack([_row(name, pictures) for name, pictures in rows.items()])
 
 
@@ -41,15 +47,19 @@ def _moments(clip: str, kept: RecordedMattes) -> list[tuple[int, np.ndarray]]:
     return found
 
 
-def _small(bgr: np.ndarray) -> np.ndarray:
+def small(bgr: np.ndarray) -> np.ndarray:
+    """A picture uint8 (H, W, 3), HEIGHT pixels high."""
     return cv2.resize(bgr, (round(HEIGHT * bgr.shape[1] / bgr.shape[0]), HEIGHT), interpolation=cv2.INTER_AREA)
 
 
-def _grey(alpha: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(_small(np.rint(alpha * 255).astype(np.uint8)), cv2.COLOR_GRAY2BGR)
+def grey(alpha: np.ndarray) -> np.ndarray:
+    """A matte float32 (H, W) in [0, 1] likewise."""
+    return cv2.cvtColor(small(np.rint(alpha * 255).astype(np.uint8)), cv2.COLOR_GRAY2BGR)
 
 
 def _row(name: str, pictures: list[np.ndarray]) -> np.ndarray:
     head = np.full((HEIGHT, MARGIN, 3), 32, np.uint8)
-    cv2.putText(head, name, (6, HEIGHT // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (230, 230, 230), 1, cv2.LINE_AA)
+    for i, line in enumerate(name.splitlines()):
+        place = (6, HEIGHT // 2 + 18 * i)
+        cv2.putText(head, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (230, 230, 230), 1, cv2.LINE_AA)
     return np.hstack([head, *pictures])

@@ -24,6 +24,24 @@ def _selfie() -> type:
     return Selfie
 
 
+def _selfie_landscape() -> type:
+    from .selfie import SelfieLandscape
+
+    return SelfieLandscape
+
+
+def _meet_full() -> type:
+    from .meet import MeetFull
+
+    return MeetFull
+
+
+def _meet_lite() -> type:
+    from .meet import MeetLite
+
+    return MeetLite
+
+
 def _sinet() -> type:
     from .sinet import SINet
 
@@ -50,6 +68,9 @@ def _u2netp240() -> type:
 
 PEERS: dict[str, Callable[[], Any]] = {
     "selfie": _selfie,
+    "selfie-landscape": _selfie_landscape,
+    "meet-full": _meet_full,
+    "meet-lite": _meet_lite,
     "sinet": _sinet,
     "rvm": _rvm,
     "u2netp": _u2netp,

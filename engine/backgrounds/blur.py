@@ -7,16 +7,25 @@ A plain blur smears the person over the room beside them. Here the person has no
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from ..errors import UsageError
 
+log = logging.getLogger("jit_masker")
+
 DEFAULT_STRENGTH = 0.6
+FLOOR = 0.4  # the least strength painted: of a poster half as large as the frame nothing can be read; docs/decisions.md
 FULL_SIGMA = 1 / 16  # of the frame's larger side at strength 1; 40 px at 640x480
 UNMASKED_SIGMA = 1 / 8  # likewise, while there is no mask: neither the room nor the person may be made out
 SMALL_SIGMA = 2.0  # px, the least in the scaled-down frame: there a blur looks the same and costs a hundredth
 PERSON_GAIN = 4.0  # a pixel of the scaled-down frame that is a quarter person already has no weight: it is tinted
-TINY = 1e-3  # of full weight; where the room has less, its mean colour takes over
+TINY = 1e-3  # of full weight; where the room has less, what is seen of it farther away takes over: WIDER sigmas away
+WIDER = 4  # and its mean colour where there is none either
+# Sigmas; a gap in the person that is narrower (a bent arm, two people side by side) shows the room around them instead.
+# Its own colour would be the mean of that gap alone, sharper than any blur, and as the person moves it passes over all.
+MIN_GAP = 2.5
 
 
 def parse_strength(spec: str) -> float:
@@ -32,7 +41,7 @@ def parse_strength(spec: str) -> float:
 
 
 class Blur:
-    """The frame's own room, blurred. `strength` in (0, 1]."""
+    """The frame's own room, blurred. `strength` in (0, 1]; below FLOOR it is painted at FLOOR, and that is said."""
 
     transparent = still = False
 
@@ -40,7 +49,9 @@ class Blur:
         import cv2
 
         self._cv2 = cv2
-        self._strength = strength
+        self._strength = max(strength, FLOOR)
+        if strength < FLOOR:
+            log.warning("blur:%g is painted as blur:%g: with less, writing in the room can be read", strength, FLOOR)
         self._out = np.empty((0, 0, 3), np.uint8)
 
     def picture(self, bgr: np.ndarray, alpha: np.ndarray | None, position: float) -> np.ndarray:
@@ -54,8 +65,14 @@ class Blur:
         self._weighted[:, :, 3] = self._room
         share = UNMASKED_SIGMA if alpha is None else self._strength * FULL_SIGMA
         sigma = share * max(bgr.shape[:2]) * self._scale
-        cv2.GaussianBlur(self._weighted, (0, 0), sigma, dst=self._blurred, borderType=cv2.BORDER_REPLICATE)
-        cv2.add(self._blurred, self._mean(), dst=self._blurred)
+        # Zero beyond the frame: there is no room. Its border repeated there would weigh as much as all that is inside,
+        # and it is not blurred across.
+        cv2.GaussianBlur(self._weighted, (0, 0), sigma, dst=self._blurred, borderType=cv2.BORDER_CONSTANT)
+        cv2.resize(self._weighted, self._wide.shape[1::-1], dst=self._wide, interpolation=cv2.INTER_AREA)
+        cv2.GaussianBlur(self._wide, (0, 0), sigma, dst=self._wide, borderType=cv2.BORDER_CONSTANT)
+        cv2.add(self._wide, self._mean(), dst=self._wide)
+        cv2.resize(self._wide, self._small.shape[1::-1], dst=self._far, interpolation=cv2.INTER_LINEAR)
+        cv2.scaleAdd(self._far, TINY, self._blurred, dst=self._blurred)
         np.divide(self._blurred[:, :, :3], self._blurred[:, :, 3:], out=self._colour)
         cv2.convertScaleAbs(self._colour, dst=self._small)
         cv2.resize(self._small, bgr.shape[1::-1], dst=self._out, interpolation=cv2.INTER_LINEAR)
@@ -82,8 +99,11 @@ class Blur:
         self._room = np.empty((h, w), np.float32)
         self._weighted = np.empty((h, w, 4), np.float32)
         self._blurred = np.empty((h, w, 4), np.float32)
+        self._wide = np.empty((-(-h // WIDER), -(-w // WIDER), 4), np.float32)
+        self._far = np.empty((h, w, 4), np.float32)
         self._colour = np.empty((h, w, 3), np.float32)
         self._around = np.ones((3, 3), np.uint8)
+        self._gap = np.ones([2 * round(MIN_GAP * sigma * self._scale / 2) + 1] * 2, np.uint8)
 
     def _shrunk(self, bgr: np.ndarray) -> np.ndarray:
         for step in self._steps:
@@ -105,6 +125,8 @@ class Blur:
         np.multiply(self._room, -PERSON_GAIN, out=self._room)
         self._room += 1
         np.clip(self._room, 0, 1, out=self._room)
+        cv2.erode(self._room, self._gap, dst=self._alpha)
+        cv2.dilate(self._alpha, self._gap, dst=self._room)
 
     def _mean(self) -> tuple[float, ...]:
         """TINY of the room's mean colour and of its weight; black where there is no room."""

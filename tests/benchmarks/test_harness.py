@@ -66,7 +66,7 @@ def test_a_peer_paints_over_the_background_of_ours_with_the_whole_budget():
 
 
 def test_a_peer_that_does_not_exist_is_named_with_those_that_do():
-    with pytest.raises(peers.UsageError, match=r"unknown peer 'nobody'; choose of selfie, sinet"):
+    with pytest.raises(peers.UsageError, match=r"unknown peer 'nobody'; choose of selfie, selfie-landscape, meet-full"):
         peers.load("nobody", 1)
 
 
@@ -123,13 +123,13 @@ def test_all_runs_every_bench_that_has_what_it_needs_with_options_that_it_takes(
     manifest.write_text('[[clip]]\nname = "a"\nfile = "clip.mp4"\ndifficulty = "easy"\ncuts = []\n')
     args = argparse.Namespace(
         clips=str(tmp_path) if with_clips else None, manifest=str(manifest), only=["a"], frames=5, quick=True, out="o",
-        davis="d", supervisely="s", masks=["m"], labels=None, minutes=1.0,
+        davis="d", data="p", supervisely="s", masks=["m"], labels=None, minutes=1.0,
     )  # fmt: skip
     steps = plan(args)
     for bench, options in steps:
         assert isinstance(_parser([bench]).parse_args([bench, *options]), argparse.Namespace)
     names = [bench for bench, _ in steps]
-    assert set(names) == {*ALONE, *(ON_CLIPS if with_clips else ()), "edges", "davis", "table1", "report"}
+    assert set(names) == {*ALONE, *(ON_CLIPS if with_clips else ()), "edges", "davis", "leak", "table1", "report"}
     if with_clips:
         assert set(names) == BENCHES.keys() - {*READERS} | {"report"}
     nothing = SimpleNamespace(**{**vars(args), "clips": None, "davis": None, "masks": []})

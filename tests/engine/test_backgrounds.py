@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.harness import marker
 from engine.backgrounds import COLOURS, open_background
+from engine.backgrounds.blur import FLOOR
 from engine.backgrounds.looping_video import LiveVideo
 from engine.backgrounds.picture import cover
 from engine.errors import UsageError
@@ -197,7 +199,7 @@ def red_cast(background, alpha):
     return (seen[:, 2] - seen[:, 0]).max()
 
 
-@pytest.mark.parametrize("strength", ["0.1", "0.3", "0.6", "1"])
+@pytest.mark.parametrize("strength", ["0.4", "0.6", "1"])
 def test_a_blurred_room_has_no_halo_of_the_person(strength):
     bgr, alpha = red_figure_in_a_grey_room()
     assert red_cast(open_background(f"blur:{strength}").picture(bgr, alpha, 0.0), alpha) <= 3
@@ -241,13 +243,13 @@ def stripes():
 
 def test_a_greater_strength_leaves_less_of_the_room():
     nobody = np.zeros((60, 80), np.float32)
-    left = [float(open_background(f"blur:{s}").picture(stripes(), nobody, 0.0).std()) for s in (0.05, 0.2, 0.6)]
+    left = [float(open_background(f"blur:{s}").picture(stripes(), nobody, 0.0).std()) for s in (0.4, 0.6, 1)]
     assert left[0] > left[1] > left[2]
 
 
 def test_without_a_mask_nothing_can_be_made_out():
     bgr, _ = red_figure_in_a_grey_room()
-    blurred = open_background("blur:0.1").picture(bgr, None, 0.0).astype(int)
+    blurred = open_background("blur:0.4").picture(bgr, None, 0.0).astype(int)
     assert np.abs(np.diff(blurred, axis=1)).max() <= 4  # no edge is left of a figure 220 levels off its room
 
 
@@ -272,6 +274,122 @@ def test_blur_never_leaves_the_range_of_the_frames_colours(size, seed, strength)
 def test_a_strength_that_cannot_be_meant_is_refused(spec):
     with pytest.raises(UsageError, match="the strength must be above 0 and at most 1"):
         open_background(spec)
+
+
+# --- what can be read in a blurred room
+
+CAMERAS = [(320, 240), (640, 480), (1280, 720), (1920, 1080), (1080, 1920), (3840, 2160)]
+NOBODY = np.zeros((60, 80), np.float32)
+
+
+def room_with_a_poster(W, H, text=marker.TEXT):  # noqa: N803
+    """The largest poster a room is granted, half as high as the frame is long, as far as it fits; its corners."""
+    height = round(min(0.5 * max(W, H), 0.9 * H))
+    poster, corners = marker.poster(height, text), marker.upright(0.2 * W, 0.04 * H, height)
+    light = np.linspace(90, 180, W).astype(np.uint8)[None, :, None]
+    return marker.hang(np.ascontiguousarray(np.broadcast_to(light, (H, W, 3))), poster, corners), poster, corners
+
+
+def seen_of(room, alpha, background):
+    """What an onlooker has: the person of the frame over the background."""
+    alpha = cv2.resize(alpha, room.shape[1::-1])[:, :, None]
+    return room * alpha + background * (1 - alpha)
+
+
+@pytest.mark.parametrize("size", CAMERAS)
+@pytest.mark.parametrize("strength", [0.01, FLOOR, 0.6])
+def test_nothing_can_be_read_in_a_blurred_room_however_weak_a_blur_is_asked_for(strength, size):
+    room, poster, corners = room_with_a_poster(*size)
+    assert marker.readable(room, poster, corners)
+    assert not marker.readable(open_background(f"blur:{strength}").picture(room, NOBODY, 0.0), poster, corners)
+
+
+@pytest.mark.parametrize("text", ["HOSPITAL", "BROWNFIG", "QUICKMEN", "JUMPLAZY"])
+def test_below_the_floor_it_could_be_read(text, monkeypatch):
+    monkeypatch.setattr("engine.backgrounds.blur.FLOOR", 0.0)
+    room, poster, corners = room_with_a_poster(640, 480, text)
+    assert marker.readable(open_background(f"blur:{FLOOR * 0.6}").picture(room, NOBODY, 0.0), poster, corners)
+
+
+@pytest.mark.parametrize("strength", [FLOOR, 0.6])
+def test_without_a_mask_nothing_can_be_read(strength):
+    room, poster, corners = room_with_a_poster(640, 480)
+    assert not marker.readable(open_background(f"blur:{strength}").picture(room, None, 0.0), poster, corners)
+
+
+def test_the_mean_of_fifty_frames_of_a_flickering_room_says_no_more():
+    room, poster, corners = room_with_a_poster(320, 240)
+    blur, noise = open_background(f"blur:{FLOOR}"), np.random.default_rng(0)
+    plain, blurred = np.zeros(room.shape), np.zeros(room.shape)
+    for _ in range(50):
+        frame = room * noise.normal(1, 0.02) + noise.normal(0, 6, room.shape)
+        frame = np.clip(frame, 0, 255).astype(np.uint8)
+        plain += frame / 50
+        blurred += blur.picture(frame, NOBODY, 0.0) / 50
+    assert marker.readable(plain, poster, corners)
+    assert not marker.readable(blurred, poster, corners)
+
+
+def passing_person(step, size=(480, 640)):
+    """A head and shoulders whose soft edge passes over the poster in 28 steps."""
+    alpha = np.zeros(size, np.float32)
+    x = 20 + 18 * step
+    cv2.ellipse(alpha, (x, 160), (60, 80), 0, 0, 360, 1.0, -1)
+    cv2.rectangle(alpha, (x - 130, 230), (x + 130, 480), 1.0, -1)
+    return cv2.GaussianBlur(alpha, (0, 0), 2)
+
+
+@pytest.mark.parametrize("strength", [FLOOR, 0.6])
+def test_a_person_who_passes_uncovers_nothing_that_can_be_read(strength):
+    room, poster, corners = room_with_a_poster(640, 480)
+    blur = open_background(f"blur:{strength}")
+    mean, weight = np.zeros(room.shape), np.full((480, 640, 1), 1e-6)  # of what was seen while they were elsewhere
+    beside, distance = np.zeros(room.shape), np.full((480, 640), np.inf)  # of what was seen closest to their edge
+    for step in range(28):
+        alpha = passing_person(step)
+        blurred = blur.picture(room, cv2.resize(alpha, (160, 120), interpolation=cv2.INTER_AREA), 0.0)
+        assert step % 7 or not marker.readable(seen_of(np.full_like(room, 60), alpha, blurred), poster, corners)
+        mean += (1 - alpha[:, :, None]) * blurred
+        weight += 1 - alpha[:, :, None]
+        away = cv2.distanceTransform((alpha < 0.02).astype(np.uint8), cv2.DIST_L2, 3)
+        nearer = (alpha < 0.02) & (away < distance)
+        beside[nearer], distance[nearer] = blurred[nearer], away[nearer]
+    assert not marker.readable(mean / weight, poster, corners)
+    assert not marker.readable(beside, poster, corners)
+
+
+@pytest.mark.parametrize("gap", [4, 12, 24, 36])
+def test_a_gap_in_the_person_shows_the_room_around_them_not_what_is_behind_it(gap):
+    room = frame_of((480, 640))
+    cv2.rectangle(room, (320 - gap // 2, 200), (320 + gap // 2, 280), RED, -1)  # seen through the gap
+    person = np.zeros((480, 640), np.float32)
+    person[100:, 220:420] = 1  # room enough around them
+    person[200:280, 320 - gap // 2 : 320 + gap // 2 + 1] = 0
+    blurred = open_background(f"blur:{FLOOR}").picture(room, person, 0.0)
+    assert np.abs(blurred[240, 320].astype(int) - 90).max() <= 3
+
+
+def test_the_frames_border_is_blurred_like_the_rest():
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 1), np.uint8)
+    room = cv2.resize(noise, (640, 480), interpolation=cv2.INTER_NEAREST)[:, :, None].repeat(3, axis=2)
+    blurred = open_background("blur").picture(room, NOBODY, 0.0)[:, :, 0].astype(float)
+    steps = np.abs(np.diff(blurred, axis=0))
+    assert steps[:, [0, -1]].mean() <= 1.8 * steps[:, 100:-100].mean()
+
+
+def test_a_strength_below_the_floor_is_said_once(caplog):
+    background = open_background("blur:0.05")
+    for _ in range(3):
+        background.picture(frame_of((48, 64)), None, 0.0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "blur:0.05 is painted as blur:0.4: with less, writing in the room can be read"
+    ]
+
+
+@pytest.mark.parametrize("spec", ["blur", "blur:0.4", "blur:1"])
+def test_of_other_strengths_nothing_is_said(spec, caplog):
+    open_background(spec)
+    assert not caplog.records
 
 
 # --- videos
