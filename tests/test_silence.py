@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -60,31 +61,31 @@ class Machine:
     """Where programs run and are watched: folders that nobody asked for, one for what is asked for, and the cache."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.unasked = [folder / name for name in ("home", "xdg", "temporary", "work")]
+        self.folder, self.log = folder, folder / "calls"
+        temporary = Path(tempfile.mkdtemp())  # its path is short: Ray keeps sockets there
+        self.unasked = [folder / "home", folder / "xdg", folder / "work", temporary]
         self.out, self.cache = folder / "out", folder / "cache"
         for place in (*self.unasked, self.out):
-            place.mkdir()
+            place.mkdir(exist_ok=True)
         self.given = {"out": self.out, "teacher": write_teacher(folder, FIGURE._scene(0).background)}
         self.given["data"] = write_pairs(folder / "people", frames=4)
 
     def run(self, *words, code=0):
         """Run a program that ends with `code`; returns its calls that are not harmless, and the files left unasked."""
-        home, xdg, temporary, work = self.unasked
+        home, xdg, work, temporary = self.unasked
         environment = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG")} | {
             "HOME": home, "XDG_CACHE_HOME": xdg, "XDG_CONFIG_HOME": xdg, "TMPDIR": temporary, "JM_HOME": self.cache,
             "PYTHONPATH": ROOT, "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
         words = [word if "\n" in word else word.format(**self.given) for word in words]
-        log = self.folder / "calls"
-        watch = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=%network", "-e", "signal=none", "-o", log]
+        watch = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=%network", "-e", "signal=none", "-o", self.log]
         done = subprocess.run(
             [*watch, sys.executable, *words], cwd=work, env=environment, capture_output=True, text=True, timeout=120
         )
-        if "PTRACE" in done.stderr and not log.stat().st_size:
+        if "PTRACE" in done.stderr and not self.log.stat().st_size:
             pytest.skip(f"strace may watch no process here: {done.stderr.strip()}")
         assert done.returncode == code, done.stderr
-        calls = re.findall(r"^\d+ +((\w+)\(.*)", log.read_text(), re.MULTILINE)
+        calls = re.findall(r"^\d+ +((\w+)\(.*)", self.log.read_text(), re.MULTILINE)
         left = [path for place in self.unasked for path in place.rglob("*")]
         for path in left:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -95,7 +96,9 @@ class Machine:
 def machine(tmp_path_factory):
     if shutil.which("strace") is None:
         pytest.skip("strace, which sees what a program says to the network, is not installed")
-    return Machine(tmp_path_factory.mktemp("machine"))
+    machine = Machine(tmp_path_factory.mktemp("machine"))
+    yield machine
+    machine.unasked[-1].rmdir()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -118,6 +121,32 @@ def test_a_file_that_names_a_url_is_no_url_that_was_asked_for(machine, kind, use
     as_source, rest = used == "as the source", ("--headless", "--teacher", "none")
     words = ("-i", str(file)) if as_source else (*PAINT[2:], "--background", str(file))
     assert machine.run("-m", "engine.cli", *words, *rest, code=3 if as_source else 2) == ([], [])
+
+
+SERVE = """
+import subprocess, sys
+import numpy as np
+from engine.teacher_options import TeacherOptions
+from training.remote.client import RemoteTeacher
+words = [sys.executable, "-m", "training.remote.server.cli", sys.argv[1], "--port", "0", *sys.argv[2:]]
+server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+url = server.stdout.readline().strip()
+label = RemoteTeacher(TeacherOptions(url, deadline=30.0))(np.zeros((120, 160, 3), np.uint8))
+server.terminate()
+assert (label.shape, server.wait()) == ((120, 160), 0)
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["--ray"]], ids=["jm-teacher", "jm-teacher --ray"])
+def test_who_serves_this_machine_speaks_to_nobody_else(machine, more):
+    if more:
+        pytest.importorskip("ray", reason='Ray Serve is not installed: pip install "jit-masker[ray]"')
+    _, left = machine.run("-c", SERVE, "{teacher}", *more)
+    address = re.compile(r'\{sa_family=AF_INET6?,[^}]*inet_(?:addr|pton)\((?:AF_INET6, )?"([^"]+)"')
+    addresses = set(address.findall(machine.log.read_text(errors="replace")))
+    assert "127.0.0.1" in addresses
+    assert addresses <= {"127.0.0.1", "::1", "::ffff:127.0.0.1", "0.0.0.0", "::"}
+    assert not left
 
 
 def test_what_would_leave_is_seen(machine):

@@ -79,18 +79,18 @@ def refused(target: Path) -> ModelError | None:
     folder = target.parent
     try:
         for place in (folder.parent, folder):
-            if place.exists():
+            if os.path.exists(place):  # Path.exists would raise where it may not look
                 check_folder(place)
-        links = [file for file in (target, part_of(target), lock_of(target)) if file.is_symlink()]
     except PermissionError as error:
         return ModelError(
             f"the cache is refused: {error}. chmod it so that you alone can write, or set JM_HOME to such a folder"
         )
-    if links:
-        return ModelError(
-            f"{links[0]} is a link to {os.readlink(links[0])}; expected a file. Delete it; a folder of files that you "
-            "keep elsewhere goes into JM_MODELS"
-        )
+    for file in (target, part_of(target), lock_of(target)):
+        if os.path.islink(file):
+            return ModelError(
+                f"{file} is a link to {os.readlink(file)}; expected a file. Delete it; a folder of files that you keep "
+                "elsewhere goes into JM_MODELS"
+            )
     return None
 
 
