@@ -10,7 +10,7 @@ from kernels.ownership import make_folder
 
 
 def write_atomically(target: Path, data: bytes) -> None:
-    """`data` in `target`, whole or not at all; its folder is made, for this user alone. OSError where that cannot be done."""
+    """`data` in `target`, whole or not at all; its folder is made for this user alone. OSError otherwise."""
     make_folder(target.parent)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
