@@ -4,14 +4,14 @@ What it offers to other programs stands in api.py, which is loaded with the firs
 signals before NumPy is imported, which takes a while.
 """
 
-import os
 from typing import TYPE_CHECKING
+
+from .silence import keep_silent
 
 if TYPE_CHECKING:
     from .api import *  # noqa: F403 (its __all__ says which names)
 
-# ONNX Runtime reports to its maker and keeps a device id, from its import on, unless this is set before it
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+keep_silent()
 
 __version__ = "0.1.0"
 

@@ -19,6 +19,7 @@ from .teacher_options import DEADLINE, MAX_DEADLINE, SIDE, Encoding, Privacy, Te
 
 PACES = ("live", "fast", "lockstep")
 MAX_THREADS = 256  # the student is small: more of them only wait, and a system refuses to start a hundred thousand
+SECRETS = ("teacher_token",)  # have no flag, and stand in no message
 MAX_SEED = 2**32 - 1  # what NumPy and torch both take
 
 
@@ -36,7 +37,7 @@ class Options(BaseModel):
         "one elsewhere (https://host:8000/v2/models/NAME), or none; see docs/teachers.md",
     )
     who: Who = Field("all", description="whom to keep: all, largest, central, or same (who was there before)")
-    teacher_token: str | None = Field(None, description="sent to a teacher elsewhere; better as JM_TEACHER_TOKEN")
+    teacher_token: str | None = Field(None, description="sent to a teacher elsewhere; has no flag")
     teacher_authority: str | None = Field(None, description="PEM file of who signed that teacher's certificate")
     teacher_deadline: float = Field(DEADLINE, gt=0, le=MAX_DEADLINE, description="seconds a label may take from there")
     teacher_bandwidth: float | None = Field(None, gt=0, description="bytes per second, there and back, on average")
@@ -129,6 +130,8 @@ def read_options(argv: list[str]) -> tuple[Options, argparse.Namespace]:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "options"
         option = name.split(".")[0]
+        if option in SECRETS:
+            raise UsageError(f"JM_{option.upper()} is invalid: {_expected(option, first)}") from None
         raise UsageError(
             f"--{option.replace('_', '-')} is {merged.get(option)!r:.80}: {_expected(option, first)}; "
             "see jm-engine --help"
@@ -149,11 +152,15 @@ def _parser() -> argparse.ArgumentParser:
         "jm-engine",
         description="Paint people over another background, with a student that learns while it paints.",
         epilog="jm-engine models pull NAME|--all|--list fetches teachers and sample clips. Every option can also stand "
-        "in a TOML file (--config) or in the environment (JM_BACKGROUND=...). Exit codes: 0 ok, 1 runtime, 2 usage, "
-        "3 source lost, 4 backend unavailable, 5 model or checksum, 130 interrupted.",
+        "in a TOML file (--config) or in the environment (JM_BACKGROUND=...); a teacher's token only there, as "
+        "JM_TEACHER_TOKEN. Exit codes: 0 ok, 1 runtime, 2 usage, 3 source lost, 4 backend unavailable, "
+        "5 model or checksum, 130 interrupted.",
     )
     short = {"input": ["-i"], "output": ["-o"]}
     for name, field in Options.model_fields.items():
+        if name in SECRETS:
+            parser.add_argument(f"--{name.replace('_', '-')}", action=RefusedFlag, nargs="?", help=argparse.SUPPRESS)
+            continue
         flags = [*short.get(name, []), f"--{name.replace('_', '-')}"]
         if field.annotation is bool:
             parser.add_argument(*flags, action="store_true", default=None, help=field.description)
@@ -165,6 +172,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list-backends", action="store_true", help="say which backends can be used here, and stop")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
     return parser
+
+
+class RefusedFlag(argparse.Action):
+    """Of a secret: every user of the machine can read the arguments."""
+
+    def __call__(self, *_: object) -> None:
+        raise UsageError(
+            f"{self.option_strings[0]} is no option, because other users of this machine can read it there; set "
+            f"JM_{self.dest.upper()}, or {self.dest} in a file for --config"
+        )
 
 
 def _from_environment() -> dict[str, str]:

@@ -1,1 +1,3 @@
 """Learning: the student, its teachers, and Algorithm 1. Needs torch."""
+
+import engine  # noqa: F401 (first of all: it switches off what others would report)

@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from engine.errors import JitMaskerError, ModelError, UsageError
+from engine.silence import keep_matplotlib_in_cache, keep_torch_in_cache
 from export.contracts import StudentWeights
 from export.store import load_weights, save_weights
 from export.students import STUDENTS, input_size
@@ -99,6 +100,7 @@ class Training:
         if args.init:
             self.student.load_weights(start(args.init, args.student))
         self.student = self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        keep_torch_in_cache()
         self.optimizer = torch.optim.Adam(self.student.parameters(), lr=args.rate, betas=(0.9, 0.999), eps=1e-8)
         self.rng = np.random.default_rng(args.seed)
         self.progress = Progress()
@@ -242,6 +244,7 @@ def train(args: argparse.Namespace) -> Progress:
     """What `jm-train` does with these options."""
     drawing: Callable | None = None
     if args.plot:
+        keep_matplotlib_in_cache()
         try:
             import matplotlib  # noqa: F401
         except ImportError:

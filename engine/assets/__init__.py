@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kernels.ownership import check_folder, make_folder
+
 from ..errors import ChecksumMismatch, ModelError
 from .downloaders import Downloader
 from .table import ASSETS, Asset, find
@@ -35,11 +37,12 @@ def fetch(name: str | Asset, *, progress: bool | None = None) -> Path:
     ChecksumMismatch
         Every downloader gave bytes other than the published ones.
     ModelError
-        No downloader gave the file; the message lists each with its reason.
+        No downloader gave the file; the message lists each with its reason. Or other users can write the cache.
     """
     asset = name if isinstance(name, Asset) else find(name)
     target = cache_folder() / asset.file
-    if is_good(target, asset):
+    refusal = refused(target)
+    if refusal is None and is_good(target, asset):
         return target
     failures: list[tuple[str, ModelError]] = []
     try:
@@ -49,8 +52,10 @@ def fetch(name: str | Asset, *, progress: bool | None = None) -> Path:
     except ModelError as error:
         failures.append(("JM_MODELS", error))
         say(f"{asset.name}: JM_MODELS: {error}")
+    if refusal is not None:
+        raise refusal
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         with _locked(target, asset):
             return _pull(asset, target, failures, progress)
     except OSError as error:
@@ -66,6 +71,39 @@ def cache_folder() -> Path:
     return Path(os.environ.get("JM_HOME") or user_cache_dir("jit-masker")).expanduser() / "models"
 
 
+def refused(target: Path) -> ModelError | None:
+    """Why a file of the cache is neither read nor written: other users could have put it, or a link, there.
+
+    In a folder that passes nobody else can do so later, and what is verified is what is loaded.
+    """
+    folder = target.parent
+    try:
+        for place in (folder.parent, folder):
+            if os.path.exists(place):  # Path.exists would raise where it may not look
+                check_folder(place)
+    except PermissionError as error:
+        return ModelError(
+            f"the cache is refused: {error}. chmod it so that you alone can write, or set JM_HOME to such a folder"
+        )
+    for file in (target, part_of(target), lock_of(target)):
+        if os.path.islink(file):
+            return ModelError(
+                f"{file} is a link to {os.readlink(file)}; expected a file. Delete it; a folder of files that you keep "
+                "elsewhere goes into JM_MODELS"
+            )
+    return None
+
+
+def part_of(target: Path) -> Path:
+    """Where a download is gathered."""
+    return target.with_name(target.name + ".part")
+
+
+def lock_of(target: Path) -> Path:
+    """What is locked meanwhile."""
+    return target.with_name(target.name + ".lock")
+
+
 def verify(path: Path, asset: Asset) -> None:
     """Raise ChecksumMismatch unless `path` holds the published bytes. Runs at each start: 15 MB take about 10 ms."""
     size = path.stat().st_size
@@ -73,7 +111,7 @@ def verify(path: Path, asset: Asset) -> None:
         raise ChecksumMismatch(f"{path} has {size} bytes, expected {asset.size}")
     with path.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
-    if not actual.startswith(asset.sha256):
+    if not asset.has_sum(actual):
         raise ChecksumMismatch(f"{path} has sha256 {actual}, expected {asset.sha256}")
 
 
@@ -108,7 +146,7 @@ def _locked(target: Path, asset: Asset) -> Iterator[None]:
     """Hold the right to write `target` and its `.part`. The system gives the lock back when its holder dies."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(f"{target}.lock")
+    lock = FileLock(lock_of(target))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -129,7 +167,7 @@ def _pull(asset: Asset, target: Path, failures: list[tuple[str, ModelError]], pr
         except ChecksumMismatch as error:
             target.unlink()
             say(f"{asset.name}: deleted a damaged file: {error}; pulling it again")
-    part = target.with_name(target.name + ".part")
+    part = part_of(target)
     for downloader in asset.downloaders:
         say(f"{asset.name}: fetching {asset.size / 1e6:.1f} MB from {downloader}")
         try:

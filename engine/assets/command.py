@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import JitMaskerError, ModelError, UsageError
-from . import cache_folder, fetch, is_good, say, table, user_file
+from . import cache_folder, fetch, is_good, refused, say, table, user_file
 
 
 def main(argv: list[str]) -> int:
@@ -50,7 +50,8 @@ def _list() -> int:
 
 def _where(asset: table.Asset) -> str:
     cached = cache_folder() / asset.file
-    if is_good(cached, asset):
+    refusal = refused(cached)
+    if refusal is None and is_good(cached, asset):
         return str(cached)
     try:
         local = user_file(asset)
@@ -58,4 +59,6 @@ def _where(asset: table.Asset) -> str:
         return f"JM_MODELS: {error}"
     if local is not None:
         return str(local)
+    if refusal is not None:
+        return str(refusal)
     return f"{cached} is damaged; pull it again" if cached.exists() else "not here yet"

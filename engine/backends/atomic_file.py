@@ -6,10 +6,12 @@ import os
 import tempfile
 from pathlib import Path
 
+from kernels.ownership import make_folder
+
 
 def write_atomically(target: Path, data: bytes) -> None:
-    """`data` in `target`, whole or not at all; its folder is made. OSError where that cannot be done."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """`data` in `target`, whole or not at all; its folder is made for this user alone. OSError otherwise."""
+    make_folder(target.parent)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from kernels.ownership import read_private
+
 from ..errors import CandidateRejected, GpuFault, ModelError
 from .atomic_file import write_atomically
 from .cuda_device import Device
@@ -120,9 +122,9 @@ class PlanFile:
         self.path = folder / f"{digest[:32]}.plan"
 
     def read(self) -> bytes | None:
-        """The plan; None where there is none, or it is damaged."""
+        """The plan; None where there is none, it is damaged, or another user could have written it."""
         try:
-            data = self.path.read_bytes()
+            data = read_private(self.path)  # a plan holds machine code
         except OSError:
             return None
         digest, plan = data[:32], data[32:]

@@ -13,7 +13,6 @@ import hashlib
 import logging
 import os
 import shutil
-import stat
 import sys
 import tempfile
 import zlib
@@ -23,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 from platformdirs import user_cache_dir
+
+from ..ownership import BY_OTHERS, check_folder, make_folder, read_private, write_private
 
 log = logging.getLogger("jit_masker")
 
@@ -42,7 +43,7 @@ def load(function: Callable[..., None], types: Types) -> bytes | None:
         return None
     name, made_from = _identity(function, types)
     try:
-        kept = (place / name).read_bytes()
+        kept = read_private(place / name)  # it is mapped and run
     except OSError as error:
         log.debug("%s is not loaded: %s", place / name, error)
         return None
@@ -61,7 +62,7 @@ def save(function: Callable[..., None], types: Types, code: bytes) -> None:
     name, made_from = _identity(function, types)
     part = place / f"{name}.{os.getpid()}.part"
     try:
-        part.write_bytes(hashlib.sha256(made_from + code).digest() + code)
+        write_private(part, hashlib.sha256(made_from + code).digest() + code)
         if (place / name).is_dir():
             shutil.rmtree(place / name)
         part.replace(place / name)
@@ -148,12 +149,8 @@ def _announce(reason: str) -> None:
 
 def _make_private(place: Path) -> None:
     """Create `place` if need be. OSError unless it can be written, and by this user alone: what lies there is run."""
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(place)
+    if place.is_symlink():
+        raise PermissionError(f"{place} is a link; expected a folder that this user alone can write")
+    check_folder(place, BY_OTHERS)
     tempfile.TemporaryFile(dir=place).close()
-    if not hasattr(os, "geteuid"):
-        return  # Windows: the folders that are asked for are in the user's profile
-    above, here = place.parent.stat(), place.lstat()
-    if above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX:
-        raise PermissionError(f"every user can write {place.parent}")
-    if not stat.S_ISDIR(here.st_mode) or here.st_uid != os.geteuid() or here.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise PermissionError(f"{place} is not a folder that this user alone can write")

@@ -443,10 +443,94 @@ def test_a_pull_that_fails_ends_with_5_and_the_others_are_pulled(server, monkeyp
 
 @pytest.mark.parametrize("asset", ASSETS.values(), ids=ASSETS)
 def test_every_entry_can_be_verified_and_names_its_licence(asset):
-    assert len(bytes.fromhex(asset.sha256)) == (4 if asset.name == "mrcnn50" else 32)  # PyTorch publishes no more
+    assert len(bytes.fromhex(asset.sha256)) == (4 if asset.name == "mrcnn50" else 32)
     assert asset.size > 0
     assert asset.licence
     assert asset.downloaders
+
+
+def test_a_sum_that_is_cut_short_is_refused_but_for_the_one_whose_publisher_gives_no_more():
+    assert list(table.SHORT_SUMS) == ["mrcnn50"]
+    good = asset_from()
+    assert not good.has_sum(good.sha256[:63] + ("0" if good.sha256[63] != "0" else "1"))
+    for digits in (0, 8, 63, 65):
+        with pytest.raises(ValueError, match="the sha256 of toy is .*; expected 64 hex digits"):
+            replace(good, sha256=(good.sha256 * 2)[:digits])
+    with pytest.raises(ValueError, match="expected 64 hex digits"):
+        replace(good, sha256=good.sha256.upper())
+
+
+@pytest.mark.parametrize("name", ["rvm", "u2netp"])
+def test_the_sums_are_those_of_the_files(shared, name):
+    assets.verify(shared / "weights" / ASSETS[name].file, ASSETS[name])
+
+
+# --- a cache within reach of others
+
+NOBODY = 65534
+REACH = {  # what is done to the cache, and what is said
+    "open to all": (lambda home: home.chmod(0o777), r"other users can write .*models, mode 777"),
+    "the folder above is open to all": (lambda home: home.parent.chmod(0o777), r"other users can write .*home, mode"),
+    "another's": (lambda home: os.chown(home, NOBODY, NOBODY), r"models belongs to another user, with the number"),
+    "a link to a folder open to all": (lambda home: link_out(home, 0o777), r"other users can write"),
+}
+
+
+def link_out(home, mode):
+    """Have the cache be a link to a folder with this mode."""
+    elsewhere = home.rename(home.parent.parent / "elsewhere")
+    elsewhere.chmod(mode)
+    home.symlink_to(elsewhere)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no such modes")
+@pytest.mark.parametrize("reach", REACH)
+def test_a_cache_within_reach_of_others_is_refused(server, home, reach, capsys, monkeypatch):
+    change, said = REACH[reach]
+    if reach == "another's" and os.geteuid() != 0:
+        pytest.skip("not root: only root can give a folder away")
+    asset = asset_from(UrlDownloader(server.url))
+    fetch(asset)
+    change(home)
+    with pytest.raises(ModelError, match=f"the cache is refused: .*{said}.* set JM_HOME to such a folder"):
+        fetch(asset)
+    monkeypatch.setattr(table, "ASSETS", {"toy": asset})
+    assert main(["list"]) == 0
+    assert "the cache is refused" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no such modes")
+def test_a_refused_cache_does_not_keep_a_file_of_the_users_own_from_being_used(home, tmp_path, monkeypatch):
+    home.mkdir(parents=True)
+    home.chmod(0o777)
+    (tmp_path / "model.onnx").write_bytes(BYTES)
+    monkeypatch.setenv("JM_MODELS", str(tmp_path))
+    assert fetch(asset_from()) == tmp_path / "model.onnx"
+
+
+@pytest.mark.skipif(not hasattr(os, "umask"), reason="needs a umask")
+def test_the_cache_is_made_for_its_user_alone_whatever_the_umask(server, home):
+    before = os.umask(0)
+    try:
+        fetch(asset_from(UrlDownloader(server.url)))
+    finally:
+        os.umask(before)
+    assert [place.stat().st_mode & 0o777 for place in (home.parent, home)] == [0o700, 0o700]
+    fetch(asset_from())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows gives links to administrators only")
+@pytest.mark.parametrize("ending", ["", ".part", ".lock"])
+def test_a_link_in_the_cache_is_refused_and_not_written_through(server, home, tmp_path, ending):
+    victim = tmp_path / "victim"
+    victim.write_bytes(BYTES if not ending else b"mine")
+    home.mkdir(parents=True)
+    link = home / f"model.onnx{ending}"
+    link.symlink_to(victim)
+    with pytest.raises(ModelError, match=rf"{link.name} is a link to .*victim; expected a file. Delete it"):
+        fetch(asset_from(UrlDownloader(server.url)))
+    assert victim.read_bytes() in (BYTES, b"mine")
+    assert not server.ranges
 
 
 def test_importing_the_door_loads_no_network_and_no_progress_bar():

@@ -215,6 +215,38 @@ def test_machine_code_within_reach_of_others_is_not_run(small, home, tmp_path, r
     assert "can write" in logged.splitlines()[0]
 
 
+FILE_REACH = {  # the same of one file, in a folder of ours
+    "open to all": lambda file: file.chmod(0o666),
+    "open to a group": lambda file: file.chmod(0o664),
+    "another's": lambda file: os.chown(file, NOBODY, NOBODY),
+    "a link": lambda file: file.rename(file.parent.parent / "else") and file.symlink_to(file.parent.parent / "else"),
+    "a named pipe": lambda file: file.unlink() or os.mkfifo(file),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+@pytest.mark.parametrize("reach", FILE_REACH)
+def test_a_file_within_reach_of_others_is_not_run_and_is_replaced(small, home, reach):
+    if reach == "another's" and os.geteuid() != 0:
+        pytest.skip("not root: only root can give a file away")
+    (file,) = folder_of(home).iterdir()
+    FILE_REACH[reach](file)
+    said, _ = start(small, JM_HOME=home)
+    assert (said["numbers"], said["again"], said["loaded"]) == (RIGHT, RIGHT, [0, 1])
+    assert not file.is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+def test_what_is_kept_is_its_users_alone_whatever_the_umask(small, tmp_path):
+    program = tmp_path / "open.py"
+    program.write_text("import os\nos.umask(0)\n" + SMALL)
+    said, logged = start(program, JM_HOME=tmp_path / "made" / "home")
+    assert (said["loaded"], logged) == ([0, 1], "")
+    places = [tmp_path / "made", tmp_path / "made" / "home", Path(said["folder"])]
+    assert [place.stat().st_mode & 0o777 for place in places] == [0o700] * 3
+
+
 def test_with_files_damaged_in_every_way_the_fused_kernels_paint(tmp_path):
     fused.warm()
     kept = shutil.copytree(cache.folder(), tmp_path / cache.folder().name)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from engine.cli import main
 from engine.errors import BackendUnavailable, ModelError, TeacherError, UsageError
 from engine.options import read_options
 from engine.teacher_options import TeacherOptions
@@ -472,6 +473,24 @@ def test_the_command_lines_options_reach_the_teacher(monkeypatch):
     assert read_options(["--teacher", "none"])[0].teaching is None
     with pytest.raises(UsageError, match="--who is 'me'"):
         read_options(["--who", "me"])
+
+
+@pytest.mark.parametrize("flag", [["--teacher-token", "hush"], ["--teacher-token=hush"], ["--teacher-tok", "hush"]])
+def test_a_token_among_the_arguments_is_refused_and_not_repeated(capsys, flag):
+    assert main(["-i", "test://", "--headless", *flag]) == 2
+    said = capsys.readouterr().err
+    assert "other users of this machine can read it there; set JM_TEACHER_TOKEN, or teacher_token in a file" in said
+    assert "hush" not in said
+
+
+def test_a_token_in_the_options_file_is_taken_and_an_invalid_one_is_not_repeated(tmp_path):
+    file = tmp_path / "options.toml"
+    file.write_text('teacher_token = "hush"\n')
+    assert read_options(["--config", str(file)])[0].teacher_token == "hush"
+    file.write_text("teacher_token = 4711\n")
+    with pytest.raises(UsageError, match="JM_TEACHER_TOKEN is invalid: Input should be a valid string") as told:
+        read_options(["--config", str(file)])
+    assert "4711" not in str(told.value)
 
 
 def test_a_selection_wraps_the_teacher(tmp_path):

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.silence import keep_torch_in_cache
+
 from ..students import Student, tensors_of
 from .recipe import Recipe
 from .replay import LabelledFrame
@@ -33,6 +35,7 @@ class OnlineTrainer:
         self._set_norm_mode()
         self._start = self.snapshot()
         self._encoder = 0  # counts the encoders there were
+        keep_torch_in_cache()
         self._optimizer = self._new_optimizer()
 
     @property

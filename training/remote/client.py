@@ -6,6 +6,7 @@ ask), privacy.py (what leaves this machine), signature.py (which tensors the mod
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import logging
@@ -31,7 +32,7 @@ log = logging.getLogger("jit_masker")
 
 STATUS_KINDS = {401: "denied", 403: "denied", 404: "not found", 429: "busy", 503: "busy"}
 REMEDIES = {
-    "denied": "; check --teacher-token",
+    "denied": "; check JM_TEACHER_TOKEN",
     "not found": "; check the model's name in --teacher",
     "untrusted": "; check --teacher-authority",
 }
@@ -69,8 +70,7 @@ class RemoteTeacher:
         self._failures: Counter[str] = Counter()
         self._labels = 0
         if url.scheme == "http" and not is_loopback(url.hostname or ""):
-            what = "the token and the frames" if options.token else "the frames"
-            log.warning("%s for %s travel unencrypted; use https", what, self._name)
+            warn_unencrypted(self._name, "the pictures and the token" if options.token else "the pictures")
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
         """The label of this very frame.
@@ -210,6 +210,11 @@ def authorization(token: str | None, name: str) -> dict[str, str]:
             f"{name} cannot be sent in a header; expected one word without blanks, such as openssl rand -hex 32 gives"
         )
     return {"Authorization": f"Bearer {token}"}
+
+
+@functools.cache  # once
+def warn_unencrypted(name: str, what: str) -> None:
+    log.warning("%s for %s travel unencrypted, and whoever is on the way can see them; use https", what, name)
 
 
 def is_loopback(host: str) -> bool:

@@ -125,7 +125,7 @@ def test_the_token_is_sent_and_is_in_no_message(server, ask):
     teacher(FRAME)
     assert {r.headers["authorization"] for r in server.requests} == {"Bearer secret"}
     server.script = [http(b'{"error":"a valid token is needed"}', "401 Unauthorized")]
-    with pytest.raises(TeacherError, match="answered 401: a valid token is needed; check --teacher-token") as told:
+    with pytest.raises(TeacherError, match="answered 401: a valid token is needed; check JM_TEACHER_TOKEN") as told:
         teacher(FRAME)
     assert "secret" not in str(told.value)
 
@@ -345,11 +345,13 @@ def test_an_authority_that_cannot_be_read_is_told(tmp_path):
         load(TeacherOptions("https://localhost/v2/models/m", authority=str(tmp_path / "none.pem")), 1)
 
 
-@pytest.mark.parametrize(("token", "what"), [(None, "the frames"), ("secret", "the token and the frames")])
+@pytest.mark.parametrize(("token", "what"), [(None, "the pictures"), ("secret", "the pictures and the token")])
 def test_plain_http_to_another_machine_is_warned_about_once(caplog, token, what):
-    load(TeacherOptions("http://192.0.2.1/v2/models/m", token=token), 1)
+    url = f"http://192.0.2.1/v2/models/{'with' if token else 'without'}"
+    for _ in range(2):
+        load(TeacherOptions(url, token=token), 1)
     assert [r.getMessage() for r in caplog.records] == [
-        f"{what} for http://192.0.2.1/v2/models/m travel unencrypted; use https"
+        f"{what} for {url} travel unencrypted, and whoever is on the way can see them; use https"
     ]
 
 

@@ -82,7 +82,7 @@ def test_a_label_from_there_is_the_label_from_here(teacher, toml, encoding):
 
 def test_an_expired_token_is_denied_and_told(teacher):
     for token in (None, "secre", "secret2", "geheim-ß"):
-        with pytest.raises(TeacherError, match="answered 401: a valid token is needed; check --teacher-token"):
+        with pytest.raises(TeacherError, match="answered 401: a valid token is needed; check JM_TEACHER_TOKEN"):
             ask(teacher.url, token=token)
 
 

@@ -118,7 +118,10 @@ def check_exposure(host: str, token: str | None, certificate: str | None) -> Non
     if not token:
         raise UsageError(f"--host {host} can be reached by other machines; set {TOKEN}, which callers have to send")
     if certificate is None:
-        log.warning("the token travels unencrypted; give --certificate and --key, or put a proxy with TLS in front")
+        log.warning(
+            "the token and the pictures travel unencrypted; give --certificate and --key, or put a proxy with TLS in "
+            "front"
+        )
 
 
 def model_name(teacher: str) -> str:

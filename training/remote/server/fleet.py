@@ -10,8 +10,12 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +34,9 @@ MAX_ATTEMPTS = 3  # replicas that one request is sent to, if each of them is los
 HEALTH_PERIOD, HEALTH_TIMEOUT = 2.0, 5.0  # s between two health checks of a replica, and for its answer
 SHUTDOWN_TIMEOUT = 5.0  # s for a replica to end
 REPLICA_QUEUE = 64  # requests queued in one replica besides the batch in work; more wait in front of all
+# The proxy of Ray's processes, where nobody listens: one of them asks three clouds whether it runs there
+# (169.254.169.254, metadata.google.internal), also with usage statistics switched off. Weights come by https.
+NOWHERE = "http://127.0.0.1:9"
 # Ray Serve's own batching closes a batch by the clock: frames would wait one by one before a busy teacher.
 
 
@@ -78,11 +85,12 @@ class Fleet:
 
     def __init__(self, teacher: TeacherOptions, options: FleetOptions, on_batch: Callable[[int], None]):
         """`on_batch` is called once for each frame with the size of its batch."""
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if options.address is None:
             # Ray's own ports listen on every interface, and whoever reaches them can run code: they need a token
             os.environ.setdefault("RAY_AUTH_MODE", "token")
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            # and its processes speak to each other by the loopback address: any system's setting, for all its name
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         import ray  # reads the environment
         from ray import exceptions, serve
         from ray.serve.exceptions import BackPressureError
@@ -90,6 +98,7 @@ class Fleet:
         self._ray, self._serve, self._on_batch = ray, serve, on_batch
         self._lost, self._full = (exceptions.RayActorError, exceptions.WorkerCrashedError), BackPressureError
         self.waiting = 0  # requests that wait or are in work
+        self._folder: str | None = None  # of the Ray that was started here, for its logs and sockets
         try:
             self._start(options)
             serve.start(proxy_location="Disabled")
@@ -104,10 +113,14 @@ class Fleet:
             self._ray.init(options.address, log_to_driver=False, logging_level=logging.ERROR)
             return
         cores = max(os.cpu_count() or 1, options.replicas[1] * options.threads)
-        self._ray.init(
-            num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
-        )  # fmt: skip
+        # short, because the path of a socket has at most 107 characters: macOS's own folder is too long
+        above = os.environ.get("RAY_TMPDIR") or ("/tmp" if sys.platform == "darwin" else None)
+        self._folder = tempfile.mkdtemp(prefix="jm-", dir=above)
+        with set_environment(http_proxy=NOWHERE, no_proxy=""):
+            self._ray.init(
+                num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
+                _node_ip_address="127.0.0.1", _temp_dir=self._folder,
+            )  # fmt: skip
 
     def healthy(self) -> bool:
         """Always: Ray replaces a replica that hangs."""
@@ -146,6 +159,23 @@ class Fleet:
         if self._ray.is_initialized():
             self._serve.shutdown()
             self._ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def set_environment(**values: str) -> Iterator[None]:
+    """Variables for the processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def deployment(serve: Any, options: FleetOptions) -> Any:
