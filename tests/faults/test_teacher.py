@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.data.make_clip import PERSON
-from tests.faults.whole_run import MAX_ROOM
 from tests.fakes import RaisingTeacher
+from tests.faults.whole_run import MAX_ROOM
 from training.online import learner
 from training.teachers import TEACHERS
 from training.teachers.deadline import DeadlineTeacher

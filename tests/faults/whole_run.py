@@ -60,7 +60,13 @@ def certainly_room(i: int) -> np.ndarray:
 
 def arguments(folder: Path, *given, clip=CLIP, frames: int | None = FRAMES) -> list[str]:
     """A command line that paints the clip over magenta, with matte and report in `folder`."""
-    files = ["-i", clip, "--alpha", folder / "alpha.mkv", "--report", folder / "report.json"]
+    files = [
+        *([] if "-i" in given else ["-i", clip]),
+        "--alpha",
+        folder / "alpha.mkv",
+        "--report",
+        folder / "report.json",
+    ]
     rest = ["--background", "#ff00ff", "--threads", 1, *(["--max-frames", frames] if frames else []), *given]
     return [*map(str, files), *([] if "-o" in given else ["--headless"]), *map(str, rest)]
 
@@ -92,3 +98,23 @@ def ended(process: subprocess.Popen) -> tuple[int, str]:
     finally:
         process.kill()
     return process.returncode, (said or b"").decode()
+
+
+RAW = ("-i", "-", "--input-size", f"{PERSON.size[1]}x{PERSON.size[0]}", "--pace", "lockstep", *NO_LEARNING)
+READ_AHEAD = 6  # frames of standard input that may be read and not yet written, in lockstep
+
+
+def fed(folder: Path, *given, frames: int, **options) -> subprocess.Popen:
+    """A run that paints standard input, and was given so many frames: all but the last READ_AHEAD are written.
+
+    A frame is larger than a pipe, so what was put into it before is out of it.
+    """
+    process = start(*arguments(folder, *RAW, *given, frames=None), stdin=subprocess.PIPE, **options)
+    feed(process, range(frames))
+    return process
+
+
+def feed(process: subprocess.Popen, indices) -> None:
+    for i in indices:
+        process.stdin.write(PERSON.picture(i).tobytes())
+    process.stdin.flush()
