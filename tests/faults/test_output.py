@@ -91,14 +91,14 @@ def test_a_disk_that_fills_up_takes_the_report_too_and_both_are_said(tmp_path):
 def test_a_folder_where_nobody_can_write_is_told_before_the_first_frame(paint, option):
     if not os.path.isdir("/proc/self"):
         pytest.skip("needs a folder that nobody can write to")
-    run = paint(option, "/proc/self/out.mkv", *NO_LEARNING)
+    run = paint(option, "/proc/self/out.mkv")
     assert (run.code, run.report, run.frames) == (1, None, 0)
     assert "cannot write /proc/self/out.mkv: No such file or directory; name a file in a folder you can" in run.said
 
 
 @pytest.mark.parametrize("option", ["-o", "--alpha", "--report"])
 def test_a_folder_that_is_not_there_is_told_before_the_first_frame(paint, tmp_path, option):
-    run = paint(option, tmp_path / "nowhere" / "out.mkv", *NO_LEARNING)
+    run = paint(option, tmp_path / "nowhere" / "out.mkv")
     assert (run.code, run.report, run.frames) == (2 if option == "--report" else 1, None, 0)
     assert "No such file or directory; name a file in a folder" in run.said
 
@@ -107,7 +107,7 @@ def test_a_folder_that_is_not_there_is_told_before_the_first_frame(paint, tmp_pa
 
 
 def test_a_reader_that_leaves_ends_the_run_without_a_word(tmp_path):
-    process = start(*arguments(tmp_path, "-o", "-", *NO_LEARNING, frames=None), stdout=subprocess.PIPE)
+    process = start(*arguments(tmp_path, "-o", "-", frames=None), stdout=subprocess.PIPE)
     process.stdout.read(3 * PERSON.picture(0).nbytes)
     process.stdout.close()
     process.stdout = None
@@ -121,7 +121,7 @@ def test_a_reader_that_leaves_ends_the_run_without_a_word(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_behind_standard_output_ends_the_run(tmp_path):
     with open("/dev/full", "wb") as full:
-        run = left(tmp_path, *ended(start(*arguments(tmp_path, "-o", "-", *NO_LEARNING), stdout=full)))
+        run = left(tmp_path, *ended(start(*arguments(tmp_path, "-o", "-"), stdout=full)))
     message = "cannot write to stdout: No space left on device; check where it is redirected to"
     assert (run.code, run.said, run.report["ended"]) == (1, f"jm-engine: {message}\n", message)
 
@@ -134,7 +134,7 @@ def test_pictures_go_through_a_pipe_that_stands_there(paint, tmp_path):
     os.mkfifo(pipe)
     with open(tmp_path / "copy.mkv", "wb") as copy, subprocess.Popen(["cat", pipe], stdout=copy) as reader:
         try:
-            run = paint("-o", pipe, *NO_LEARNING)
+            run = paint("-o", pipe)
             reader.wait(60)
         finally:
             reader.kill()
@@ -151,7 +151,7 @@ def test_a_device_that_stands_there_is_written_and_stays(paint, tmp_path, option
         device.write_bytes(b"")
     except PermissionError:
         pytest.skip("making a device is not permitted here")
-    run = paint(option, device, *NO_LEARNING)
+    run = paint(option, device)
     assert (run.code, run.frames, run.said.strip()) == (0, FRAMES, "")
     assert run.room <= MAX_ROOM
     assert device.is_char_device()
@@ -167,7 +167,7 @@ def test_the_clip_that_is_read_is_not_written_over(paint, tmp_path, disguise):
         "symbolic link": lambda: other.symlink_to(clip),
         "hard link": lambda: other.hardlink_to(clip),
     }[disguise]()
-    run = paint("-o", clip if disguise == "itself" else other, *NO_LEARNING, clip=clip)
+    run = paint("-o", clip if disguise == "itself" else other, clip=clip)
     assert (run.code, run.report, run.frames) == (2, None, 0)
     assert "is the same file as --input" in run.said
     assert clip.read_bytes() == CLIP.read_bytes()

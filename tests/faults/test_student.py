@@ -15,7 +15,7 @@ from export.publish import Publisher, load_student
 from export.store import save_weights
 from tests.data.make_clip import PERSON
 from tests.fakes import faulty_backend
-from tests.faults.whole_run import FRAMES, MAX_ROOM, NO_LEARNING, room_shown
+from tests.faults.whole_run import FRAMES, MAX_ROOM, room_shown
 
 FAULTS = {
     "raises": (RuntimeError("the session broke"), "RuntimeError: the session broke"),
@@ -31,7 +31,7 @@ FAULTS = {
 def test_a_student_that_fails_for_good_is_covered_on_every_frame_and_said_once(paint, monkeypatch, fault):
     answer, message = FAULTS[fault]
     monkeypatch.setitem(BACKENDS, "faulty", lambda: faulty_backend(answer))
-    run = paint("--backend", "faulty", *NO_LEARNING)
+    run = paint("--backend", "faulty")
     assert (run.code, run.frames, run.report["faults"]) == (0, FRAMES, FRAMES)
     assert run.room == max(alpha.max() for alpha in run.alphas) == 0
     assert run.said.count(f"frame 0 is painted as background only: {message}") == 1
@@ -42,7 +42,7 @@ def test_a_student_that_fails_for_good_is_covered_on_every_frame_and_said_once(p
 def test_a_student_that_fails_now_and_then_is_covered_there_and_nowhere_else(paint, monkeypatch, fault):
     answer, message = FAULTS[fault]
     monkeypatch.setitem(BACKENDS, "faulty", lambda: faulty_backend(None, None, answer, None))
-    run = paint("--backend", "faulty", *NO_LEARNING)
+    run = paint("--backend", "faulty")
     assert (run.code, run.frames, run.report["faults"]) == (0, FRAMES, FRAMES // 4)
     assert run.room <= MAX_ROOM
     assert [not alpha.any() for alpha in run.alphas] == [i % 4 == 2 for i in range(FRAMES)]
@@ -53,7 +53,7 @@ def test_a_weights_file_of_nan_is_refused_before_anything_is_written(paint, tmp_
     good = load_student("lite", (240, 320))
     tensors = {name: np.full_like(value, np.nan) for name, value in good.tensors.items()}
     save_weights(tmp_path / "nan.safetensors", StudentWeights("lite", (240, 320), tensors))
-    run = paint("--weights", tmp_path / "nan.safetensors", *NO_LEARNING)
+    run = paint("--weights", tmp_path / "nan.safetensors")
     assert (run.code, run.report, run.frames) == (5, None, 0)
     assert f"{tmp_path / 'nan.safetensors'} holds NaN or infinity" in run.said
 

@@ -59,7 +59,7 @@ def certainly_room(i: int) -> np.ndarray:
 
 
 def arguments(folder: Path, *given, clip=CLIP, frames: int | None = FRAMES) -> list[str]:
-    """A command line that paints the clip over magenta, with matte and report in `folder`."""
+    """A command line that paints the clip over magenta, matte and report in `folder`; nobody teaches unless asked."""
     files = [
         *([] if "-i" in given else ["-i", clip]),
         "--alpha",
@@ -68,6 +68,7 @@ def arguments(folder: Path, *given, clip=CLIP, frames: int | None = FRAMES) -> l
         folder / "report.json",
     ]
     rest = ["--background", "#ff00ff", "--threads", 1, *(["--max-frames", frames] if frames else []), *given]
+    rest += [] if "--teacher" in given else NO_LEARNING
     return [*map(str, files), *([] if "-o" in given else ["--headless"]), *map(str, rest)]
 
 
@@ -100,7 +101,7 @@ def ended(process: subprocess.Popen) -> tuple[int, str]:
     return process.returncode, (said or b"").decode()
 
 
-RAW = ("-i", "-", "--input-size", f"{PERSON.size[1]}x{PERSON.size[0]}", "--pace", "lockstep", *NO_LEARNING)
+RAW = ("-i", "-", "--input-size", f"{PERSON.size[1]}x{PERSON.size[0]}", "--pace", "lockstep")
 READ_AHEAD = 6  # frames of standard input that may be read and not yet written, in lockstep
 
 
