@@ -177,7 +177,7 @@ class Pipeline:
     # -- one frame -----------------------------------------------------------------------------------------------
 
     def _frames(self) -> Iterator[Frame]:
-        """The source's frames, timed, until it ends or is stopped. One whose position is none has that of the one before."""
+        """The source's frames, timed, until it ends or is stopped; a position that is none is the one before."""
         iterator, position = iter(self._source), 0.0
         while not self._stopping.is_set():
             began = time.perf_counter()
