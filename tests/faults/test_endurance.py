@@ -1,6 +1,6 @@
 """The same thing again and again, from several threads, in a fork: nothing grows, hangs or gets mixed up.
 
-In small numbers; thousands of each were run by hand (docs/faults.md).
+In small numbers.
 """
 
 import os
