@@ -194,7 +194,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
         return {}
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # tomllib's error, that of the encoding, a number of 5000 digits
+    except (OSError, ValueError, RecursionError) as error:  # tomllib's, the encoding's, 5000 digits, 5000 brackets
         raise UsageError(f"cannot read the options in {path}: {error}; expected a TOML file") from error
     table = {name.replace("-", "_"): value for name, value in table.items()}
     unknown = sorted(table.keys() - Options.model_fields.keys())

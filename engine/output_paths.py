@@ -9,6 +9,8 @@ from pathlib import Path
 from .errors import UsageError
 from .options import Options
 
+REPORT_BYTES = 4096  # of a short report
+
 
 def check(options: Options) -> None:
     """Raise UsageError where an output is also an input or another output, or the report cannot be written."""
@@ -41,7 +43,8 @@ def _check_report(path: Path) -> None:
         if target.is_dir():
             raise IsADirectoryError(21, "Is a directory")
         if not target.exists() or target.is_file():
-            tempfile.TemporaryFile(dir=target.parent).close()
+            with tempfile.TemporaryFile(dir=target.parent) as trial:
+                trial.write(bytes(REPORT_BYTES))  # a full disk takes a name, but nothing in it
     except OSError as error:
         raise UsageError(
             f"--report is {str(path)!r}, which cannot be written: {error.strerror}; "

@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +30,7 @@ log = logging.getLogger("jit_masker")
 CANVASES = 4  # pictures between the paint path and the sinks: one painted, one waiting, one written, one spare
 STOP_TIMEOUT_S = 1.0  # after a stop, for a picture that is still on its way
 PAINTER_TIMEOUT_S = 5.0  # after a stop, for the frame that is being painted
+MAX_POSITION_S = 1e9  # of a frame, thirty years; NaN and what lies beyond is no time, and nobody downstream can use it
 
 
 @dataclass
@@ -176,15 +177,16 @@ class Pipeline:
     # -- one frame -----------------------------------------------------------------------------------------------
 
     def _frames(self) -> Iterator[Frame]:
-        """The source's frames, timed, until it ends or is stopped."""
-        iterator = iter(self._source)
+        """The source's frames, timed, until it ends or is stopped; a position that is none is the one before."""
+        iterator, position = iter(self._source), 0.0
         while not self._stopping.is_set():
             began = time.perf_counter()
             frame = next(iterator, None)
             if frame is None:
                 return
             self.capture.add(time.perf_counter() - began)
-            yield frame
+            position = frame.position if abs(frame.position) < MAX_POSITION_S else position
+            yield frame if frame.position == position else replace(frame, position=position)
 
     def _paint(self, frame: Frame, item: PaintedFrame) -> None:
         result = self.masker.process(frame.bgr, frame.position, item.canvas)

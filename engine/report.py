@@ -83,10 +83,14 @@ def write(path: str | Path, report: dict[str, Any]) -> None:
             target.write_text(text, encoding="utf-8")
             return
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, target)
+        except OSError:
+            os.unlink(temporary)
+            raise
     except OSError as error:
         raise SinkError(f"cannot write the report to {path}: {error.strerror}; choose another --report") from error
 

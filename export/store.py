@@ -66,7 +66,7 @@ def load_weights(path: str | Path) -> StudentWeights:
     Raises
     ------
     ModelError
-        The file is missing, is no safetensors file, or its header does not name a student.
+        The file is missing, is no safetensors file, holds NaN, or its header does not name a student.
     """
     path = Path(path)
     if not path.is_file():
@@ -78,6 +78,8 @@ def load_weights(path: str | Path) -> StudentWeights:
             tensors = {name: file.get_tensor(name).astype(np.float32) for name in names}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is not a weights file ({error}); expected .safetensors made by jm-train") from error
+    if bad := [name for name, value in tensors.items() if not np.isfinite(value).all()]:
+        raise ModelError(f"{path} holds NaN or infinity (in {bad[0]}); train again, or take the shipped weights")
     try:
         student, (height, width) = header.pop("student"), map(int, header.pop("size").split("x"))
     except (KeyError, ValueError) as error:

@@ -206,6 +206,8 @@ class Writer:
 
 def check_writable(path: str) -> None:
     """Raise SinkError now, not after the models are loaded. Leaves `path` as it was."""
+    if Path(path).is_fifo():  # opened and closed, its reader would take that for the end
+        return
     was_there = os.path.lexists(path)
     try:
         with open(path, "ab"):

@@ -21,6 +21,25 @@ WEB = ("http://", "https://")
 VIDEOS = "a video that is whole: mp4, mkv, webm, mov, avi …"
 FALLBACK_FPS = 25.0  # frames per second, for pictures without a clock
 OPEN_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 10.0  # of a stream; opening asks twice, for an answer and for its pictures
+MAX_BACK_S, MAX_GAP_S = 1.0, 60.0  # from a picture's time to the next one's; beyond, the clock itself was set
+
+
+class SteadyClock:
+    """Times (s) of a stream's pictures as a clock that goes on. Where they run back or leap, as in recordings that were
+    laid end to end or of a camera whose clock was set, the next picture comes one step after the one before.
+    """
+
+    def __init__(self, step: float):
+        self._step, self._offset = step, 0.0  # s
+        self._last: float | None = None  # s, as it was given out
+
+    def __call__(self, time: float) -> float:
+        steady = time + self._offset
+        if self._last is not None and not -MAX_BACK_S <= steady - self._last <= MAX_GAP_S:
+            self._offset += self._last + self._step - steady
+            steady = self._last + self._step
+        self._last = steady
+        return steady
 
 
 class Video:
@@ -100,6 +119,7 @@ class Video:
         stream, bad, good = self._container.streams.video[0], 0, 0
         begin = stream.start_time if stream.start_time is not None and not self.live else None
         first = None if begin is None else float(begin * stream.time_base)
+        clock = SteadyClock(1 / (self.fps or FALLBACK_FPS))
         packets = self._container.demux(stream)
         while not self._closed:
             try:
@@ -118,7 +138,7 @@ class Video:
             for picture in pictures:
                 if self._closed:
                     return
-                moment = picture.time if picture.time is not None else good / (self.fps or FALLBACK_FPS)
+                moment = clock(picture.time if picture.time is not None else good / (self.fps or FALLBACK_FPS))
                 first = moment if first is None else first
                 good += 1
                 yield upright(picture), moment - first

@@ -176,7 +176,7 @@ def traffic_of(teacher: Teacher) -> dict[str, Any] | None:
 
 
 def checked(label: np.ndarray) -> np.ndarray:
-    """`label` itself, if it is a valid label.
+    """`label` as float32, itself if it is that already; a valid label may have another precision.
 
     Raises
     ------
@@ -189,4 +189,4 @@ def checked(label: np.ndarray) -> np.ndarray:
     low, high = float(label.min()), float(label.max())
     if not (low >= -1e-3 and high <= 1 + 1e-3):
         raise TeacherError(f"the teacher answered values from {low:.3g} to {high:.3g}; expected [0, 1]")
-    return label
+    return np.asarray(label, np.float32)  # OpenCV resizes neither half precision nor foreign bytes
