@@ -207,6 +207,8 @@ class StatusLine:
         line = f"frame {pipeline.frames}  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
         share = 100 / (now - self._began + 1e-9)  # of one core, on average
         line += f"  cpu {share * stats.cpu_s:.0f} %"
+        if pipeline.state is not None:
+            line += f"  {pipeline.state.value}"
         if stats.learning is not None:
             line += f" + learning {share * sum(stats.learning.cpu_s.values()):.0f} %"
             curve = stats.learning.curve

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .closing import closing
-from .contracts import Canvas, Frame, Picture, Sink, Source
+from .contracts import Canvas, Frame, PaintState, Picture, Sink, Source
 from .mailboxes import LatestSlot, LosslessSlot
 from .masker import Masker
 from .timing import Durations
@@ -59,6 +59,7 @@ class Pipeline:
         `on_picture` is called after each picture is written, on the calling thread."""
         self.masker = masker
         self.frames = 0  # written
+        self.state: PaintState | None = None  # of the last picture; None before the first
         self.elapsed = 0.0  # s
         self.capture, self.output = Durations(), Durations()  # one frame's reading, one picture's writing
         self.period = Durations()  # between two written pictures
@@ -191,6 +192,7 @@ class Pipeline:
     def _paint(self, frame: Frame, item: PaintedFrame) -> None:
         result = self.masker.process(frame.bgr, frame.position, item.canvas)
         item.frame = frame
+        self.state = result.state
         if self._transparent and result.foreground is not None:
             np.copyto(result.picture, result.foreground)  # the sink blackens what alpha hides
 

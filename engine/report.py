@@ -31,6 +31,8 @@ def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
         "frames": pipeline.frames,
         "dropped": pipeline.dropped,
         "faults": stats.faults,
+        "unsure": stats.unsure,
+        "doubts": stats.doubts,
         "duration_s": round(pipeline.elapsed, 3),
         "backend": {
             "name": masker.live.backend.name,

@@ -28,6 +28,7 @@ GRID = (48, 64)  # rows, columns of the grid that is looked at: those of the sce
 SURE = 2.2  # logit of .9: from there it is a person, below -SURE it is not; between, it is mixed
 REACH = 3  # cells of the grid around a sure person in which a shadow may be their edge
 DRAWN_IN = (0.5, 0.6)  # of the sigmoid, which become 0 and 1 while the student is unsure; else STRETCH
+FRESH = (0.7, 0.9)  # likewise, at the start of a scene: furniture is taken for a person there with less than .7 mostly
 ONLY_SURE = (0.8, 0.95)  # likewise, where most of what it sees are shadows
 
 MAX_AREA = 0.9  # share of the frame; a person who covers more is nearer to a camera than people sit
@@ -41,6 +42,7 @@ STILL = 6  # grey levels; a larger change of a pixel is motion
 MANY_SHADOWS = 0.1  # share of the frame: above, and where there is less of a sure person, that alone is painted
 SHADOWS, FEW_SHADOWS = 0.012, 0.006  # shares of the frame: above, the student becomes unsure; below, it earns trust
 EARNED_AFTER = 12  # frames in a row with few shadows
+STALE_AFTER = 75  # frames; a scene is no longer fresh
 ASKED_AGAIN = 12  # frames; a suspicion that lasts is put to the witness so often
 
 
@@ -61,14 +63,15 @@ class Trust:
 
     def __init__(self) -> None:
         self.unsure = True
-        self.stretch = DRAWN_IN  # what of the sigmoid becomes alpha 0 and 1 on the next frame
+        self.stretch = FRESH  # what of the sigmoid becomes alpha 0 and 1 on the next frame
+        self._frames = 0  # of this scene
         self._calm = 0  # frames in a row with few shadows, and none that was contradicted
         self._asked = ASKED_AGAIN  # frames since the witness was asked
         self._contradicted = False
 
     def on_scene(self) -> None:
         """Another scene begins: trust has to be earned anew."""
-        self.unsure, self.stretch, self._calm = True, DRAWN_IN, 0
+        self.unsure, self.stretch, self._frames, self._calm = True, FRESH, 0, 0
 
     def suspects(self, signs: Signs, new_student: bool) -> bool:
         """Whether the witness is to be asked about this frame."""
@@ -91,10 +94,13 @@ class Trust:
         elif self._calm >= EARNED_AFTER:
             self.unsure = False
         self._contradicted = contradicted or (self._contradicted and self.unsure)
-        if self.unsure:
-            self.stretch = ONLY_SURE if signs.shadows > max(MANY_SHADOWS, signs.sure) else DRAWN_IN
-        else:
+        self._frames += 1
+        if not self.unsure:
             self.stretch = STRETCH
+        elif signs.shadows > max(MANY_SHADOWS, signs.sure):
+            self.stretch = ONLY_SURE
+        else:
+            self.stretch = FRESH if self._frames < STALE_AFTER else DRAWN_IN
 
 
 class Guard:

@@ -12,6 +12,7 @@ from engine.painting.guard import (
     ASKED_AGAIN,
     DRAWN_IN,
     EARNED_AFTER,
+    FRESH,
     MANY_SHADOWS,
     MAX_APPEARED,
     MAX_AREA,
@@ -19,6 +20,7 @@ from engine.painting.guard import (
     MAX_MIXED,
     ONLY_SURE,
     SHADOWS,
+    STALE_AFTER,
     Guard,
     Signs,
     Trust,
@@ -37,8 +39,9 @@ def signs(**changes):
 
 @pytest.fixture
 def earned():
+    """Trust in a scene that is no longer fresh."""
     trust = Trust()
-    for _ in range(EARNED_AFTER):
+    for _ in range(STALE_AFTER):
         trust.update(CALM, contradicted=False)
     return trust
 
@@ -50,7 +53,7 @@ def test_trust_is_earned_by_calm_frames_in_a_row():
     trust = Trust()
     for calm in (EARNED_AFTER - 1, EARNED_AFTER):
         for _ in range(calm):
-            assert (trust.unsure, trust.stretch) == (True, DRAWN_IN)
+            assert (trust.unsure, trust.stretch) == (True, FRESH)
             trust.update(CALM, contradicted=False)
         if calm < EARNED_AFTER:
             trust.update(signs(shadows=SHADOWS), contradicted=False)  # it begins anew
@@ -80,8 +83,11 @@ def test_where_there_are_more_shadows_than_person_only_what_is_sure_is_painted(e
     assert earned.stretch == DRAWN_IN
 
 
-def test_a_new_scene_has_to_be_earned(earned):
+def test_a_new_scene_has_to_be_earned_and_is_fresh_for_a_while(earned):
     earned.on_scene()
+    for _ in range(STALE_AFTER):
+        assert (earned.unsure, earned.stretch) == (True, FRESH)
+        earned.update(signs(shadows=SHADOWS), contradicted=False)
     assert (earned.unsure, earned.stretch) == (True, DRAWN_IN)
 
 
