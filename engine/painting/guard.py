@@ -28,7 +28,7 @@ GRID = (48, 64)  # rows, columns of the grid that is looked at: those of the sce
 SURE = 2.2  # logit of .9: from there it is a person, below -SURE it is not; between, it is mixed
 REACH = 3  # cells of the grid around a sure person in which a shadow may be their edge
 DRAWN_IN = (0.5, 0.6)  # of the sigmoid, which become 0 and 1 while the student is unsure; else STRETCH
-FRESH = (0.7, 0.9)  # likewise, at the start of a scene: furniture is taken for a person there with less than .7 mostly
+FRESH = (0.6, 0.8)  # likewise, at the start of a scene: furniture is taken for a person there with .5 to .7 mostly
 ONLY_SURE = (0.8, 0.95)  # likewise, where most of what it sees are shadows
 
 MAX_AREA = 0.9  # share of the frame; a person who covers more is nearer to a camera than people sit

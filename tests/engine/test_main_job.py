@@ -54,9 +54,10 @@ def test_every_frame_of_the_clip_is_painted(painted):
 
 
 def test_the_shipped_student_finds_the_person(painted):
+    """In a scene that is fresh: what it is unsure of is background."""
     scores = ious(PERSON, painted[1])
-    assert np.mean(scores) > 0.95
-    assert min(scores) > 0.88
+    assert np.mean(scores) > 0.9
+    assert min(scores) > 0.75
 
 
 def shares(pictures, expected, where):
@@ -75,8 +76,8 @@ def test_behind_the_person_only_the_new_background_is_seen(painted):
 def test_the_person_is_not_painted_over(painted):
     inside = [cv2.erode(PERSON.mask(i), np.ones((15, 15), np.uint8)) > 0 for i in range(FRAMES)]
     kept = shares(painted[0], read_clip(CLIP), inside)
-    assert np.mean(kept) > 0.95
-    assert min(kept) > 0.85
+    assert np.mean(kept) > 0.9
+    assert min(kept) > 0.75
 
 
 def test_with_a_teacher_the_student_learns_to_find_somebody_it_did_not(tmp_path):
