@@ -193,13 +193,12 @@ class Masker:
         began = time.thread_time()
         student = self._hot_swap.adopt()
         untouched = self._untouched(bgr, canvas)
-        scene = self._guard.begin(bgr, timestamp)
         logits, state = self._paint(bgr, student, timestamp, canvas)
         self._timing.end()
         self._cpu += time.thread_time() - began
         index, self._index, self._frames = self._index, self._index + 1, self._frames + 1
         if self._learner is not None and logits is not None:
-            self._learner.offer(untouched, logits, scene)
+            self._learner.offer(untouched, logits, self._guard.scene)
         return PaintResult(canvas.picture, canvas.alpha, self._painter.foreground, index, student.version, state)
 
     def _untouched(self, bgr: np.ndarray, canvas: Canvas) -> np.ndarray:
@@ -216,6 +215,7 @@ class Masker:
     ) -> tuple[np.ndarray | None, PaintState]:
         """What the student said, None if that is not known, and what was painted. Never raises."""
         try:
+            self._guard.begin(bgr, timestamp)
             painted = self._painter.paint(bgr, student, self._presence, self.background, timestamp, canvas)
         except StudentFault as fault:
             self._hot_swap.failed()

@@ -67,7 +67,7 @@ class Trust:
         self._frames = 0  # of this scene
         self._calm = 0  # frames in a row with few shadows, and none that was contradicted
         self._asked = ASKED_AGAIN  # frames since the witness was asked
-        self._contradicted = False
+        self._agreed = EARNED_AFTER  # frames since the witness contradicted
 
     def on_scene(self) -> None:
         """Another scene begins: trust has to be earned anew."""
@@ -77,23 +77,22 @@ class Trust:
         """Whether the witness is to be asked about this frame."""
         lasting = signs.area > MAX_AREA or signs.mixed > MAX_MIXED
         self._asked += 1
-        ask = new_student or self._contradicted or signs.appeared > MAX_APPEARED or signs.came > MAX_CAME
+        doubted = self._agreed < EARNED_AFTER
+        ask = new_student or doubted or signs.appeared > MAX_APPEARED or signs.came > MAX_CAME
         if ask or (lasting and self._asked >= ASKED_AGAIN):
             self._asked = 0
             return True
         return False
 
     def update(self, signs: Signs, contradicted: bool) -> None:
-        """After a frame; `contradicted` by the witness, if that was asked: it is asked on each frame then, until trust
-        is earned again.
-        """
+        """After a frame; `contradicted` by the witness, if that was asked: it is asked on the next frames, too, then."""
         calm = not contradicted and signs.shadows <= FEW_SHADOWS and signs.mixed <= MAX_MIXED
         self._calm = self._calm + 1 if calm else 0
         if contradicted or signs.shadows > SHADOWS or signs.mixed > MAX_MIXED:
             self.unsure = True
         elif self._calm >= EARNED_AFTER:
             self.unsure = False
-        self._contradicted = contradicted or (self._contradicted and self.unsure)
+        self._agreed = 0 if contradicted else self._agreed + 1
         self._frames += 1
         if not self.unsure:
             self.stretch = STRETCH
@@ -125,12 +124,16 @@ class Guard:
 
     # -- before the student ------------------------------------------------------------------------------------------
 
-    def begin(self, bgr: np.ndarray, timestamp: float) -> int:
-        """The scene of a frame uint8 (H, W, 3) at `timestamp` (s), counted from 0; before it is painted."""
-        before, scene = self._scene.scene, self._scene(bgr, timestamp)
-        if scene != before:
+    @property
+    def scene(self) -> int:
+        """Of the last frame, counted from 0."""
+        return self._scene.scene
+
+    def begin(self, bgr: np.ndarray, timestamp: float) -> None:
+        """A frame uint8 (H, W, 3) at `timestamp` (s), before it is painted."""
+        before = self.scene
+        if self._scene(bgr, timestamp) != before:
             self._trust.on_scene()
-        return scene
 
     def reset(self) -> None:
         """Another stream begins."""

@@ -13,9 +13,9 @@ from torch import Tensor
 from engine import backends
 from engine.painting.contrast import sigmoid
 from engine.painting.loaded_student import LoadedStudent
+from engine.painting.witness import added
 from export.contracts import Published
 
-from .plausibility import added
 from .replay import LabelledFrame
 from .score import iou_acc
 

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
+
+from engine.painting.witness import added
 
 MAX_ADDED = 0.15  # share of the frame that a label may add to what the start *and* the live student see
 MAX_ADDED_TO_START = 0.25  # and to what the start sees, whatever was learnt since: many small lies are one large one
-MIN_ALPHA = 0.15  # alpha from which a student sees somebody, however unsure
-DILATION = 0.04  # of the mask's width, around what it sees
 APPEARED = 0.03  # share of the frame that a label may add to what both students and the label before it show
 MIN_PERSON = 0.003  # share of the frame; less than that can vanish without a doubt
 VANISHED = 0.5  # share of a person that a label may take away from whom live student and label before agree on
@@ -106,17 +105,6 @@ def impossible(claimed: np.ndarray, start: np.ndarray, live: np.ndarray) -> str 
     if area >= SURE_AREA and start[person].mean() >= SURE and left_out(person, claimed) > NOBODY:
         return f"a label sees nobody where both students are sure of a person on {area:.0%} of the frame"
     return None
-
-
-def added(claimed: np.ndarray, *shown: np.ndarray) -> float:
-    """Share of the frame that `claimed`, bool (h, w), adds to what is shown and to around it.
-
-    `shown` are alphas (h, w) in [0, 1], or bool; what any of them shows counts.
-    """
-    side = 2 * max(1, round(DILATION * claimed.shape[1])) + 1
-    somebody = np.logical_or.reduce([alpha > MIN_ALPHA for alpha in shown])
-    near = cv2.dilate(somebody.astype(np.uint8), np.ones((side, side), np.uint8))
-    return float(np.mean(claimed & (near == 0)))
 
 
 def left_out(person: np.ndarray, claimed: np.ndarray) -> float:

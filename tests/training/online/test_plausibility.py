@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from engine import Masker
+from engine.painting.witness import added
 from engine.sources.synthetic import SyntheticPerson
 from tests.fakes import FigureTeacher
 from tests.training.online.test_learning import taught_by
-from training.online.plausibility import MAX_REFUSALS, LabelJudge, added
+from training.online.plausibility import MAX_REFUSALS, LabelJudge
 from training.online.score import iou
 
 SIZE = (240, 320)
