@@ -85,7 +85,7 @@ class Trust:
         return False
 
     def update(self, signs: Signs, contradicted: bool) -> None:
-        """After a frame; `contradicted` by the witness, if that was asked: it is asked on the next frames, too, then."""
+        """After a frame. One that the witness contradicted has it asked about the next ones, too."""
         calm = not contradicted and signs.shadows <= FEW_SHADOWS and signs.mixed <= MAX_MIXED
         self._calm = self._calm + 1 if calm else 0
         if contradicted or signs.shadows > SHADOWS or signs.mixed > MAX_MIXED:
