@@ -58,7 +58,7 @@ def test_before_a_colour_every_pixel_of_the_room_is_that_colour(paint, tmp_path)
         pictures = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     for i, (picture, alpha) in enumerate(zip(pictures, run.alphas, strict=True)):
         hidden = certainly_room(i) & (alpha == 0)
-        assert np.abs(picture[hidden].astype(int) - MAGENTA).max() < 24, i  # H.264's own error
+        assert np.abs(picture[hidden].astype(int) - MAGENTA).max() < 48, i  # H.264's own error
         assert hidden.mean() > 0.3
 
 
