@@ -215,7 +215,6 @@ class Masker:
     ) -> tuple[np.ndarray | None, PaintState]:
         """What the student said, None if that is not known, and what was painted. Never raises."""
         try:
-            self._guard.begin(bgr, timestamp)
             painted = self._painter.paint(bgr, student, self._presence, self.background, timestamp, canvas)
         except StudentFault as fault:
             self._hot_swap.failed()

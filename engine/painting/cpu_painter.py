@@ -47,6 +47,7 @@ class CpuPainter:
         k, lap = self._kernels, self._stages.lap
         self._fit(bgr.shape, student.mask_size)
         k.preprocess(bgr, student.mean, student.std, student.image)
+        self._guard.begin(bgr, position)  # the frame lies in the cache by now
         lap("preprocess")
         try:
             logits = student.logits()

@@ -106,6 +106,7 @@ class GpuPainter:
         position: float,
         canvas: Canvas,
     ) -> Painted:
+        self._guard.begin(bgr, position)
         try:
             area = self._answer(bgr, student)
         except Exception as error:  # a driver can fail in any way

@@ -85,6 +85,9 @@ class ScriptedGuard:
 
     stretch, doubtful = STRETCH, None
 
+    def begin(self, bgr, timestamp):
+        pass
+
     def objection(self, bgr, student, logits, alpha, area):
         if self.doubtful is not None:
             alpha.fill(0)
