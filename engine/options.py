@@ -44,7 +44,11 @@ class Options(BaseModel):
     teacher_side: int = Field(SIDE, ge=16, le=4096, description="longer side of the pictures that go there, pixels")
     teacher_encoding: Encoding = Field("jpeg", description="how they travel: jpeg or raw")
     teacher_privacy: Privacy = Field("none", description="grey: no colour leaves; region: only what is near the person")
-    background: str = Field("blur", description="a picture, a video, #rrggbb, blur[:STRENGTH], or none (transparent)")
+    background: str = Field(
+        "blur",
+        description="a picture, a video, #rrggbb, blur[:STRENGTH], or none (transparent). STRENGTH is at most 1, else "
+        "0.6; below 0.4 it is painted as 0.4, so that nothing in the room can be read",
+    )
     student: str = Field(STUDENT, description="lite, or the paper's: jitnet (the authors' channels), jitnet-fig2")
     size: int | str | None = Field(
         None, description="side of the student's input, or WxH, pixels; default: the student's own"

@@ -37,7 +37,7 @@ HEIGHT = LINE_TOP + LINE
 
 PIXELS = 8  # per module, in a rectified poster
 MARGIN = 6  # modules of the wall around it: what the blur carried there is needed to sharpen the poster
-BLURS = (0.0, 0.5, 0.75, 1.0, 1.4, 1.7, 2.0, 2.4, 3.0, 4.0)  # sigma in modules: the nearest is near enough
+BLURS = (0.5, 0.75, 1.0, 1.4, 1.7, 2.0, 2.4, 3.0, 4.0)  # sigma in modules: the nearest is near enough
 NOISE = (
     1e-5  # of the signal's power: what reads most after a blur of 1 to 2 modules, of one frame and of the mean of 50
 )
@@ -126,12 +126,12 @@ def _rectify(picture: np.ndarray, corners: np.ndarray) -> np.ndarray:
     right, bottom = np.maximum(corners.max(axis=0) + margin, 1).astype(int)
     corners = corners - (left, top)
     grey = picture[top:bottom, left:right].astype(np.float32).mean(axis=2)
-    # Averaged down to PIXELS per module first: what is left out would be noise that an attacker need not have.
-    larger = float(np.linalg.norm(corners[3] - corners[0])) / (HEIGHT * PIXELS)
+    # Averaged first: pixels left out would be noise that an attacker need not have. By a whole number nothing is lost.
+    larger = int(np.linalg.norm(corners[3] - corners[0]) / (HEIGHT * PIXELS))
     if larger > 1:
-        size = (max(1, round(grey.shape[1] / larger)), max(1, round(grey.shape[0] / larger)))
-        corners = corners * np.array([size[0] / grey.shape[1], size[1] / grey.shape[0]])
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        size = (max(1, grey.shape[1] // larger), max(1, grey.shape[0] // larger))
+        grey = cv2.resize(grey[: size[1] * larger, : size[0] * larger], size, interpolation=cv2.INTER_AREA)
+        corners = corners / larger
     there = _homography(corners, _box(WIDTH * PIXELS, HEIGHT * PIXELS) + MARGIN * PIXELS)
     size = ((WIDTH + 2 * MARGIN) * PIXELS, (HEIGHT + 2 * MARGIN) * PIXELS)
     return cv2.warpPerspective(grey, there, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -143,12 +143,18 @@ def _sharpened(crop: np.ndarray) -> Iterator[np.ndarray]:
     if brightest - darkest < FLAT:
         return
     stretched = (crop - darkest) * (255 / (brightest - darkest))
+    yield stretched
     spectrum = np.fft.rfft2(stretched - stretched.mean())
-    frequency = np.hypot(np.fft.fftfreq(crop.shape[0])[:, None], np.fft.rfftfreq(crop.shape[1])[None])
     for sigma in BLURS:
-        passed = np.exp(-2 * (np.pi * frequency * sigma * PIXELS) ** 2)  # of each frequency, by a Gaussian
-        sharp = np.fft.irfft2(spectrum * passed / (passed**2 + NOISE), crop.shape) if sigma else stretched
-        yield sharp.astype(np.float32)
+        yield np.fft.irfft2(spectrum * _wiener(sigma, crop.shape), crop.shape)
+
+
+@cache
+def _wiener(sigma: float, shape: tuple[int, int]) -> np.ndarray:
+    """float32: of each frequency that `rfft2` gives, how much it is raised against a Gaussian of `sigma` modules."""
+    frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
+    passed = np.exp(-2 * (np.pi * frequency * sigma * PIXELS) ** 2)
+    return (passed / (passed**2 + NOISE)).astype(np.float32)
 
 
 def _modules(crop: np.ndarray) -> np.ndarray:

@@ -57,8 +57,8 @@ def open_background(spec: str, *, lossless: bool = False) -> Background:
 
     Parameters
     ----------
-    spec : "none", "blur", "blur:STRENGTH" with 0 < STRENGTH <= 1, a colour ("#rrggbb", "#rgb", "green"), or the path of
-        an image or of a video, which is looped.
+    spec : "none", "blur", "blur:STRENGTH" with 0 < STRENGTH <= 1 (one below `blur.FLOOR` is painted at it, with a
+        warning), a colour ("#rrggbb", "#rgb", "green"), or the path of an image or of a video, which is looped.
     lossless : True where frames come from a file: a video is then a function of the position alone, and may be waited
         for. False: it shows the newest frame that is due and never waits.
 

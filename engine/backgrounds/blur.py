@@ -3,6 +3,8 @@
 A plain blur smears the person over the room beside them. Here the person has no weight (normalised convolution):
 
     background = blur(bgr * (1 - alpha)) / blur(1 - alpha)
+
+How strong it has to be, so that nothing in the room can be read, was measured (FLOOR, MIN_GAP): see docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from ..errors import UsageError
 log = logging.getLogger("jit_masker")
 
 DEFAULT_STRENGTH = 0.6
-FLOOR = 0.4  # the least strength painted: of a poster half as large as the frame nothing can be read; docs/decisions.md
+FLOOR = 0.4  # the least strength painted: of a poster half as high as the frame's larger side nothing can be read
 FULL_SIGMA = 1 / 16  # of the frame's larger side at strength 1; 40 px at 640x480
 UNMASKED_SIGMA = 1 / 8  # likewise, while there is no mask: neither the room nor the person may be made out
 SMALL_SIGMA = 2.0  # px, the least in the scaled-down frame: there a blur looks the same and costs a hundredth
@@ -55,7 +57,7 @@ class Blur:
         self._out = np.empty((0, 0, 3), np.uint8)
 
     def picture(self, bgr: np.ndarray, alpha: np.ndarray | None, position: float) -> np.ndarray:
-        """See `Background`. Where nearly nothing but the person is seen it is the mean colour of the room."""
+        """See `Background`. Where the person hides the room it is what is seen farther away, at last the mean."""
         cv2 = self._cv2
         if self._out.shape != bgr.shape:
             self._allocate(bgr.shape)
