@@ -189,7 +189,7 @@ def test_a_learner_that_raises_stops_and_says_why_and_is_not_started_again(teach
         offer_until(lambda: learner.stats.died)
         assert learner.stats.died == "RuntimeError: ValueError: a bug"
         wait_for(lambda: not running(learner._worker.pid), "the worker stays")
-    assert len(caplog.records) == 1
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1  # a candidate may be refused before
 
 
 def test_frames_may_change_their_size_while_it_learns(teacher):
