@@ -5,10 +5,11 @@ Our modules are imported inside the functions: `program` heeds signals before th
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import process
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 STATUS_INTERVAL_S = 0.25  # between two updates of the status line
 ABANDONABLE = {"teacher", "learner", "camera", "source", "paint"}  # names of our daemon threads
 PACKAGES = ("kernels", "engine", "export", "training")
+COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
+    "models": "engine.assets.command",
+    "cameras": "engine.sources.command",
+    "ctl": "engine.control.command",
+    "panel": "engine.panel.command",
+    "doctor": "engine.doctor.command",
+    "install-service": "engine.service",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,10 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         check_siblings()
-        if arguments[:1] == ["models"]:
-            from .assets import command
-
-            return command.main(arguments[1:])
+        if arguments and arguments[0] in COMMANDS:
+            command: Callable[[list[str]], int] = importlib.import_module(COMMANDS[arguments[0]]).main
+            return command(arguments[1:])
         options, seen = read_options(arguments)
         terminal = sys.stderr.isatty()
         level = logging.INFO if terminal or seen.verbose else logging.WARNING

@@ -70,6 +70,25 @@ class Options(BaseModel):
     )
     alpha: str | None = Field(None, description="also write the matte to this .mkv, lossless, one grey frame per frame")
     report: str | None = Field(None, description="write a JSON report of the run to this file; see docs/report.md")
+    camera_size: tuple[int, int] | None = Field(
+        None, description="WxH asked of the camera, as in 1280x720; default: the best it offers up to 1280x720"
+    )
+    camera_fps: float | None = Field(None, gt=0, le=240, description="frames per second asked of the camera; else 30")
+    camera_format: Literal["auto", "mjpeg", "yuyv"] = Field(
+        "auto", description="how pictures come from the camera: mjpeg, yuyv, or auto (what costs least at that size)"
+    )
+    mirror: bool = Field(False, description="turn the person as a mirror does; the background stays as it is")
+    frame: Literal["off", "auto"] = Field("off", description="auto: follow the person, never wider than it came")
+    card: str | None = Field(None, description="a picture shown while paused or without a camera; else a card is drawn")
+    reconnect: str | None = Field(
+        None,
+        description="seconds that a lost camera or stream is waited for, or unlimited; default: unlimited into a "
+        "window or a virtual camera, else 60",
+    )
+    sleep: bool = Field(True, description="into a virtual camera: release the camera while nobody watches")
+    gallery: str | None = Field(None, description="a folder of backgrounds, for jm-engine ctl and the panel")
+    control: bool = Field(True, description="live: take commands of jm-engine ctl and of the panel")
+    yes: bool = Field(False, description="overwrite an existing output without asking")
     headless: bool = Field(False, description="no window: without --output, nothing is shown")
     max_frames: int | None = Field(None, ge=1, description="stop after this many frames")
     input_size: tuple[int, int] | None = Field(None, description="WxH of raw frames on standard input")
@@ -103,7 +122,7 @@ class Options(BaseModel):
             raise ValueError("expected percent of one core, 0 or more, or unlimited")
         return percent
 
-    @field_validator("input_size", mode="before")
+    @field_validator("input_size", "camera_size", mode="before")
     @classmethod
     def _width_by_height(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -167,7 +186,8 @@ def _parser() -> argparse.ArgumentParser:
             continue
         flags = [*short.get(name, []), f"--{name.replace('_', '-')}"]
         if field.annotation is bool:
-            parser.add_argument(*flags, action="store_true", default=None, help=field.description)
+            action = argparse.BooleanOptionalAction if field.default else "store_true"
+            parser.add_argument(*flags, action=action, default=None, help=field.description)
         else:
             default = "" if field.default is None else f" (default: {field.default})"
             metavar = "{" + ",".join(PACES) + "}" if name == "pace" else name.upper().replace("_", "-")
