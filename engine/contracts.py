@@ -37,12 +37,15 @@ class Frame:
 
 
 class PaintState(Enum):
-    """What a picture shows; the further down, the less of the frame."""
+    """What a picture shows; the further down, the less of the frame. A Masker gives the first four, a Pipeline all."""
 
     PERSON = "person"  # whoever is there, over the background
     UNSURE = "unsure"  # likewise, and what is doubtful is background: see `engine.painting.guard`
     NOBODY = "nobody"  # the background alone: the student sees no person
     COVERED = "covered"  # the background alone, or black: something failed, and the room must not be seen
+    PAUSED = "paused"  # a card: the user asked for it
+    LOST = "lost"  # a card: no frame comes from the source, which is opened again and again
+    ASLEEP = "asleep"  # a card, now and then: nobody watches, and the camera is released
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,19 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Frame]: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """What a live source has besides, where it can be without frames and come back."""
+
+    absence: PaintState | None  # LOST or ASLEEP while no frames are to be expected
+
+    def suspend(self) -> None:
+        """Release the device until `resume`; from any thread, does not wait."""
+        ...
+
+    def resume(self) -> None: ...
 
 
 @runtime_checkable

@@ -3,11 +3,14 @@
 LatestSlot     one place, the newest item wins, losses are counted    live source -> paint
 LosslessSlot   a few places, a full one makes the sender wait         file -> paint -> file
 FrameSampler   one place, filled only when a frame is wanted          paint -> learner
+Snapshot       a copy of a picture, made only when it is asked for    paint or sinks -> whoever looks
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -132,3 +135,31 @@ class FrameSampler:
         self._closed = True
         self._wants_frame = False
         self._filled.set()
+
+
+class Snapshot:
+    """A copy of a picture for whoever asks now and then. While nobody asks, `offer` costs nothing; it never waits."""
+
+    def __init__(self) -> None:
+        self.asked_at = -math.inf  # s, time.perf_counter() when somebody last asked
+        self._asking = threading.Lock()  # held by whoever asks; never by who offers
+        self._wanted = False
+        self._made = threading.Event()
+        self._copy: np.ndarray | None = None
+
+    def offer(self, bgr: np.ndarray) -> None:
+        """uint8 (H, W, 3); borrowed."""
+        if self._wanted:
+            self._wanted, self._copy = False, bgr.copy()
+            self._made.set()
+
+    def take(self, timeout: float) -> np.ndarray | None:
+        """A copy of the next picture that is offered; None where none is within `timeout` s."""
+        with self._asking:
+            self.asked_at = time.perf_counter()
+            self._made.clear()
+            self._wanted = True
+            made = self._made.wait(timeout)
+            self._wanted = False
+            copy, self._copy = self._copy, None
+            return copy if made else None

@@ -6,11 +6,13 @@ told in painting/. The learner is loaded when a teacher is asked for; without on
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -130,6 +132,7 @@ class Masker:
         self._frame_lock = threading.Lock()  # held by whoever paints; never by the learner
         self._frames = self._faults = self._unsure = self._doubts = self._index = 0
         self._cpu = 0.0  # s, of whoever paints
+        self._frame_shape: tuple[int, ...] | None = None  # of the last frame
         self._stream_began = time.perf_counter()
         self._closed = False
         self._original = np.empty((0, 0, 3), np.uint8)  # of a frame that is painted in its own place
@@ -137,7 +140,9 @@ class Masker:
             self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
         except CandidateRejected as error:
             raise ModelError(f"the weights {weights or 'that are shipped'} cannot be used: {error}") from error
+        self.learning = True  # False: no frame is offered, and the learner waits; set from any thread
         self._learner: Learner | None = None
+        self._start_learner: Callable[[], Learner] | None = None
         if teacher is not None:
             on_gpu = self.backend_name in ON_GPU
             # two processes share a GPU in turns: the picture would wait for a step
@@ -146,7 +151,8 @@ class Masker:
             options = LearnerOptions(
                 as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep, on_gpu
             )
-            self._learner = start(self.student, self.size, self.swap, options)
+            self._start_learner = functools.partial(start, self.student, self.size, self.swap, options)
+            self._learner = self._start_learner()
         try:  # a learner in a process of its own gets ready meanwhile
             self.kernels = kernels.load()
             if self.kernels.name != "fused":
@@ -191,14 +197,16 @@ class Masker:
     def _process(self, bgr: np.ndarray, timestamp: float, canvas: Canvas) -> PaintResult:
         self._timing.begin()
         began = time.thread_time()
+        self._frame_shape = bgr.shape
         student = self._hot_swap.adopt()
         untouched = self._untouched(bgr, canvas)
         logits, state = self._paint(bgr, student, timestamp, canvas)
         self._timing.end()
         self._cpu += time.thread_time() - began
         index, self._index, self._frames = self._index, self._index + 1, self._frames + 1
-        if self._learner is not None and logits is not None:
-            self._learner.offer(untouched, logits, self._guard.scene)
+        learner = self._learner
+        if learner is not None and self.learning and logits is not None:
+            learner.offer(untouched, logits, self._guard.scene)
         return PaintResult(canvas.picture, canvas.alpha, self._painter.foreground, index, student.version, state)
 
     def _untouched(self, bgr: np.ndarray, canvas: Canvas) -> np.ndarray:
@@ -281,6 +289,52 @@ class Masker:
             The candidate cannot be loaded or is bad; the live student stays.
         """
         self._hot_swap.swap(published)
+
+    def forget(self) -> None:
+        """The shipped student paints again, and whoever learns starts anew: nothing that was learnt here is left.
+
+        Raises
+        ------
+        UsageError
+            The masker is closed.
+        JitMaskerError
+            The learner cannot be started again; the picture goes on.
+        """
+        if self._closed:
+            raise UsageError("this masker is closed; make a new one")
+        learner, self._learner = self._learner, None
+        if learner is not None:
+            learner.close()  # from here on it publishes nothing
+        self._hot_swap.forget()
+        if self._start_learner is not None:
+            self._learner = self._start_learner()
+
+    def set_background(self, spec: str) -> None:
+        """Another background from the next frame on; opened here, on the calling thread.
+
+        Raises
+        ------
+        UsageError
+            It cannot be read; or it is transparent and the one before is not, or the other way round: what is painted
+            goes where there is alpha, or does not, for good. The one before stays.
+        """
+        background = open_background(spec, lossless=self._lockstep)
+        try:
+            if background.transparent != self.background.transparent:
+                raise UsageError(
+                    f"background {spec!r}: alpha was {'on' if self.background.transparent else 'off'} when this began; "
+                    "start anew to change that"
+                )
+            if not self._lockstep and self._frame_shape is not None:
+                background.picture(np.zeros(self._frame_shape, np.uint8), None, 0.0)  # fitted here, not between frames
+        except BaseException:
+            background.close()
+            raise
+        with self._frame_lock:  # for an assignment
+            old, self.background = self.background, background
+            if self._closed:
+                old = background
+        old.close()
 
     def reset(self) -> None:
         """Another stream begins: what is remembered of the last one's frames is forgotten, what was learnt is kept."""

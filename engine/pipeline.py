@@ -4,6 +4,9 @@
     paint thread     masker.process              canvases, taken from a fixed few and given back
     calling thread   sinks, in order             so a window lives on the main thread, where some systems want it
 
+The calling thread keeps a clock of its own: where no picture comes, because the source is lost, the user paused, nobody
+watches or the painter hangs, it shows a card. So what it writes to, a virtual camera above all, outlives the others.
+
 In lockstep there are no threads: read, paint, learn, write, one after the other, the same every time.
 Knows nothing about options or reports.
 """
@@ -11,6 +14,7 @@ Knows nothing about options or reports.
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -19,17 +23,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .card import Card
 from .closing import closing
-from .contracts import Canvas, Frame, PaintState, Picture, Sink, Source
-from .mailboxes import LatestSlot, LosslessSlot
+from .contracts import Canvas, Frame, Interruptible, PaintState, Picture, Sink, Source
+from .mailboxes import LatestSlot, LosslessSlot, Snapshot
 from .masker import Masker
 from .timing import Durations
+from .view import View
 
 log = logging.getLogger("jit_masker")
 
 CANVASES = 4  # pictures between the paint path and the sinks: one painted, one waiting, one written, one spare
 STOP_TIMEOUT_S = 1.0  # after a stop, for a picture that is still on its way
 PAINTER_TIMEOUT_S = 5.0  # after a stop, for the frame that is being painted
+HOLD_S = 1.0  # that the last picture is shown where no new one comes; then the card
+TICK_S, ASLEEP_TICK_S = 0.05, 0.5  # between two pictures where no new one comes
 MAX_POSITION_S = 1e9  # of a frame, thirty years; NaN and what lies beyond is no time, and nobody downstream can use it
 
 
@@ -39,6 +47,7 @@ class PaintedFrame:
 
     canvas: Canvas = field(default_factory=Canvas)
     frame: Frame | None = None
+    state: PaintState | None = None
 
 
 class Pipeline:
@@ -54,23 +63,39 @@ class Pipeline:
         transparent: bool = False,
         max_frames: int | None = None,
         on_picture: Callable[[Pipeline], None] | None = None,
+        view: View | None = None,
+        card: Card | None = None,
+        repeats: bool = False,
+        size: tuple[int, int] | None = None,
     ):
         """`transparent`: pictures are the foreground, not composited, for sinks that store alpha beside them.
-        `on_picture` is called after each picture is written, on the calling thread."""
+        `on_picture` is called after each picture is written, on the calling thread.
+        `card` is shown while there is no picture; None: nothing is, and the sinks wait. `repeats`: until then the last
+        picture is written again and again, for sinks that are watched. `size` (H, W): of a card before the first frame;
+        None: until then there is none."""
         self.masker = masker
-        self.frames = 0  # written
+        self.view = view or View()
+        self.card = card
+        self.paused = False  # set from any thread; with a card only
+        self.sent, self.came = Snapshot(), Snapshot()  # pictures as written, frames as they came
+        self.watched: bool | None = None  # whether anybody looks at what is written; None: it cannot be told
+        self.sent_size: tuple[int, int] | None = None  # (H, W) of the last picture
+        self.frames = 0  # painted and written
         self.state: PaintState | None = None  # of the last picture; None before the first
         self.elapsed = 0.0  # s
         self.capture, self.output = Durations(), Durations()  # one frame's reading, one picture's writing
         self.period = Durations()  # between two written pictures
         self.latency = Durations()  # from capture to written
-        self._source, self._sinks, self._on_picture = source, sinks, on_picture
-        self._lockstep, self._max_frames = lockstep, max_frames
+        self._source, self._sinks, self._on_picture, self._repeats = source, sinks, on_picture, repeats
+        self._interruptible = source if isinstance(source, Interruptible) else None
+        self._lockstep, self._max_frames, self._size = lockstep, max_frames, size
         self._needs_alpha = transparent or any(sink.needs_alpha for sink in sinks)
         self._transparent = transparent
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self._last_written: float | None = None
+        self._last_new = -math.inf  # s, time.perf_counter() when a painted picture was last written
+        self._shown: PaintedFrame | None = None  # what was written last, kept until the next
         self._dropped_pictures = 0
         self._incoming: LatestSlot[Frame] = LatestSlot() if source.live else LosslessSlot()
 
@@ -129,11 +154,7 @@ class Pipeline:
         for thread in threads:
             thread.start()
         try:
-            while item := self._next_painted(painted):
-                self._write(item)
-                free.put(item)
-                if self._done():
-                    break
+            self._present(painted, free)
         finally:
             self.stop()
             self._incoming.close()
@@ -145,12 +166,64 @@ class Pipeline:
         if self._error is not None:
             raise self._error
 
-    def _next_painted(self, painted: LatestSlot[PaintedFrame]) -> PaintedFrame | None:
-        """The next picture; None at the end, and when stopped while a stuck source keeps the painter waiting."""
-        while (item := painted.take(STOP_TIMEOUT_S)) is None:
-            if painted.closed or self._stopping.is_set():
-                return None
-        return item
+    def _present(self, painted: LatestSlot[PaintedFrame], free: queue.SimpleQueue[PaintedFrame]) -> None:
+        """Write what is painted, and see to it that something is shown where nothing is; until the end."""
+        while True:
+            item = painted.take(self._tick)
+            if item is None:
+                # when stopped, a source that is stuck may keep the painter waiting
+                if painted.closed or self._stopping.is_set():
+                    return
+                self._fill()
+            elif self.paused and self.card is not None:
+                free.put(item)  # painted just before
+                self._fill()
+            else:
+                self._write(item)
+                if self._shown is not None:
+                    free.put(self._shown)
+                self._shown = item
+            if self._done():
+                return
+
+    @property
+    def _tick(self) -> float:
+        if self.card is None:
+            return STOP_TIMEOUT_S
+        return ASLEEP_TICK_S if self._absence() is PaintState.ASLEEP else TICK_S
+
+    def _absence(self) -> PaintState | None:
+        """Why there is nothing to show but the card; None: the last picture is new enough."""
+        if self.paused:
+            return PaintState.PAUSED
+        absence = self._interruptible.absence if self._interruptible is not None else None
+        if absence is PaintState.ASLEEP:
+            return absence
+        if time.perf_counter() - self._last_new < HOLD_S:
+            return None
+        return absence or PaintState.COVERED  # frames come, and the painter gives no picture
+
+    def _fill(self) -> None:
+        """Where no new picture came: the card, or, as long as that is not due and somebody watches, the last one."""
+        if self.card is None:
+            return
+        absence, shown = self._absence(), self._shown
+        if shown is None or shown.frame is None:
+            if self._size is not None:
+                self._write_card(self.card.picture(self._size), absence, 0, 0.0)
+            return
+        position = shown.frame.position + time.perf_counter() - self._last_new
+        if absence is not None:
+            size = shown.canvas.alpha.shape
+            self._write_card(self.card.picture((size[0], size[1])), absence, shown.frame.index, position)
+        elif self._repeats:
+            alpha = shown.canvas.alpha if self._needs_alpha else None
+            self._write_out(Picture(shown.canvas.picture, alpha, shown.frame.index, position))
+
+    def _write_card(self, bgr: np.ndarray, absence: PaintState | None, index: int, position: float) -> None:
+        alpha = np.full(bgr.shape[:2], 255, np.uint8) if self._needs_alpha else None
+        self.state = absence
+        self._write_out(Picture(bgr, alpha, index, position))
 
     def _guarded(self, work: Callable[[], None], slot: LatestSlot) -> None:
         """Run a thread's work; keep its error for the calling thread; tell the next thread that it is over."""
@@ -167,6 +240,8 @@ class Pipeline:
 
     def _paint_all(self, painted: LatestSlot[PaintedFrame], free: queue.SimpleQueue[PaintedFrame]) -> None:
         while (frame := self._incoming.take()) is not None:
+            if self.paused and self.card is not None:
+                continue
             item = free.get()
             if painted.closed:
                 return
@@ -190,27 +265,34 @@ class Pipeline:
             yield frame if frame.position == position else replace(frame, position=position)
 
     def _paint(self, frame: Frame, item: PaintedFrame) -> None:
-        result = self.masker.process(frame.bgr, frame.position, item.canvas)
-        item.frame = frame
-        self.state = result.state
+        self.came.offer(frame.bgr)
+        result = self.masker.process(self.view.before(frame.bgr), frame.position, item.canvas)
+        item.frame, item.state = frame, result.state
         if self._transparent and result.foreground is not None:
             np.copyto(result.picture, result.foreground)  # the sink blackens what alpha hides
+        self.view.after(item.canvas, frame.position)
 
     def _write(self, item: PaintedFrame) -> None:
         frame, canvas = item.frame, item.canvas
         assert frame is not None
-        alpha = canvas.alpha if self._needs_alpha else None
         began = time.perf_counter()
-        picture = Picture(canvas.picture, alpha, frame.index, frame.position)
-        for sink in self._sinks:
-            sink.write(picture)
-        now = time.perf_counter()
+        alpha = canvas.alpha if self._needs_alpha else None
+        self._write_out(Picture(canvas.picture, alpha, frame.index, frame.position))
+        self.state = item.state
+        now = self._last_new = time.perf_counter()
         self.output.add(now - began)
         self.latency.add(now - frame.captured_at)
+        self.frames += 1
+
+    def _write_out(self, picture: Picture) -> None:
+        for sink in self._sinks:
+            sink.write(picture)
+        self.sent.offer(picture.bgr)
+        self.sent_size = picture.bgr.shape[0], picture.bgr.shape[1]
+        now = time.perf_counter()
         if self._last_written is not None:
             self.period.add(now - self._last_written)
         self._last_written = now
-        self.frames += 1
         if self._on_picture is not None:
             self._on_picture(self)
 

@@ -24,6 +24,11 @@ class Durations:
         added = range(max(count, self.count - len(self._ms)), self.count)
         return [float(self._ms[i % len(self._ms)]) for i in added]
 
+    def recent(self, count: int = 50) -> float | None:
+        """The median of the last `count`, ms; None without data."""
+        kept = self.since(self.count - count)
+        return float(np.median(kept)) if kept else None
+
     def summary(self, *keys: str) -> dict[str, float | None]:
         """Values by key, ms: "p50" is the median, "p95" the 95th percentile, "max" the largest; None without data."""
         kept = self._ms[: min(self.count, len(self._ms))]

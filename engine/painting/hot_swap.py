@@ -80,8 +80,25 @@ class HotSwap:
                 raise
             self._waiting.append(candidate)
 
-    def _build(self, published: Published) -> LoadedStudent:
-        arguments = (published, self.backend, self._threads, published.probe is not None)
+    def forget(self) -> None:
+        """The student as it was at the start is adopted next; none that was built since is gone back to.
+
+        Raises
+        ------
+        ModelError, CandidateRejected
+            It cannot be loaded again; the current student stays.
+        """
+        with self._building:
+            self._waiting.clear()
+            self._retired = None
+            start = self._build(self._start, judged=False)
+            self._waiting.append(start)
+            self._wait_for_adoption()
+            self._retired = None  # the one that was just left
+
+    def _build(self, published: Published, judged: bool | None = None) -> LoadedStudent:
+        judged = published.probe is not None if judged is None else judged
+        arguments = (published, self.backend, self._threads, judged)
         if self._builder is None:
             return LoadedStudent(*arguments)
         return self._builder.submit(LoadedStudent, *arguments).result()

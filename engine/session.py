@@ -1,0 +1,172 @@
+"""What a user can change while it runs, and what can be seen of it: the one face of a run for window keys, control
+socket and panel. Every method may be called from any thread; none is called by the paint thread.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from . import __version__
+from .contracts import LearningStats
+from .errors import UsageError
+from .options import Options
+from .pipeline import Pipeline
+from .sources.reopened import ReopenedSource
+
+SNAPSHOT_TIMEOUT_S = 1.0  # for the next picture
+RATE_INTERVAL_S = 1.0  # the least over which a share of a core is taken
+
+
+class Session:
+    """A run that can be told things. `source`: the one that is reopened, if there is one; `camera`: how it was opened,
+    such as "1280x720 30 fps mjpeg".
+    """
+
+    def __init__(self, pipeline: Pipeline, options: Options, output: str, source: ReopenedSource | None, camera: str):
+        self._pipeline, self._masker = pipeline, pipeline.masker
+        self._options, self._output, self._source, self._camera = options, output, source, camera
+        self._background = options.background
+        self._began = time.time()
+        self._rates = Rates()
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    def set_background(self, spec: str) -> None:
+        """As in `open_background`; UsageError where it cannot be shown, and the one before stays."""
+        self._masker.set_background(spec)
+        self._background = spec
+        if self._pipeline.card is not None:
+            self._pipeline.card.set_background(spec)
+
+    def pause(self) -> None:
+        """Show a card instead of the picture."""
+        if self._pipeline.card is None:
+            raise UsageError("this run is from file to file and has no pause; it can be stopped")
+        self._pipeline.paused = True
+
+    def resume(self) -> None:
+        self._pipeline.paused = False
+
+    def set_mirrored(self, on: bool) -> None:
+        """Turn the person as a mirror does."""
+        self._pipeline.view.mirrored = on
+
+    def set_framing(self, on: bool) -> None:
+        """Follow the person, or show the whole frame."""
+        self._pipeline.view.follows = on
+
+    def set_learning(self, on: bool) -> None:
+        """Go on learning, or rest; what was learnt stays.
+
+        Raises
+        ------
+        UsageError
+            Nobody teaches here, or the learner died.
+        """
+        learning = self._masker.stats.learning
+        if on and learning is None:
+            raise UsageError("nobody teaches in this run; start it with a teacher, as in --teacher rvm")
+        if on and learning is not None and learning.died is not None:
+            raise UsageError(f"the learner has ended: {learning.died}; `forget` starts it anew")
+        self._masker.learning = on
+
+    def forget(self) -> None:
+        """Paint with the shipped student again; what was learnt is gone. See `Masker.forget`."""
+        self._masker.forget()
+
+    def stop(self) -> None:
+        """End the run, as Ctrl-C does."""
+        self._pipeline.stop()
+
+    # -- what can be seen ----------------------------------------------------------------------------------------------
+
+    def picture(self) -> np.ndarray | None:
+        """A copy of the next picture that is sent, uint8 (H, W, 3) BGR; None where none is within a second."""
+        return self._pipeline.sent.take(SNAPSHOT_TIMEOUT_S)
+
+    def source_picture(self) -> np.ndarray | None:
+        """A copy of the next frame as it comes, the real room and all; None where none comes within a second."""
+        return self._pipeline.came.take(SNAPSHOT_TIMEOUT_S)
+
+    def status(self) -> dict[str, Any]:
+        """What is going on, ready for JSON."""
+        pipeline, masker = self._pipeline, self._masker
+        stats = masker.stats
+        period, latency = pipeline.period.recent(), pipeline.latency.recent()
+        cpu = stats.learning.cpu_s if stats.learning is not None else {}
+        rates = self._rates({"process": time.process_time(), "learning": sum(cpu.values())})
+        sent = pipeline.sent_size
+        return {
+            "state": pipeline.state.value if pipeline.state is not None else None,
+            "background": self._background,
+            "paused": pipeline.paused,
+            "mirrored": pipeline.view.mirrored,
+            "framing": pipeline.view.follows,
+            "source": self._options.input,
+            "camera": self._camera,
+            "output": self._output,
+            "watched": pipeline.watched,
+            "fps": round(1000 / period, 1) if period else 0.0,
+            "latency_ms": round(latency, 1) if latency else None,
+            "paint_ms": masker.paint_path.summary("p50")["p50"],
+            "cpu_percent": rates["process"],
+            "size": [sent[1], sent[0]] if sent is not None else None,
+            "frames": pipeline.frames,
+            "dropped": pipeline.dropped,
+            "reopened": self._source.losses if self._source is not None else 0,
+            "faults": stats.faults,
+            "unsure": stats.unsure,
+            "doubts": stats.doubts,
+            "version": stats.version,
+            "swaps": stats.swaps,
+            "rejected": stats.rejected,
+            "rollbacks": stats.rollbacks,
+            "teacher": stats.learning.teacher if stats.learning is not None else None,
+            "who": self._options.who,
+            "learning": self._learning(stats.learning, rates["learning"]),
+            "uptime_s": round(time.time() - self._began, 1),
+            "pid": os.getpid(),
+            "program_version": __version__,
+        }
+
+    def _learning(self, stats: LearningStats | None, percent: float) -> dict[str, Any] | None:
+        if stats is None:
+            return None
+        budget = self._options.learning_budget
+        return {
+            "on": self._masker.learning and stats.died is None,
+            "cpu_percent": percent,
+            "budget_percent": budget if math.isfinite(budget) else None,
+            "score": round(stats.curve[-1][1], 4) if stats.curve else None,
+            "curve": [[frame, round(score, 4)] for frame, score in stats.curve],
+            "calls": stats.calls,
+            "steps": stats.steps,
+            "publishes": stats.publishes,
+            "refused": stats.refused,
+            "died": stats.died,
+        }
+
+
+class Rates:
+    """Shares of a core, from counters of CPU seconds: between two calls at least RATE_INTERVAL_S apart."""
+
+    def __init__(self) -> None:
+        self._at, self._counters = time.monotonic(), dict[str, float]()
+        self._percent: dict[str, float] = {}
+
+    def __call__(self, counters: dict[str, float]) -> dict[str, float]:
+        """Per counter: percent of one core."""
+        now = time.monotonic()
+        elapsed = now - self._at
+        if elapsed >= RATE_INTERVAL_S or not self._percent:
+            self._percent = {
+                name: round(100 * max(0.0, value - self._counters.get(name, 0.0)) / max(elapsed, 1e-3), 1)
+                for name, value in counters.items()
+            }
+            self._at, self._counters = now, dict(counters)
+        return self._percent
