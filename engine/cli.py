@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import process
 
 if TYPE_CHECKING:
+    from .closing import Closable
+    from .contracts import Sink, Source
     from .options import Options
     from .pipeline import Pipeline
+    from .sources.reopened import ReopenedSource
 
+RECONNECT_S = 60.0  # that a lost source is waited for, where nobody watches and nothing was said
 STATUS_INTERVAL_S = 0.25  # between two updates of the status line
 ABANDONABLE = {"teacher", "learner", "camera", "source", "paint"}  # names of our daemon threads
 PACKAGES = ("kernels", "engine", "export", "training")
@@ -118,20 +122,23 @@ def run(options: Options, status: bool) -> int:
     import logging
 
     from . import output_paths
+    from .card import Card
     from .closing import closing
     from .masker import LIVE_LEARNER, Masker
     from .painting.edge_options import EdgeOptions
     from .pipeline import Pipeline
     from .sinks import AlphaFile, is_watched, open_sink
-    from .sources import PacedSource, open_source
+    from .sources import PacedSource
+    from .view import View
 
     output_paths.check(options)
     output = options.output or ("null" if options.headless else "window")
     parts: list[Any] = []
     with closing(parts):
-        source = open_source(options.input, size=options.input_size, fps=options.fps, loop=options.loop)
+        source, returning = open_returning(options, is_watched(output))
         parts.append(source)
         pace = choose_pace(options.pace, options.input, source.live, output)
+        live = pace == "live"
         masker = Masker(
             options.backend, options.teaching, options.background, student=options.student, size=options.size,
             weights=options.weights, threads=options.threads, recipe=options.recipe,
@@ -149,12 +156,55 @@ def run(options: Options, status: bool) -> int:
             sinks.append(AlphaFile(options.alpha, fps))
             parts.append(sinks[-1])
         logging.getLogger("jit_masker").info("%s: %s", masker.backend_name, masker.backend_reason)
-        paced = PacedSource(source) if pace == "live" and not source.live else source
         pipeline = Pipeline(
-            paced, masker, sinks, lockstep=pace == "lockstep", transparent=transparent, max_frames=options.max_frames,
-            on_picture=AfterPicture(status),
+            PacedSource(source) if live and not source.live else source, masker, sinks,
+            lockstep=pace == "lockstep", transparent=transparent, max_frames=options.max_frames,
+            on_picture=AfterPicture(status), view=View(options.mirror, options.frame == "auto"),
+            card=Card(options.background, options.card) if live else None, repeats=is_watched(output),
+            size=options.camera_size[::-1] if options.camera_size is not None else None,
         )  # fmt: skip
+        if live:
+            parts += accompany(pipeline, options, output, returning, sinks[0])
         return _run(pipeline, options.report)
+
+
+def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:
+    """The source; and once more where it is live, and opened again when it is lost."""
+    import math
+
+    from .errors import SourceError
+    from .sources import can_return, source_opener
+    from .sources.reopened import ReopenedSource
+
+    open_it = source_opener(options.input, size=options.input_size, fps=options.fps, loop=options.loop)
+    first = None
+    try:
+        first = open_it()
+    except SourceError:
+        if options.reconnect is None or not can_return(options.input):
+            raise
+    if first is not None and not (first.live and can_return(options.input)):
+        return first, None
+    patience = options.reconnect if options.reconnect is not None else math.inf if watched else RECONNECT_S
+    returning = ReopenedSource(open_it, first, patience)
+    return returning, returning
+
+
+def accompany(
+    pipeline: Pipeline, options: Options, output: str, source: ReopenedSource | None, sink: Sink
+) -> list[Closable]:
+    """What runs beside a live pipeline: sleep while nobody watches, and commands from outside."""
+    from .session import Session
+    from .sinks import VirtualCamera
+    from .sleep import Sleep
+
+    parts: list[Closable] = []
+    sleep = None
+    if options.sleep and source is not None and isinstance(sink, VirtualCamera):
+        sleep = Sleep(source, sink.open_watch, lambda: pipeline.sent.asked_at)
+        parts.append(sleep)
+    session = Session(pipeline, options, output, source, sleep)
+    return parts
 
 
 def _run(pipeline: Pipeline, report_path: str | None) -> int:

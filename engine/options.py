@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from .errors import UsageError
 from .masker import LEARNING_BUDGET, STUDENT
@@ -80,7 +80,7 @@ class Options(BaseModel):
     mirror: bool = Field(False, description="turn the person as a mirror does; the background stays as it is")
     frame: Literal["off", "auto"] = Field("off", description="auto: follow the person, never wider than it came")
     card: str | None = Field(None, description="a picture shown while paused or without a camera; else a card is drawn")
-    reconnect: str | None = Field(
+    reconnect: float | None = Field(
         None,
         description="seconds that a lost camera or stream is waited for, or unlimited; default: unlimited into a "
         "window or a virtual camera, else 60",
@@ -111,16 +111,17 @@ class Options(BaseModel):
             authority=self.teacher_authority, privacy=self.teacher_privacy,
         )  # fmt: skip
 
-    @field_validator("learning_budget", mode="before")
+    @field_validator("learning_budget", "reconnect", mode="before")
     @classmethod
-    def _percent(cls, value: Any) -> float:
+    def _or_unlimited(cls, value: Any, info: ValidationInfo) -> Any:
         try:
-            percent = math.inf if value == "unlimited" else float(value)
+            number = math.inf if value == "unlimited" else float(value)
         except (TypeError, ValueError):
-            percent = math.nan
-        if not percent >= 0:
-            raise ValueError("expected percent of one core, 0 or more, or unlimited")
-        return percent
+            number = math.nan
+        if not number >= 0:
+            what = "seconds" if info.field_name == "reconnect" else "percent of one core"
+            raise ValueError(f"expected {what}, 0 or more, or unlimited")
+        return number
 
     @field_validator("input_size", "camera_size", mode="before")
     @classmethod

@@ -78,7 +78,6 @@ class Pipeline:
         self.card = card
         self.paused = False  # set from any thread; with a card only
         self.sent, self.came = Snapshot(), Snapshot()  # pictures as written, frames as they came
-        self.watched: bool | None = None  # whether anybody looks at what is written; None: it cannot be told
         self.sent_size: tuple[int, int] | None = None  # (H, W) of the last picture
         self.frames = 0  # painted and written
         self.state: PaintState | None = None  # of the last picture; None before the first

@@ -16,6 +16,7 @@ from .contracts import LearningStats
 from .errors import UsageError
 from .options import Options
 from .pipeline import Pipeline
+from .sleep import Sleep
 from .sources.reopened import ReopenedSource
 
 SNAPSHOT_TIMEOUT_S = 1.0  # for the next picture
@@ -23,13 +24,18 @@ RATE_INTERVAL_S = 1.0  # the least over which a share of a core is taken
 
 
 class Session:
-    """A run that can be told things. `source`: the one that is reopened, if there is one; `camera`: how it was opened,
-    such as "1280x720 30 fps mjpeg".
-    """
+    """A run that can be told things. `source`: the one that is reopened, if there is one; `sleep`: if it can sleep."""
 
-    def __init__(self, pipeline: Pipeline, options: Options, output: str, source: ReopenedSource | None, camera: str):
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        options: Options,
+        output: str,
+        source: ReopenedSource | None = None,
+        sleep: Sleep | None = None,
+    ):
         self._pipeline, self._masker = pipeline, pipeline.masker
-        self._options, self._output, self._source, self._camera = options, output, source, camera
+        self._options, self._output, self._source, self._sleep = options, output, source, sleep
         self._background = options.background
         self._began = time.time()
         self._rates = Rates()
@@ -108,9 +114,9 @@ class Session:
             "mirrored": pipeline.view.mirrored,
             "framing": pipeline.view.follows,
             "source": self._options.input,
-            "camera": self._camera,
+            "camera": self._source.format if self._source is not None else "",
             "output": self._output,
-            "watched": pipeline.watched,
+            "watched": self._sleep.watched if self._sleep is not None else None,
             "fps": round(1000 / period, 1) if period else 0.0,
             "latency_ms": round(latency, 1) if latency else None,
             "paint_ms": masker.paint_path.summary("p50")["p50"],
@@ -156,7 +162,8 @@ class Rates:
     """Shares of a core, from counters of CPU seconds: between two calls at least RATE_INTERVAL_S apart."""
 
     def __init__(self) -> None:
-        self._at, self._counters = time.monotonic(), dict[str, float]()
+        self._at = time.monotonic()
+        self._counters: dict[str, float] = {}
         self._percent: dict[str, float] = {}
 
     def __call__(self, counters: dict[str, float]) -> dict[str, float]:
@@ -164,9 +171,7 @@ class Rates:
         now = time.monotonic()
         elapsed = now - self._at
         if elapsed >= RATE_INTERVAL_S or not self._percent:
-            self._percent = {
-                name: round(100 * max(0.0, value - self._counters.get(name, 0.0)) / max(elapsed, 1e-3), 1)
-                for name, value in counters.items()
-            }
-            self._at, self._counters = now, dict(counters)
+            before = self._counters or counters
+            self._percent = {name: round(100 * max(0.0, counters[name] - before[name]) / elapsed, 1) for name in before}
+            self._at, self._counters = now, counters
         return self._percent

@@ -34,9 +34,11 @@ class Watch(Protocol):
 class Sleep:
     """Suspends `source` while nobody watches and wakes it at once when somebody does. `close()` may be called twice."""
 
-    def __init__(self, source: Interruptible, watch: Watch, looked_at: Callable[[], float]):
-        """`looked_at` gives when a picture was last asked for, s by time.perf_counter()."""
-        self._source, self._watch, self._looked_at = source, watch, looked_at
+    def __init__(self, source: Interruptible, open_watch: Callable[[], Watch | None], looked_at: Callable[[], float]):
+        """`open_watch` is asked until there is a watch: there is none before the device is open. `looked_at` gives when
+        a picture was last asked for, s by time.perf_counter()."""
+        self._source, self._open_watch, self._looked_at = source, open_watch, looked_at
+        self._watch: Watch | None = None
         self._closed = threading.Event()
         self.asleep = False
         self._thread = threading.Thread(target=self._work, name="sleep", daemon=True)
@@ -45,10 +47,18 @@ class Sleep:
     @property
     def watched(self) -> bool:
         """Whether anybody watches, as far as can be told."""
-        return self._watch.watched is not False or time.perf_counter() - self._looked_at() < LOOKED_S
+        return (
+            self._watch is None
+            or self._watch.watched is not False
+            or time.perf_counter() - self._looked_at() < LOOKED_S
+        )
 
     def _work(self) -> None:
         last_watched = time.perf_counter()
+        while self._watch is None:
+            self._watch = self._open_watch()
+            if self._closed.wait(0 if self._watch is not None else POLL_S):
+                return
         while not self._closed.is_set():
             now = time.perf_counter()
             if self.watched:
@@ -72,4 +82,5 @@ class Sleep:
     def close(self) -> None:
         self._closed.set()
         self._thread.join(2 * POLL_S)
-        self._watch.close()
+        if self._watch is not None:
+            self._watch.close()

@@ -62,6 +62,10 @@ class VirtualCamera:
         except (RuntimeError, OSError) as error:  # what pyvirtualcam raises for a device it cannot use
             raise self._error(str(error)) from error
 
+    def open_watch(self) -> Any:
+        """Who reads it; None while it is not open."""
+        return None
+
     def close(self) -> None:
         camera, self._camera = self._camera, None
         if camera is not None:

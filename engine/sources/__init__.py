@@ -6,6 +6,7 @@ hang, paced.py around those that should keep to the clock.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..contracts import Source
@@ -17,7 +18,7 @@ from .raw_frames import RawFrames
 from .threaded import ThreadedSource
 from .video import FALLBACK_FPS, STREAMS, WEB, Video
 
-__all__ = ["PacedSource", "open_source"]
+__all__ = ["PacedSource", "can_return", "open_source", "source_opener"]
 
 MAX_FPS, MAX_SIDE = 1000.0, 16384  # frames per second, pixels; beyond, it is a slip of the finger
 
@@ -42,7 +43,23 @@ def open_source(
     SourceError
         It cannot be opened.
     """
+    return source_opener(spec, size=size, fps=fps, loop=loop)()
+
+
+def source_opener(
+    spec: str, *, size: tuple[int, int] | None = None, fps: float | None = None, loop: bool = False
+) -> Callable[[], Source]:
+    """What opens the source that `spec` names, each time it is called; see `open_source`."""
     _check(size, fps)
+    return lambda: _open(spec, size, fps, loop)
+
+
+def can_return(spec: str) -> bool:
+    """Whether `spec` names a camera or a stream: what may be lost and come back."""
+    return spec.isdecimal() or spec.startswith(("/dev/video", *STREAMS, *WEB))
+
+
+def _open(spec: str, size: tuple[int, int] | None, fps: float | None, loop: bool) -> Source:
     if spec.isdecimal() or spec.startswith("/dev/video"):
         return Camera(spec)
     if spec.startswith("test://"):

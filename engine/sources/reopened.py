@@ -31,41 +31,40 @@ class ReopenedSource:
     Parameters
     ----------
     open_it : opens the source, or raises SourceError.
+    first : what it gave already; None where it is not there yet.
     patience : s without a frame after which a loss is final; `math.inf`: never.
-    waits_at_start : whether it may be missing at the start, too; else the first failure is raised here.
     """
 
     live = True
     frames: int | None = None
     sound: str | None = None
 
-    def __init__(self, open_it: Callable[[], Source], patience: float = math.inf, waits_at_start: bool = False):
-        self.absence: PaintState | None = None
+    def __init__(self, open_it: Callable[[], Source], first: Source | None, patience: float = math.inf):
+        self.absence: PaintState | None = PaintState.LOST if first is None else None
+        self.fps = first.fps if first is not None else 0.0
+        self.format = getattr(first, "format", "")  # of a camera, as it was opened last: "1280x720 30 fps mjpeg"
         self.losses = 0
         self._open_it, self._patience = open_it, patience
-        self._source: Source | None = None
+        self._source = first
         self._asleep = self._closed = False
+        self._wakenings = 0
         self._changed = threading.Condition()  # guards the three above; never held while a source is opened or read
         self._began = time.perf_counter()
         self._index, self._attempt = -1, 0
         self._came = self._stable_from = self._began  # s: the last frame or the last wakening; the last return
-        try:
-            self._source = open_it()
-        except SourceError as error:
-            if not waits_at_start:
-                raise
-            self._lose(error)
-        self.fps = self._source.fps if self._source is not None else 0.0
 
     def __iter__(self) -> Iterator[Frame]:
         while self._wait_until_wanted():
+            wakenings = self._wakenings
             try:
                 yield from self._frames()
                 failure = SourceError("the source ended")
             except SourceError as error:
                 failure = error
             self._release()
-            if not (self._closed or self._asleep):
+            if (
+                not self._closed and not self._asleep and self._wakenings == wakenings
+            ):  # else it was released on purpose
                 self._lose(failure)
                 self._pause(delay(self._attempt))
                 self._attempt += 1
@@ -80,6 +79,7 @@ class ReopenedSource:
 
     def _frames(self) -> Iterator[Frame]:
         source = self._source or self._open_it()
+        self.format = getattr(source, "format", "")
         with self._changed:  # from here on `close` and `suspend` reach it
             self._source = source
             if self._closed or self._asleep:
@@ -134,6 +134,7 @@ class ReopenedSource:
     def resume(self) -> None:
         """See `Interruptible`."""
         with self._changed:
+            self._wakenings += self._asleep
             self._asleep = False
             if self.absence is PaintState.ASLEEP:
                 self.absence = None
