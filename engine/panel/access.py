@@ -57,14 +57,14 @@ class Access:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                if opening:
+                if admitted and opening:
                     headers.append("Set-Cookie", f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict")
             await send(message)
 
         headers = Headers(scope=scope)
         opening = self._opens(scope)
-        app = self._app if self._admits(scope["method"], headers, opening) else REFUSED
-        await app(scope, receive, send_with_headers)
+        admitted = self._admits(scope["method"], headers, opening)
+        await (self._app if admitted else REFUSED)(scope, receive, send_with_headers)
 
     def _admits(self, method: str, headers: Headers, opening: bool) -> bool:
         origin = headers.get("origin")

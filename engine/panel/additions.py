@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ MAX_STEM = 80  # characters of a name, without its suffix
 KEPT = " -_.()"  # in a name, beside letters and digits
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # by Windows
 MAX_COPIES = 1000  # of one name
+# How videos begin. FFmpeg goes by the content: a playlist that calls itself a video would have it open other files and
+# addresses.
+VIDEO = re.compile(rb".{4}(ftyp|moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3|RIFF.{4}AVI |GIF8[79]a", re.DOTALL)
 
 
 def safe_name(name: str) -> str:
@@ -71,6 +75,8 @@ class Addition:
 
     def _check(self) -> None:
         try:
+            if self._path.suffix in VIDEO_SUFFIXES and not VIDEO.match(read_start(self._path)):
+                raise UsageError("no video")
             thumbnail(self._path)
         except UsageError as error:
             raise UsageError(f"{self._name} cannot be decoded as its suffix says; choose another file") from error
@@ -102,6 +108,11 @@ def receive(name: str, folder: Path) -> Iterator[Addition]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def read_start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16)
 
 
 def check_size(size: int) -> None:

@@ -157,7 +157,7 @@ class Panel:
         self.cookie = f"jm-panel-{self.port}={self.token}"
 
     def ask(self, method, path, body=None, **headers):
-        """Status, headers and body of an answer. Sent as the page does, but for `headers`; one that is None is left out."""
+        """Status, headers and body. Sent as the page does, but for `headers`; one that is None is left out."""
         sent = {"Host": f"127.0.0.1:{self.port}", "Cookie": self.cookie, "Origin": self.origin}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
