@@ -37,10 +37,10 @@ class Controls:
 
     Parameters
     ----------
-    remembered : the last choice; each change is saved to `path`, unless that is None.
+    remembered : the last choice, as it was loaded; each change is saved to `path`, unless that is None.
     """
 
-    def __init__(self, session: Session, gallery: Gallery, remembered: Remembered, path: Path | None):
+    def __init__(self, session: Session, gallery: Gallery, remembered: Remembered, path: Path | None = None):
         self.session, self.gallery = session, gallery
         self._remembered, self._path = remembered, path
         self._turn, self._saving = threading.Lock(), threading.Lock()

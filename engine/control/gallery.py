@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from string import digits
 
 from ..backgrounds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
@@ -51,10 +52,10 @@ def default_folder() -> Path:
     return Path(user_pictures_dir()) / "jit-masker"
 
 
-def natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Sorts digits by their number and letters without regard to case."""
+def natural(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
+    """Sorts digits by their number, before letters, and those without regard to case."""
     parts = re.findall(r"[0-9]+|[^0-9]+", path.name.casefold())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], path.name
+    return [(False, int(part), "") if part[0] in digits else (True, 0, part) for part in parts], path.name
 
 
 def _is_background(entry: os.DirEntry[str]) -> bool:

@@ -6,10 +6,12 @@ import os
 import socket
 import stat
 import struct
+import time
 from pathlib import Path
 
 SUFFIX = ".sock"
 CONNECT_TIMEOUT_S = 1.0  # to a socket of this machine: only one whose queue is full makes a caller wait
+RETRY_S = 0.01  # between two attempts meanwhile
 POSSIBLE = hasattr(socket, "AF_UNIX")
 
 
@@ -39,13 +41,25 @@ def connect(path: Path, timeout: float = CONNECT_TIMEOUT_S) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout)
-        connection.connect(str(path))
+        _connect_in_turn(connection, path, timeout)
         if (user := peer(connection)) not in (None, os.geteuid()):
             raise PermissionError(f"{path} is served by another user, with the number {user}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _connect_in_turn(connection: socket.socket, path: Path, timeout: float) -> None:
+    """`connect` that waits where the queue is full: with a timeout, a local socket answers "try again" at once."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return connection.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{path} takes no more callers") from None
+            time.sleep(RETRY_S)
 
 
 def peer(connection: socket.socket) -> int | None:

@@ -25,12 +25,9 @@ from kernels.ownership import check_folder, make_folder
 
 from ..closing import Closable
 from ..errors import JitMaskerError, UsageError
-from ..session import Session
 from . import place
 from .client import MAX_LINE
 from .commands import Controls
-from .gallery import Gallery
-from .remembered import Remembered, remembered_path
 
 log = logging.getLogger("jit_masker")
 
@@ -42,23 +39,11 @@ CLOSE_TIMEOUT_S = 1.0  # for the answers that are on their way when the engine e
 MAX_ARGUMENTS = 16
 
 
-def serve(
-    session: Session,
-    gallery: Gallery,
-    remembered: Remembered,
-    *,
-    path: Path | None = None,
-    folder: Path | None = None,
-) -> Closable:
-    """Take commands for `session` until closed. Where that cannot be, it is said once, and the engine runs without.
+def serve(controls: Controls, folder: Path | None = None) -> Closable:
+    """Take commands until closed. Where that cannot be, it is said once, and the engine runs without.
 
-    Parameters
-    ----------
-    remembered : the last choice, as it was loaded.
-    path : where a new choice is remembered; None: where `Remembered.load` looks.
-    folder : of the socket, made for this user alone; None: `place.socket_folder()`.
+    `folder`: of the socket, made for this user alone; None: `place.socket_folder()`.
     """
-    controls = Controls(session, gallery, remembered, path or remembered_path())
     try:
         if not place.POSSIBLE:
             raise OSError("this system has no local sockets (AF_UNIX)")
@@ -90,7 +75,8 @@ class ControlServer:
         self._closed = True
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
-        self._wake.send(b".")
+        with contextlib.suppress(BrokenPipeError):  # it woke by itself
+            self._wake.send(b".")
         self._thread.join()
         deadline = time.monotonic() + CLOSE_TIMEOUT_S
         for thread in self._answering():
