@@ -37,7 +37,7 @@ class Session:
         self._pipeline, self._masker = pipeline, pipeline.masker
         self._options, self._output, self._source, self._sleep = options, output, source, sleep
         self._background = options.background
-        self._began = time.time()
+        self._began = time.monotonic()
         self._rates = Rates()
 
     # -- commands ------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class Session:
             "teacher": stats.learning.teacher if stats.learning is not None else None,
             "who": self._options.who,
             "learning": self._learning(stats.learning, rates["learning"]),
-            "uptime_s": round(time.time() - self._began, 1),
+            "uptime_s": round(time.monotonic() - self._began, 1),
             "pid": os.getpid(),
             "program_version": __version__,
         }
