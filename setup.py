@@ -45,6 +45,7 @@ setup(
         "engine.assets",
         "engine.backends",
         "engine.backgrounds",
+        "engine.control",
         "engine.painting",
         "engine.sinks",
         "engine.sources",

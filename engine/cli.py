@@ -40,7 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     import logging
 
     from .errors import JitMaskerError
-    from .options import read_options
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -48,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments and arguments[0] in COMMANDS:
             command: Callable[[list[str]], int] = importlib.import_module(COMMANDS[arguments[0]]).main
             return command(arguments[1:])
+        from .options import read_options  # takes its time, and a command needs none
+
         options, seen = read_options(arguments)
         terminal = sys.stderr.isatty()
         level = logging.INFO if terminal or seen.verbose else logging.WARNING

@@ -10,6 +10,8 @@
     ├── StudentFault             1             the student that paints has no answer for a frame
     ├── GpuFault                 1             a call to the GPU failed
     ├── TeacherError             1             the teacher raised, hung, or answered nonsense
+    ├── ControlError             1             a running engine refuses a command, or does not answer
+    │   └── NoEngineRunning      3             there is none
     └── SinkError                1             the picture cannot be written
 
 A message gives the value, the expectation and the remedy. `exit_code` is what `jm-engine` ends with.
@@ -21,9 +23,11 @@ __all__ = [
     "BackendUnavailable",
     "CandidateRejected",
     "ChecksumMismatch",
+    "ControlError",
     "GpuFault",
     "JitMaskerError",
     "ModelError",
+    "NoEngineRunning",
     "SinkError",
     "SourceError",
     "StudentFault",
@@ -62,6 +66,16 @@ class GpuFault(JitMaskerError):
 
 class TeacherError(JitMaskerError):
     """The teacher raised, did not answer in time, or answered something that is not a label."""
+
+
+class ControlError(JitMaskerError):
+    """A running engine refuses a command, does not answer, or cannot be trusted."""
+
+
+class NoEngineRunning(ControlError):
+    """No engine of this user is running that takes commands."""
+
+    exit_code = 3
 
 
 class SinkError(JitMaskerError):

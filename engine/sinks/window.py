@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..contracts import Picture
 from ..errors import SinkError
@@ -29,6 +29,9 @@ class Window:
 
         self._cv2 = cv2
         self._sized = False
+        self.on_key: Callable[[int], None] | None = (
+            None  # told of every other key, as cv2.waitKey gives it; returns soon
+        )
         try:
             cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
@@ -48,9 +51,12 @@ class Window:
             cv2.resizeWindow(TITLE, W, H)
             self._sized = True
         cv2.imshow(TITLE, picture.bgr)
-        # waitKey also draws. A window that was closed is no longer visible, and imshow would open it again.
-        if (cv2.waitKey(1) & 0xFF) in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        key = cv2.waitKey(1)  # also draws
+        # A window that was closed is no longer visible, and imshow would open it again.
+        if (key & 0xFF) in QUIT_KEYS or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             self.close()
+        elif key >= 0 and self.on_key is not None:
+            self.on_key(key & 0xFF)
 
     def close(self) -> None:
         if not self.wanted:
