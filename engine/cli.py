@@ -17,13 +17,14 @@ from . import process
 if TYPE_CHECKING:
     from .closing import Closable
     from .contracts import Sink, Source
+    from .control.remembered import Remembered
     from .options import Options
     from .pipeline import Pipeline
     from .sources.reopened import ReopenedSource
 
 RECONNECT_S = 60.0  # that a lost source is waited for, where nobody watches and nothing was said
 STATUS_INTERVAL_S = 0.25  # between two updates of the status line
-ABANDONABLE = {"teacher", "learner", "camera", "source", "paint"}  # names of our daemon threads
+ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control"}  # names of our daemon threads
 PACKAGES = ("kernels", "engine", "export", "training")
 COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
     "models": "engine.assets.command",
@@ -124,6 +125,7 @@ def run(options: Options, status: bool) -> int:
     from . import output_paths
     from .card import Card
     from .closing import closing
+    from .control.remembered import Remembered
     from .masker import LIVE_LEARNER, Masker
     from .painting.edge_options import EdgeOptions
     from .pipeline import Pipeline
@@ -133,6 +135,8 @@ def run(options: Options, status: bool) -> int:
 
     output_paths.check(options)
     output = options.output or ("null" if options.headless else "window")
+    remembered = Remembered.load() if is_watched(output) else Remembered()
+    options = remembered.under(options)
     parts: list[Any] = []
     with closing(parts):
         source, returning = open_returning(options, is_watched(output))
@@ -164,7 +168,7 @@ def run(options: Options, status: bool) -> int:
             size=options.camera_size[::-1] if options.camera_size is not None else None,
         )  # fmt: skip
         if live:
-            parts += accompany(pipeline, options, output, returning, sinks[0])
+            parts += accompany(pipeline, options, output, returning, sinks[0], remembered)
         return _run(pipeline, options.report)
 
 
@@ -191,11 +195,21 @@ def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSou
 
 
 def accompany(
-    pipeline: Pipeline, options: Options, output: str, source: ReopenedSource | None, sink: Sink
+    pipeline: Pipeline,
+    options: Options,
+    output: str,
+    source: ReopenedSource | None,
+    sink: Sink,
+    remembered: Remembered,
 ) -> list[Closable]:
     """What runs beside a live pipeline: sleep while nobody watches, and commands from outside."""
+    from .control.commands import Controls
+    from .control.gallery import Gallery
+    from .control.keys import Keys
+    from .control.remembered import remembered_path
+    from .control.server import serve
     from .session import Session
-    from .sinks import VirtualCamera
+    from .sinks import VirtualCamera, Window, is_watched
     from .sleep import Sleep
 
     parts: list[Closable] = []
@@ -204,6 +218,14 @@ def accompany(
         sleep = Sleep(source, sink.open_watch, lambda: pipeline.sent.asked_at)
         parts.append(sleep)
     session = Session(pipeline, options, output, source, sleep)
+    # what is chosen in a call is kept for the next one; what a script does is not
+    path = remembered_path() if is_watched(output) else None
+    controls = Controls(session, Gallery(options.gallery), remembered, path)
+    if options.control:
+        parts.append(serve(controls))
+    if isinstance(sink, Window):
+        sink.on_key = keys = Keys(controls)
+        parts.append(keys)
     return parts
 
 

@@ -172,7 +172,9 @@ class FailingSource:
 @pytest.fixture
 def failing(monkeypatch):
     """Has jm-engine read from a source that raises `error`."""
-    return lambda error: monkeypatch.setattr("engine.sources.source_opener", lambda *_, **__: lambda: FailingSource(error))
+    return lambda error: monkeypatch.setattr(
+        "engine.sources.source_opener", lambda *_, **__: lambda: FailingSource(error)
+    )
 
 
 def test_the_report_tells_the_kind_and_text_of_an_error_that_is_not_ours(tmp_path, paint, failing):

@@ -148,12 +148,13 @@ def test_garbage_from_a_server_is_no_source(paint, kind):
 
 
 @pytest.mark.parametrize("afterwards", ["ends", "stalls"])
-def test_a_stream_that_is_lost_ends_the_run_with_3_and_what_came_is_painted(paint, tmp_path, monkeypatch, afterwards):
-    """That it is opened again is to come."""
+def test_a_stream_that_stays_lost_ends_the_run_with_3_and_what_came_is_painted(
+    paint, tmp_path, monkeypatch, afterwards
+):
     monkeypatch.setattr("engine.sources.video.READ_TIMEOUT_S", 0.3)
     data = transport_stream(tmp_path / "clip.ts", PICTURES)
     with server(data) if afterwards == "ends" else stalled(data) as port:
-        run = paint(clip=f"tcp://127.0.0.1:{port}", frames=None)
+        run = paint("--reconnect", "0", clip=f"tcp://127.0.0.1:{port}", frames=None)
     message = {"ends": "ended; check that the stream is still", "stalls": "was lost: nothing came for 0.3 s"}[
         afterwards
     ]
@@ -207,7 +208,7 @@ def filmed(paint, monkeypatch):
         monkeypatch.setattr(Null, "write", lambda *_: capture.written.release())
         camera = functools.partial(Camera, timeout=0.3, factory=lambda _: capture)
         monkeypatch.setattr(sources, "Camera", camera)
-        run = paint("-i", "0", frames=None)
+        run = paint("-i", "0", "--reconnect", "0", frames=None)
         capture.unblock.set()
         return run
 
@@ -218,8 +219,7 @@ LOST = {"unplugged": "fail", "frozen or covered": "repeat", "blocked": "block"}
 
 
 @pytest.mark.parametrize("fault", LOST)
-def test_a_camera_that_is_lost_ends_the_run_with_3(filmed, fault):
-    """That it is opened again is to come."""
+def test_a_camera_that_stays_lost_ends_the_run_with_3(filmed, fault):
     run = filmed(PICTURES[:5], LOST[fault])
     assert_lost(run, "camera 0 gave no new frame for 0.3 s; plug it in again")
 
