@@ -177,10 +177,11 @@ def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSou
     import math
 
     from .errors import SourceError
-    from .sources import can_return, source_opener
+    from .sources import CameraWish, can_return, source_opener
     from .sources.reopened import ReopenedSource
 
-    open_it = source_opener(options.input, size=options.input_size, fps=options.fps, loop=options.loop)
+    camera = CameraWish(options.camera_size, options.camera_fps, options.camera_format)
+    open_it = source_opener(options.input, size=options.input_size, fps=options.fps, loop=options.loop, camera=camera)
     first = None
     try:
         first = open_it()

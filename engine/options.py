@@ -28,7 +28,9 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    input: str = Field("0", description="camera number, file, folder of images, URL, - (raw BGR), or test://")
+    input: str = Field(
+        "0", description="camera number or camera:NAME, file, folder of images, URL, - (raw BGR), or test://"
+    )
     output: str | None = Field(None, description="window, a file (.mp4 .mkv .webm), camera[:DEVICE], - (raw), or null")
     backend: str = Field("auto", description="what runs the student; see --list-backends")
     teacher: str = Field(

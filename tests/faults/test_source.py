@@ -199,6 +199,16 @@ class PatientCapture(ScriptedCapture):
         return super().read()
 
 
+class Found:
+    """Every camera is where it was named."""
+
+    def __init__(self, spec):
+        self._spec = spec
+
+    def locate(self):
+        return self._spec
+
+
 @pytest.fixture
 def filmed(paint, monkeypatch):
     """A run from a camera that gives a few frames of the clip, and then what it is scripted to."""
@@ -208,6 +218,7 @@ def filmed(paint, monkeypatch):
         monkeypatch.setattr(Null, "write", lambda *_: capture.written.release())
         camera = functools.partial(Camera, timeout=0.3, factory=lambda _: capture)
         monkeypatch.setattr(sources, "Camera", camera)
+        monkeypatch.setattr(sources, "RememberedCamera", Found)
         run = paint("-i", "0", "--reconnect", "0", frames=None)
         capture.unblock.set()
         return run
