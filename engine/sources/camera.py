@@ -109,8 +109,8 @@ class Camera:
                     continue
             else:
                 refused_since = refused_since or now
-                if now - refused_since > min(REFUSED_S, self._timeout):
-                    return
+                if now - refused_since > min(REFUSED_S, self._timeout / 2):
+                    raise SourceError(f"it refused every read for {now - refused_since:.1f} s")
             self._closed.wait(0.01)  # a lost camera answers at once, again and again
 
     def __iter__(self) -> Iterator[Frame]:

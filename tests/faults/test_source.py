@@ -226,13 +226,18 @@ def filmed(paint, monkeypatch):
     return call
 
 
-LOST = {"unplugged": "fail", "frozen or covered": "repeat", "blocked": "block"}
+STILL = "camera 0 gave no new frame for 0.3 s; plug it in again"
+LOST = {
+    "unplugged": ("fail", "camera 0 failed: it refused every read for 0."),
+    "frozen": ("repeat", STILL),
+    "blocked": ("block", STILL),
+}
 
 
 @pytest.mark.parametrize("fault", LOST)
 def test_a_camera_that_stays_lost_ends_the_run_with_3(filmed, fault):
-    run = filmed(PICTURES[:5], LOST[fault])
-    assert_lost(run, "camera 0 gave no new frame for 0.3 s; plug it in again")
+    afterwards, message = LOST[fault]
+    assert_lost(filmed(PICTURES[:5], afterwards), message)
 
 
 def test_a_camera_whose_driver_fails_ends_the_run_with_3(filmed):
