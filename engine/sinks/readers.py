@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from .. import v4l2
 
@@ -31,6 +32,8 @@ class ReaderWatch:
 
     def wait(self, timeout: float) -> bool:
         """Wait for a change, at most `timeout` s; whether there was one. One thread at a time."""
+        if self._lost:
+            time.sleep(timeout)
         if self._lost or not self._poll.poll(timeout * 1e3):
             return False
         before = self._readers

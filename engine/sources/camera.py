@@ -8,6 +8,7 @@ is new where the driver's time of it is, or else its pixels: so a still picture 
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 import threading
 import time
@@ -24,6 +25,8 @@ from ..pixels import as_bgr
 from ..v4l2 import Mode
 from . import devices
 from .devices import CameraWish
+
+log = logging.getLogger("jit_masker")
 
 FRAME_TIMEOUT_S = 5.0  # s without a new frame; a slow camera takes as long for its first
 REFUSED_S = 1.0  # s in which every read failed at once: it is gone
@@ -85,6 +88,7 @@ class Camera:
         try:
             capture = self._factory(self._device)
             self.format = in_words(capture)
+            log.info("camera %s: %s", self._device, self.format)
             opened.put(max(0.0, float(capture.get(FPS))))  # 0 or NaN where the driver does not know
             self._read(capture)
         except Exception as error:
@@ -166,11 +170,11 @@ def open_capture(device: str, wish: CameraWish) -> Capture:
         (FPS, mode.fps if mode else wish.fps or devices.USUAL_FPS),
     ):
         capture.set(prop, value)
-    got = int(capture.get(WIDTH)), int(capture.get(HEIGHT))
-    if wish.size is not None and got != wish.size:
+    got, rate = (int(capture.get(WIDTH)), int(capture.get(HEIGHT))), capture.get(FPS)
+    if (wish.size is not None and got != wish.size) or (wish.fps is not None and 0 < rate < wish.fps - 0.5):
         capture.release()
         raise SourceError(
-            f"camera {device} gives {got[0]}x{got[1]} when asked for {wish.size[0]}x{wish.size[1]}; "
+            f"camera {device} gives {got[0]}x{got[1]} at {rate:g} fps, which is not what was asked for; "
             "jm-engine cameras lists what it offers"
         )
     return capture

@@ -114,13 +114,12 @@ class RememberedCamera:
     def _again(self, there: list[Device]) -> Device:
         assert self._identity is not None
         link, bus, name = self._identity
-        for fits in (
-            lambda device: link is not None and stable_link(device.path) == link,
-            lambda device: (device.bus, device.name) == (bus, name),
-        ):
-            fitting = [device for device in there if fits(device)]
-            if fitting:
-                return fitting[0]
+        if link is not None:  # two of one make differ in their serial numbers alone
+            fitting = [device for device in there if stable_link(device.path) == link]
+        else:
+            fitting = [device for device in there if (device.bus, device.name) == (bus, name)]
+        if fitting:
+            return fitting[0]
         raise SourceError(f"camera {name!r} is not connected; {listed(there)}")
 
 

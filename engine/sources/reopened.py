@@ -60,7 +60,7 @@ class ReopenedSource:
                 yield from self._frames()
                 failure = SourceError("the source ended")
             except SourceError as error:
-                failure = error
+                failure = SourceError(str(error))  # without its traceback, which would keep the connection alive
             self._release()
             if (
                 not self._closed and not self._asleep and self._wakenings == wakenings

@@ -183,6 +183,15 @@ def stalled(data):
         over.set()
 
 
+def test_a_stream_that_comes_back_is_painted_on(paint, tmp_path):
+    frames = 2 * len(PICTURES)
+    with server(transport_stream(tmp_path / "clip.ts", PICTURES)) as port:
+        run = paint("--reconnect", "30", clip=f"tcp://127.0.0.1:{port}", frames=frames)
+    assert (run.code, run.report["frames"], run.report["faults"]) == (0, frames, 0)
+    assert run.said.count("It is opened again until it is back") >= 1
+    assert "Traceback" not in run.said
+
+
 # -- cameras -----------------------------------------------------------------------------------------------------------
 
 
