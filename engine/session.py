@@ -124,7 +124,7 @@ class Session:
             "size": [sent[1], sent[0]] if sent is not None else None,
             "frames": pipeline.frames,
             "dropped": pipeline.dropped,
-            "reopened": self._source.losses if self._source is not None else 0,
+            "reopened": pipeline.losses,
             "faults": stats.faults,
             "unsure": stats.unsure,
             "doubts": stats.doubts,

@@ -29,7 +29,7 @@ class Camera:
     live, fps, frames, sound = True, 25.0, None, None
 
     def __init__(self):
-        self.on, self.closed, self.absence, self.suspended = threading.Event(), False, None, 0
+        self.on, self.closed, self.absence, self.losses = threading.Event(), False, None, 0
         self.on.set()
 
     def __iter__(self):
@@ -216,7 +216,7 @@ class Readers:
 class Device:
     """Counts what it is told; `told` is set by each."""
 
-    absence = None
+    absence, losses = None, 0
 
     def __init__(self):
         self.calls, self.told = [], threading.Semaphore(0)
