@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 RECONNECT_S = 60.0  # that a lost source is waited for, where nobody watches and nothing was said
 STATUS_INTERVAL_S = 0.25  # between two updates of the status line
 ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control"}  # names of our daemon threads
-PACKAGES = ("kernels", "engine", "export", "training")
 COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
     "models": "engine.assets.command",
     "cameras": "engine.sources.command",
@@ -41,10 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     import logging
 
     from .errors import JitMaskerError, UsageError
+    from .siblings import check_siblings
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        check_siblings()
+        if arguments[:1] != ["doctor"]:  # which says it beside everything else
+            check_siblings()
         if arguments and arguments[0] in COMMANDS:
             command: Callable[[list[str]], int] = importlib.import_module(COMMANDS[arguments[0]]).main
             return command(arguments[1:])
@@ -62,30 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return process.INTERRUPTED
-
-
-def check_siblings() -> None:
-    """Our packages have common names: make sure that none of them is somebody else's.
-
-    Raises
-    ------
-    UsageError
-        Two of them come from different places; the message names both.
-    """
-    import importlib.util
-    from pathlib import Path
-
-    from .errors import UsageError
-
-    home = Path(__file__).resolve().parent.parent
-    for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
-        place = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
-        if place != home:
-            raise UsageError(
-                f"the package {name!r} is found in {place}, and this program lives in {home}; another distribution or "
-                "folder shadows it. Install jit-masker in a virtual environment of its own"
-            )
 
 
 def list_backends() -> int:

@@ -534,7 +534,7 @@ def test_an_unknown_option_in_the_file_is_named(tmp_path):
 def test_packages_of_somebody_else_are_noticed(monkeypatch):
     import importlib.util
 
-    from engine.cli import check_siblings
+    from engine.siblings import check_siblings
 
     real = importlib.util.find_spec
     stranger = importlib.util.spec_from_file_location("kernels", "/somewhere/else/kernels/__init__.py")
