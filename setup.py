@@ -46,6 +46,7 @@ setup(
         "engine.backends",
         "engine.backgrounds",
         "engine.control",
+        "engine.doctor",
         "engine.painting",
         "engine.sinks",
         "engine.sources",
