@@ -15,6 +15,8 @@ MRCNN = [*LEARN, "torchvision>=0.21"]  # the one made for the torch that is inst
 SERVE = [*LEARN, "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
 RAY = [*SERVE, "ray[serve]>=2.40"]
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
+PANEL = ["starlette>=0.40", "uvicorn>=0.30"]
+BROWSER = ["playwright>=1.50"]  # for the panel's tests, with a Chromium of the system's
 DEV = [
     "pytest>=8",
     "hypothesis>=6",
@@ -48,6 +50,7 @@ setup(
         "engine.control",
         "engine.doctor",
         "engine.painting",
+        "engine.panel",
         "engine.sinks",
         "engine.sources",
         "export",
@@ -66,6 +69,7 @@ setup(
         "benchmarks": ["*.html"],
         "benchmarks.harness": ["*.toml"],
         "engine": ["py.typed"],
+        "engine.panel": ["page/*"],
         "export": ["py.typed", "weights/*.safetensors", "weights/README.md"],
     },
     install_requires=[
@@ -89,7 +93,9 @@ setup(
         "serve": SERVE,
         "ray": RAY,
         "virtualcam": VIRTUALCAM,
-        "dev": SERVE + DEV,
+        "panel": PANEL,
+        "browser": BROWSER,
+        "dev": SERVE + PANEL + DEV,
     },
     entry_points={
         "console_scripts": [

@@ -1,0 +1,107 @@
+// The page: looks at the engine once a second, and does what its buttons say. Everything stays on this machine.
+import { Gallery } from "./gallery.js";
+import { LivePicture } from "./live.js";
+import { show, showAbsence } from "./view.js";
+
+const POLL_MS = 1000;
+const HIDDEN_POLL_MS = 5000; // the title still tells the state
+const NOTICE_MS = 6000;
+
+const $ = (id) => document.getElementById(id);
+let stats = null; // null: no engine
+let timer = null;
+let noticeTimer = null;
+
+history.replaceState(null, "", "/"); // the token is a cookie by now
+
+// -- talking to the panel ----------------------------------------------------------------------------------------
+
+async function ask(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw new Error("The panel has ended. Start it again with jm-engine panel.");
+  }
+  if (answer.status === 403) throw new Error("The panel was started anew. Open the address that it printed.");
+  const read = await answer.json().catch(() => ({ error: `The panel failed (${answer.status}). Reload the page.` }));
+  if (!answer.ok) throw new Error(read.error);
+  return read;
+}
+
+async function command(name, ...words) {
+  const body = JSON.stringify({ command: name, arguments: words });
+  try {
+    await ask("/command", { method: "POST", body, headers: { "Content-Type": "application/json" } });
+    complain("");
+  } catch (error) {
+    complain(error.message);
+  }
+  await look();
+}
+
+function tell(text) {
+  clearTimeout(noticeTimer);
+  $("notice").textContent = text;
+  noticeTimer = setTimeout(() => ($("notice").textContent = ""), NOTICE_MS);
+}
+
+function complain(text) {
+  $("problem-text").textContent = text;
+  $("problem").hidden = !text;
+  if (text) $("notice").textContent = "";
+}
+
+// -- looking -----------------------------------------------------------------------------------------------------
+
+const sent = new LivePicture($("sent"), "/picture", (shown) => $("sent-figure").classList.toggle("waiting", !shown));
+const room = new LivePicture($("room"), "/source", (shown) => $("room-figure").classList.toggle("waiting", !shown));
+const gallery = new Gallery({ ask, command, tell, complain });
+
+async function look() {
+  clearTimeout(timer);
+  try {
+    stats = await ask("/stats");
+    show(stats);
+    sent.on = true;
+    await gallery.show(stats.background);
+  } catch (error) {
+    if (stats) gallery.forget();
+    stats = null;
+    sent.on = false;
+    showRoom(false);
+    showAbsence(error.message);
+  }
+  clearTimeout(timer);
+  timer = setTimeout(look, document.hidden ? HIDDEN_POLL_MS : POLL_MS);
+}
+
+function showRoom(on) {
+  room.on = on;
+  $("room-figure").hidden = !on;
+  $("show-room").setAttribute("aria-pressed", String(on));
+  $("show-room-word").textContent = on ? "Hide camera" : "Show camera";
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) showRoom(false); // nobody finds the room open on a tab they come back to
+  else look();
+});
+
+// -- buttons -----------------------------------------------------------------------------------------------------
+
+const isOn = (id) => $(id).getAttribute("aria-checked") === "true";
+$("pause").addEventListener("click", () => command(stats?.paused ? "resume" : "pause"));
+$("mirror").addEventListener("click", () => command("mirror", isOn("mirror") ? "off" : "on"));
+$("frame").addEventListener("click", () => command("frame", isOn("frame") ? "off" : "auto"));
+$("learn").addEventListener("click", () => command("learn", isOn("learn") ? "off" : "on"));
+$("show-room").addEventListener("click", () => showRoom($("room-figure").hidden));
+$("close-problem").addEventListener("click", () => complain(""));
+$("forget").addEventListener("click", () => $("ask-forget").showModal());
+$("keep").addEventListener("click", () => $("ask-forget").close());
+$("really-forget").addEventListener("click", () => {
+  $("ask-forget").close();
+  command("forget");
+});
+
+look();
