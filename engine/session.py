@@ -38,7 +38,7 @@ class Session:
         self._options, self._output, self._source, self._sleep = options, output, source, sleep
         self._background = options.background
         self._began = time.monotonic()
-        self._rates = Rates()
+        self._rates = Rates({"process": time.process_time(), "learning": 0.0})
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -159,19 +159,18 @@ class Session:
 
 
 class Rates:
-    """Shares of a core, from counters of CPU seconds: between two calls at least RATE_INTERVAL_S apart."""
+    """Shares of a core, from counters of CPU seconds: since the call before, at least RATE_INTERVAL_S ago."""
 
-    def __init__(self) -> None:
-        self._at = time.monotonic()
-        self._counters: dict[str, float] = {}
-        self._percent: dict[str, float] = {}
+    def __init__(self, counters: dict[str, float]) -> None:
+        self._at, self._counters = time.monotonic(), counters
+        self._percent = dict.fromkeys(counters, 0.0)
 
     def __call__(self, counters: dict[str, float]) -> dict[str, float]:
         """Per counter: percent of one core."""
         now = time.monotonic()
         elapsed = now - self._at
-        if elapsed >= RATE_INTERVAL_S or not self._percent:
-            before = self._counters or counters
+        if elapsed >= RATE_INTERVAL_S:
+            before = self._counters
             self._percent = {name: round(100 * max(0.0, counters[name] - before[name]) / elapsed, 1) for name in before}
             self._at, self._counters = now, counters
         return self._percent
