@@ -76,11 +76,12 @@ def test_a_camera_is_named_with_who_holds_it_and_a_virtual_one_is_none(machine):
     assert found(devices.camera, machine()) == [("ok", "/dev/video0 HD Webcam, in use by zoom (77)", None)]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may open everything")
 def test_a_camera_that_may_not_be_opened_names_its_group(machine):
     machine.device(0, "HD Webcam", "pci0000:00/usb1")
     device = machine.root / "dev/video0"
     device.chmod(0)
+    if os.access(device, os.R_OK):
+        pytest.skip("this user may open everything")
     group = f"camera:x:{device.stat().st_gid}:"
     ((level, _, remedy),) = found(devices.camera, machine({"etc/group": group}, {"USER": "ada"}))
     assert (level, remedy) == ("bad", "sudo usermod -aG camera ada")
