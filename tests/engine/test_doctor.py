@@ -69,6 +69,8 @@ def test_no_camera_is_bad_and_its_driver_is_loaded_first(machine):
 
 def test_a_camera_is_named_with_who_holds_it_and_a_virtual_one_is_none(machine):
     machine.device(0, "HD Webcam", "pci0000:00/usb1")
+    machine.device(1, "HD Webcam", "pci0000:00/usb1")
+    (machine.root / "sys/class/video4linux/video1/index").write_text("1\n")  # of its metadata
     machine.device(10, "jit-masker", "virtual")
     (machine.root / "proc/77/fd").mkdir(parents=True)
     (machine.root / "proc/77/comm").write_text("zoom\n")
