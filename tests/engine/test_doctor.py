@@ -176,6 +176,8 @@ def test_a_cache_that_others_can_write_is_bad(machine, monkeypatch):
     monkeypatch.setenv("JM_HOME", str(home))
     ((level, _, remedy),) = found(checks.cache, machine())
     assert (level, remedy) == ("bad", f"chmod go-w {home}")
+    subprocess.run(remedy, shell=True, check=True)
+    assert found(checks.cache, machine())[0][0] == "ok"
 
 
 def test_a_control_folder_that_others_can_enter_is_bad(machine, monkeypatch):
@@ -185,7 +187,7 @@ def test_a_control_folder_that_others_can_enter_is_bad(machine, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(machine.root))
     ((level, _, remedy),) = found(checks.control, machine())
     assert (level, remedy) == ("bad", f"chmod 700 {folder}")
-    folder.chmod(0o700)
+    subprocess.run(remedy, shell=True, check=True)
     assert found(checks.control, machine())[0][0] == "ok"
 
 
