@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from importlib import metadata
@@ -109,7 +110,7 @@ def cache(system: System) -> Iterator[Finding]:
         if place == folder:
             check_folder(place)
     except PermissionError as error:
-        yield Finding("cache", "bad", str(error), f"chmod go-w {folder}")
+        yield Finding("cache", "bad", str(error), shlex.join(["chmod", "go-w", str(folder)]))
         return
     free = shutil.disk_usage(place).free
     if not os.access(place, os.W_OK):
@@ -141,7 +142,7 @@ def control(system: System) -> Iterator[Finding]:
     try:
         engines = place.running(folder)
     except PermissionError as error:
-        yield Finding("control", "bad", str(error), f"chmod 700 {folder}")
+        yield Finding("control", "bad", str(error), shlex.join(["chmod", "700", str(folder)]))
         return
     if len(os.fsencode(folder / f"{2**22}{place.SUFFIX}")) > SOCKET_PATH:
         yield Finding("control", "bad", f"{folder} is too long a name", "export XDG_RUNTIME_DIR=/run/user/$(id -u)")

@@ -74,6 +74,8 @@ class System:
     def video_devices(self, virtual: bool) -> Iterator[tuple[str, str]]:
         """(path, name) of the video devices that a driver of hardware made, or that are `virtual` (v4l2loopback's)."""
         for device in sorted(self.path("/sys/class/video4linux").glob("video*"), key=lambda p: (len(p.name), p.name)):
+            if self.text(f"/sys/class/video4linux/{device.name}/index") not in (None, "0"):
+                continue  # a webcam's second device gives no pictures, but what is known about them
             if ("virtual" in device.resolve().parts) == virtual:
                 yield f"/dev/{device.name}", self.text(f"/sys/class/video4linux/{device.name}/name") or "?"
 
