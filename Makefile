@@ -1,4 +1,4 @@
-# make demo | test | check | bench | trt-check | gpu-check | clean. Everything happens in .venv, made from nothing.
+# make demo | test | check | bench | trt-check | gpu-check | camera-check | clean. Everything happens in .venv, made from nothing.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -9,7 +9,7 @@ CLIP   ?=
 CLIPS  ?=
 MASKS  ?=
 
-.PHONY: demo test check format bench trt-check gpu-check clean
+.PHONY: demo test check format bench trt-check gpu-check camera-check clean
 .DEFAULT_GOAL := test
 
 # torch first, and its CPU build: what an index serves for Linux by default brings gigabytes of CUDA. Tried in order:
@@ -64,6 +64,10 @@ trt-check: $(GPU_VENV)/ready
 # recorded on this machine, and `--backend auto` may choose it from then on
 gpu-check:
 	$(GPU_PYTHON) -m benchmarks.gpu.check
+
+# as root on a machine with the kernel modules vivid (a webcam that can be unplugged by a command) and v4l2loopback
+camera-check: $(VENV)/ready
+	$(BIN)/python -m benchmarks.camera_check
 
 clean:
 	rm -rf $(VENV) $(GPU_VENV) build dist demo bench *.egg-info

@@ -48,6 +48,7 @@ setup(
         "engine.backends",
         "engine.backgrounds",
         "engine.control",
+        "engine.doctor",
         "engine.painting",
         "engine.panel",
         "engine.sinks",

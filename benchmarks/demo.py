@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     cv2.imwrite(str(background), dusk(1280, 720))
     out, alpha, report = FOLDER / "out.mp4", FOLDER / "alpha.mkv", FOLDER / "report.json"
     command = [
-        sys.executable, "-m", "engine.cli", "-i", clip, "-o", str(out), "--background", str(background),
+        sys.executable, "-m", "engine.cli", "-y", "-i", clip, "-o", str(out), "--background", str(background),
         "--teacher", "rvm", "--pace", "lockstep", "--alpha", str(alpha), "--report", str(report),
     ]  # fmt: skip
     print(f"painting {clip} (lockstep: one learning operation per frame)", file=sys.stderr)

@@ -17,14 +17,14 @@ from . import process
 if TYPE_CHECKING:
     from .closing import Closable
     from .contracts import Sink, Source
+    from .control.remembered import Remembered
     from .options import Options
     from .pipeline import Pipeline
     from .sources.reopened import ReopenedSource
 
 RECONNECT_S = 60.0  # that a lost source is waited for, where nobody watches and nothing was said
 STATUS_INTERVAL_S = 0.25  # between two updates of the status line
-ABANDONABLE = {"teacher", "learner", "camera", "source", "paint"}  # names of our daemon threads
-PACKAGES = ("kernels", "engine", "export", "training")
+ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control"}  # names of our daemon threads
 COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
     "models": "engine.assets.command",
     "cameras": "engine.sources.command",
@@ -39,17 +39,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `jm-engine`; returns its exit code."""
     import logging
 
-    from .errors import JitMaskerError
+    from .errors import JitMaskerError, UsageError
+    from .siblings import check_siblings
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        check_siblings()
+        if arguments[:1] != ["doctor"]:  # which says it beside everything else
+            check_siblings()
         if arguments and arguments[0] in COMMANDS:
             command: Callable[[list[str]], int] = importlib.import_module(COMMANDS[arguments[0]]).main
             return command(arguments[1:])
+        if arguments and not arguments[0].startswith("-"):
+            raise UsageError(f"unknown command {arguments[0]!r}; choose one of {', '.join(COMMANDS)}, or see --help")
         from .options import read_options  # takes its time, and a command needs none
 
-        options, seen = read_options(arguments)
+        options, seen = read_options(arguments, COMMANDS)
         terminal = sys.stderr.isatty()
         level = logging.INFO if terminal or seen.verbose else logging.WARNING
         logging.basicConfig(level=level, format="jm-engine: %(message)s", stream=sys.stderr)
@@ -59,30 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return process.INTERRUPTED
-
-
-def check_siblings() -> None:
-    """Our packages have common names: make sure that none of them is somebody else's.
-
-    Raises
-    ------
-    UsageError
-        Two of them come from different places; the message names both.
-    """
-    import importlib.util
-    from pathlib import Path
-
-    from .errors import UsageError
-
-    home = Path(__file__).resolve().parent.parent
-    for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
-        place = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
-        if place != home:
-            raise UsageError(
-                f"the package {name!r} is found in {place}, and this program lives in {home}; another distribution or "
-                "folder shadows it. Install jit-masker in a virtual environment of its own"
-            )
 
 
 def list_backends() -> int:
@@ -124,8 +104,8 @@ def run(options: Options, status: bool) -> int:
     from . import output_paths
     from .card import Card
     from .closing import closing
-    from .masker import LIVE_LEARNER, Masker
-    from .painting.edge_options import EdgeOptions
+    from .control.remembered import Remembered
+    from .default_teacher import open_masker
     from .pipeline import Pipeline
     from .sinks import AlphaFile, is_watched, open_sink
     from .sources import PacedSource
@@ -133,20 +113,15 @@ def run(options: Options, status: bool) -> int:
 
     output_paths.check(options)
     output = options.output or ("null" if options.headless else "window")
+    remembered = Remembered.load() if is_watched(output) else Remembered()
+    options = remembered.under(options)
     parts: list[Any] = []
     with closing(parts):
         source, returning = open_returning(options, is_watched(output))
         parts.append(source)
         pace = choose_pace(options.pace, options.input, source.live, output)
         live = pace == "live"
-        masker = Masker(
-            options.backend, options.teaching, options.background, student=options.student, size=options.size,
-            weights=options.weights, threads=options.threads, recipe=options.recipe,
-            learning_budget=options.learning_budget,
-            learner="thread" if pace == "lockstep" else LIVE_LEARNER, lockstep=pace == "lockstep",
-            min_area=options.min_area, edges=EdgeOptions(options.threshold, options.feather, options.light_wrap),
-            seed=options.seed,
-        )  # fmt: skip
+        masker = open_masker(options, lockstep=pace == "lockstep")
         parts.append(masker)
         transparent = masker.background.transparent and output != "null" and not is_watched(output)
         fps = source.fps or 25.0
@@ -159,13 +134,13 @@ def run(options: Options, status: bool) -> int:
         pipeline = Pipeline(
             PacedSource(source) if live and not source.live else source, masker, sinks,
             lockstep=pace == "lockstep", transparent=transparent, max_frames=options.max_frames,
-            on_picture=AfterPicture(status), view=View(options.mirror, options.frame == "auto"),
+            on_picture=AfterPicture(status, options), view=View(options.mirror, options.frame == "auto"),
             card=Card(options.background, options.card) if live else None, repeats=is_watched(output),
             size=options.camera_size[::-1] if options.camera_size is not None else None,
         )  # fmt: skip
         if live:
-            parts += accompany(pipeline, options, output, returning, sinks[0])
-        return _run(pipeline, options.report)
+            parts += accompany(pipeline, options, output, returning, sinks[0], remembered)
+        return _run(pipeline, options)
 
 
 def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:
@@ -173,10 +148,11 @@ def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSou
     import math
 
     from .errors import SourceError
-    from .sources import can_return, source_opener
+    from .sources import CameraWish, can_return, source_opener
     from .sources.reopened import ReopenedSource
 
-    open_it = source_opener(options.input, size=options.input_size, fps=options.fps, loop=options.loop)
+    camera = CameraWish(options.camera_size, options.camera_fps, options.camera_format)
+    open_it = source_opener(options.input, size=options.input_size, fps=options.fps, loop=options.loop, camera=camera)
     first = None
     try:
         first = open_it()
@@ -191,11 +167,21 @@ def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSou
 
 
 def accompany(
-    pipeline: Pipeline, options: Options, output: str, source: ReopenedSource | None, sink: Sink
+    pipeline: Pipeline,
+    options: Options,
+    output: str,
+    source: ReopenedSource | None,
+    sink: Sink,
+    remembered: Remembered,
 ) -> list[Closable]:
     """What runs beside a live pipeline: sleep while nobody watches, and commands from outside."""
+    from .control.commands import Controls
+    from .control.gallery import Gallery
+    from .control.keys import Keys
+    from .control.remembered import remembered_path
+    from .control.server import serve
     from .session import Session
-    from .sinks import VirtualCamera
+    from .sinks import VirtualCamera, Window, is_watched
     from .sleep import Sleep
 
     parts: list[Closable] = []
@@ -204,14 +190,23 @@ def accompany(
         sleep = Sleep(source, sink.open_watch, lambda: pipeline.sent.asked_at)
         parts.append(sleep)
     session = Session(pipeline, options, output, source, sleep)
+    # what is chosen in a call is kept for the next one; what a script does is not
+    path = remembered_path() if is_watched(output) else None
+    controls = Controls(session, Gallery(options.gallery), remembered, path)
+    if options.control:
+        parts.append(serve(controls))
+    if isinstance(sink, Window):
+        sink.on_key = keys = Keys(controls)
+        parts.append(keys)
     return parts
 
 
-def _run(pipeline: Pipeline, report_path: str | None) -> int:
+def _run(pipeline: Pipeline, options: Options) -> int:
     """Run to the end or to a signal, and report either; the error of the run wins over that of its report."""
     import logging
 
     from . import report
+    from .default_teacher import can_do_without
     from .errors import SinkError
 
     failure: BaseException | None = None
@@ -221,10 +216,12 @@ def _run(pipeline: Pipeline, report_path: str | None) -> int:
         except BaseException as error:
             failure = error
         learner_failure = pipeline.masker.learner_failure
+        if learner_failure is not None and can_do_without(learner_failure, options):
+            learner_failure = None
         failure = failure or learner_failure
         try:
-            if report_path:
-                report.write(report_path, report.build(pipeline, report.ending(failure, bool(interrupted))))
+            if options.report:
+                report.write(options.report, report.build(pipeline, report.ending(failure, bool(interrupted))))
         except SinkError as error:
             if failure is None:
                 raise
@@ -237,14 +234,24 @@ def _run(pipeline: Pipeline, report_path: str | None) -> int:
 
 
 class AfterPicture:
-    """Ends a run whose learner could not begin: what was asked for by name and is not there is an error."""
+    """Ends a run whose learner could not begin, where the teacher was asked for by name; else it goes on."""
 
-    def __init__(self, status: bool):
+    def __init__(self, status: bool, options: Options):
         self._status = StatusLine() if status else None
+        self._options = options
+        self._warned = False
 
     def __call__(self, pipeline: Pipeline) -> None:
-        if pipeline.masker.learner_failure is not None:
+        import logging
+
+        from .default_teacher import can_do_without, without_learning
+
+        failure = pipeline.masker.learner_failure
+        if failure is not None and not can_do_without(failure, self._options):
             pipeline.stop()
+        elif failure is not None and not self._warned:
+            self._warned = True
+            logging.getLogger("jit_masker").warning("%s", without_learning(failure))
         if self._status is not None:
             self._status(pipeline)
 

@@ -218,6 +218,7 @@ class Interruptible(Protocol):
     """What a live source has besides, where it can be without frames and come back."""
 
     absence: PaintState | None  # LOST or ASLEEP while no frames are to be expected
+    losses: int  # times it was lost
 
     def suspend(self) -> None:
         """Release the device until `resume`; from any thread, does not wait."""

@@ -152,8 +152,9 @@ class Masker:
                 as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep, on_gpu
             )
             self._start_learner = functools.partial(start, self.student, self.size, self.swap, options)
-            self._learner = self._start_learner()
-        try:  # a learner in a process of its own gets ready meanwhile
+        try:
+            if self._start_learner is not None:  # in a process of its own it gets ready meanwhile
+                self._learner = self._start_learner()
             self.kernels = kernels.load()
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)

@@ -6,12 +6,14 @@ import argparse
 import math
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from . import __version__
 from .errors import UsageError
 from .masker import LEARNING_BUDGET, STUDENT
 from .painting.presence import MIN_AREA
@@ -21,6 +23,22 @@ PACES = ("live", "fast", "lockstep")
 MAX_THREADS = 256  # the student is small: more of them only wait, and a system refuses to start a hundred thousand
 SECRETS = ("teacher_token",)  # have no flag, and stand in no message
 MAX_SEED = 2**32 - 1  # what NumPy and torch both take
+GROUPS = {  # of --help; every option with a flag stands in one of them
+    "every day": (
+        "input", "output", "background", "mirror", "frame", "gallery", "teacher", "who", "headless", "yes",
+    ),
+    "camera and output": (
+        "camera_size", "camera_fps", "camera_format", "reconnect", "sleep", "card", "control", "alpha", "report",
+        "pace", "max_frames", "input_size", "fps", "loop",
+    ),
+    "edges": ("min_area", "threshold", "feather", "light_wrap"),
+    "learning": ("learning_budget", "recipe", "student", "size", "weights", "backend", "threads", "seed"),
+    "this program": (),
+    "a teacher elsewhere": (
+        "teacher_authority", "teacher_deadline", "teacher_bandwidth", "teacher_side", "teacher_encoding",
+        "teacher_privacy",
+    ),
+}  # fmt: skip
 
 
 class Options(BaseModel):
@@ -28,7 +46,9 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    input: str = Field("0", description="camera number, file, folder of images, URL, - (raw BGR), or test://")
+    input: str = Field(
+        "0", description="camera number or camera:NAME, file, folder of images, URL, - (raw BGR), or test://"
+    )
     output: str | None = Field(None, description="window, a file (.mp4 .mkv .webm), camera[:DEVICE], - (raw), or null")
     backend: str = Field("auto", description="what runs the student; see --list-backends")
     teacher: str = Field(
@@ -137,15 +157,15 @@ class Options(BaseModel):
         return width, height
 
 
-def read_options(argv: list[str]) -> tuple[Options, argparse.Namespace]:
-    """The options of a command line, and what argparse saw (for --list-backends and -v).
+def read_options(argv: list[str], commands: Iterable[str] = ()) -> tuple[Options, argparse.Namespace]:
+    """The options of a command line, and what argparse saw (for --list-backends and -v). `commands`: for --help.
 
     Raises
     ------
     UsageError
         An invalid value, from wherever it came; the message names the option, the value, what is expected and a remedy.
     """
-    seen = _parser().parse_args(argv)
+    seen = _parser(commands).parse_args(argv)
     flags = {name: value for name, value in vars(seen).items() if name in Options.model_fields and value is not None}
     merged = {**_from_file(seen.config), **_from_environment(), **flags}
     try:
@@ -171,32 +191,43 @@ def _expected(option: str, error: Any) -> str:
     return error["msg"].removeprefix("Value error, ")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(commands: Iterable[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "jm-engine",
+        usage="jm-engine [OPTIONS], or jm-engine COMMAND --help",
         description="Paint people over another background, with a student that learns while it paints.",
-        epilog="jm-engine models pull NAME|--all|--list fetches teachers and sample clips. Every option can also stand "
+        epilog=f"Commands: {', '.join(commands)}. Every option can also stand "
         "in a TOML file (--config) or in the environment (JM_BACKGROUND=...); a teacher's token only there, as "
         "JM_TEACHER_TOKEN. Exit codes: 0 ok, 1 runtime, 2 usage, 3 source lost, 4 backend unavailable, "
         "5 model or checksum, 130 interrupted.",
+        add_help=False,
     )
-    short = {"input": ["-i"], "output": ["-o"]}
-    for name, field in Options.model_fields.items():
-        if name in SECRETS:
-            parser.add_argument(f"--{name.replace('_', '-')}", action=RefusedFlag, nargs="?", help=argparse.SUPPRESS)
-            continue
-        flags = [*short.get(name, []), f"--{name.replace('_', '-')}"]
-        if field.annotation is bool:
-            action = argparse.BooleanOptionalAction if field.default else "store_true"
-            parser.add_argument(*flags, action=action, default=None, help=field.description)
-        else:
-            default = "" if field.default is None else f" (default: {field.default})"
-            metavar = "{" + ",".join(PACES) + "}" if name == "pace" else name.upper().replace("_", "-")
-            parser.add_argument(*flags, metavar=metavar, help=f"{field.description}{default}")
-    parser.add_argument("--config", metavar="FILE", help="TOML file with these options")
-    parser.add_argument("--list-backends", action="store_true", help="say which backends can be used here, and stop")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
+    for title, names in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for name in names:
+            _add_flag(group, name)
+        if title == "this program":
+            group.add_argument("-h", "--help", action="help", help="show this, and stop")
+            group.add_argument("--version", action="version", version=f"jm-engine {__version__}")
+            group.add_argument("--config", metavar="FILE", help="TOML file with these options")
+            group.add_argument("--list-backends", action="store_true", help="which backends can be used here, and stop")
+            group.add_argument("-v", "--verbose", action="store_true", help="say more on standard error")
+    for name in SECRETS:
+        parser.add_argument(f"--{name.replace('_', '-')}", action=RefusedFlag, nargs="?", help=argparse.SUPPRESS)
     return parser
+
+
+def _add_flag(group: argparse._ArgumentGroup, name: str) -> None:
+    field = Options.model_fields[name]
+    short = {"input": ["-i"], "output": ["-o"], "yes": ["-y"]}
+    flags = [*short.get(name, []), f"--{name.replace('_', '-')}"]
+    if field.annotation is bool:
+        action = argparse.BooleanOptionalAction if field.default else "store_true"
+        group.add_argument(*flags, action=action, default=None, help=field.description)
+        return
+    default = "" if field.default is None else f" (default: {field.default})"
+    metavar = "{" + ",".join(PACES) + "}" if name == "pace" else name.upper().replace("_", "-")
+    group.add_argument(*flags, metavar=metavar, help=f"{field.description}{default}")
 
 
 class RefusedFlag(argparse.Action):

@@ -1,8 +1,12 @@
-"""What a run is going to write, checked before anything is opened: nothing is destroyed, nothing is written in vain."""
+"""What a run is going to write, checked before anything is opened: nothing is destroyed, nothing is written in vain.
+
+A file that exists is overwritten where --yes says so, or where somebody at a terminal does.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,7 +17,9 @@ REPORT_BYTES = 4096  # of a short report
 
 
 def check(options: Options) -> None:
-    """Raise UsageError where an output is also an input or another output, or the report cannot be written."""
+    """Raise UsageError where an output is also an input or another output, would overwrite what nobody gave up, or the
+    report cannot be written. The report itself is rewritten without asking: it is no work of anybody's.
+    """
     outputs = [("--output", options.output), ("--alpha", options.alpha), ("--report", options.report)]
     inputs = [(f"--{name}", getattr(options, name)) for name in ("input", "background", "weights", "teacher")]
     if os.path.isdir(options.input):
@@ -28,6 +34,18 @@ def check(options: Options) -> None:
         taken.append((flag, path))
     if options.report is not None:
         _check_report(Path(options.report))
+    for flag, path in outputs[:2]:
+        if path is not None and os.path.isfile(path) and not options.yes:
+            _ask(flag, path)
+
+
+def _ask(flag: str, path: str) -> None:
+    """Whether a file may be overwritten; asked on standard error, since pictures may go to standard output."""
+    if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"{flag} {path} exists; say -y to overwrite it, or name another file")
+    print(f"overwrite {path}? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError(f"{flag} {path} exists and is kept; name another file")
 
 
 def _same_file(path: str, other: str) -> bool:

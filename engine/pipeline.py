@@ -103,6 +103,11 @@ class Pipeline:
         """Frames of a live source that were never shown; files drop none."""
         return self._incoming.dropped + self._dropped_pictures
 
+    @property
+    def losses(self) -> int:
+        """Times the source was lost."""
+        return self._interruptible.losses if self._interruptible is not None else 0
+
     def stop(self) -> None:
         """End soon, finishing what is painted; from any thread or a signal handler."""
         self._stopping.set()

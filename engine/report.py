@@ -30,6 +30,8 @@ def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
         "ended": ended,
         "frames": pipeline.frames,
         "dropped": pipeline.dropped,
+        "losses": pipeline.losses,
+        "state": pipeline.state.value if pipeline.state is not None else None,
         "faults": stats.faults,
         "unsure": stats.unsure,
         "doubts": stats.doubts,

@@ -37,8 +37,8 @@ class Session:
         self._pipeline, self._masker = pipeline, pipeline.masker
         self._options, self._output, self._source, self._sleep = options, output, source, sleep
         self._background = options.background
-        self._began = time.time()
-        self._rates = Rates()
+        self._began = time.monotonic()
+        self._rates = Rates({"process": time.process_time(), "learning": 0.0})
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class Session:
             "size": [sent[1], sent[0]] if sent is not None else None,
             "frames": pipeline.frames,
             "dropped": pipeline.dropped,
-            "reopened": self._source.losses if self._source is not None else 0,
+            "reopened": pipeline.losses,
             "faults": stats.faults,
             "unsure": stats.unsure,
             "doubts": stats.doubts,
@@ -135,7 +135,7 @@ class Session:
             "teacher": stats.learning.teacher if stats.learning is not None else None,
             "who": self._options.who,
             "learning": self._learning(stats.learning, rates["learning"]),
-            "uptime_s": round(time.time() - self._began, 1),
+            "uptime_s": round(time.monotonic() - self._began, 1),
             "pid": os.getpid(),
             "program_version": __version__,
         }
@@ -159,19 +159,18 @@ class Session:
 
 
 class Rates:
-    """Shares of a core, from counters of CPU seconds: between two calls at least RATE_INTERVAL_S apart."""
+    """Shares of a core, from counters of CPU seconds: since the call before, at least RATE_INTERVAL_S ago."""
 
-    def __init__(self) -> None:
-        self._at = time.monotonic()
-        self._counters: dict[str, float] = {}
-        self._percent: dict[str, float] = {}
+    def __init__(self, counters: dict[str, float]) -> None:
+        self._at, self._counters = time.monotonic(), counters
+        self._percent = dict.fromkeys(counters, 0.0)
 
     def __call__(self, counters: dict[str, float]) -> dict[str, float]:
         """Per counter: percent of one core."""
         now = time.monotonic()
         elapsed = now - self._at
-        if elapsed >= RATE_INTERVAL_S or not self._percent:
-            before = self._counters or counters
+        if elapsed >= RATE_INTERVAL_S:
+            before = self._counters
             self._percent = {name: round(100 * max(0.0, counters[name] - before[name]) / elapsed, 1) for name in before}
             self._at, self._counters = now, counters
         return self._percent

@@ -24,7 +24,7 @@ from tests.training.test_datasets import write_pairs
 ROOT = Path(__file__).resolve().parent.parent
 TALKERS = {"onnxruntime": "ORT_DISABLE_TELEMETRY", "ray": "RAY_USAGE_STATS_ENABLED"}
 FIGURE = SyntheticPerson(width=160, height=120)
-PAINT = ["-m", "engine.cli", "-i", "test://?width=160&height=120&frames=40", "--size", "64", "--threads", "1"]
+PAINT = ["-m", "engine.cli", "-y", "-i", "test://?width=160&height=120&frames=40", "--size", "64", "--threads", "1"]
 
 LIBRARY = """
 import math, sys, time

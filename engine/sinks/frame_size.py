@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 
+from ..backgrounds.picture import cover
 from ..contracts import Picture
 from ..errors import UsageError
 
@@ -17,11 +18,13 @@ FALLBACK_FPS = 30.0  # frames per second, where the source does not say; only th
 class FixedSize:
     """Gives every array the size of the first one: where the size is fixed once, as in a file.
 
-    `even` adds one row or column, a copy of the last, to a first size that is odd: 4:2:0 video has no odd sizes.
+    `cut`: what has another shape is cut to fill it; else it is distorted. `even` adds one row or column, a copy of the
+    last, to a first size that is odd: 4:2:0 video has no odd sizes.
     """
 
-    def __init__(self, where: str, even: bool = False) -> None:
+    def __init__(self, where: str, even: bool = False, cut: bool = False) -> None:
         self._where = where
+        self._cut = cut
         self._even = even
         self._first: tuple[int, ...] | None = None
         self._warned = False
@@ -47,6 +50,8 @@ class FixedSize:
                 "%s: began at %dx%d; pictures of another size (now %dx%d) are scaled to it",
                 self._where, W, H, pixels.shape[1], pixels.shape[0],
             )  # fmt: skip
+        if self._cut:
+            return cover(pixels, size)
         shrinks = pixels.shape[1] > W or pixels.shape[0] > H
         return cv2.resize(pixels, (W, H), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -9,9 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .. import v4l2
 from ..contracts import Picture
 from ..errors import SinkError
 from .frame_size import FALLBACK_FPS, FixedSize
+from .readers import ReaderWatch
+
+log = logging.getLogger("jit_masker")
 
 
 class Device(Protocol):
@@ -31,7 +36,7 @@ class VirtualCamera:
     Parameters
     ----------
     fps : frames per second it announces; 30 where unknown (0).
-    device : "/dev/video10"; None takes the first one that is free.
+    device : "/dev/video10", "10", or a part of its name; None takes the first one that is free.
     factory : makes the camera once the size is known; pyvirtualcam's when None.
 
     Raises
@@ -45,12 +50,11 @@ class VirtualCamera:
 
     def __init__(self, fps: float, device: str | None = None, factory: CameraFactory | None = None) -> None:
         self._fps = fps if fps > 0 else FALLBACK_FPS
-        self._name = device
         self._factory = pyvirtualcam_factory() if factory is None else factory
-        self._size = FixedSize("virtual camera", even=True)
+        self._name = find_output(device) if device is not None else None
+        self._size = FixedSize("virtual camera", even=True, cut=True)
         self._camera: Device | None = None
-        if device is not None and device.startswith("/dev/") and not os.path.exists(device):
-            raise self._error("no such device")
+        self._blind = False
 
     def write(self, picture: Picture) -> None:
         pixels = self._size(picture.bgr)
@@ -62,9 +66,18 @@ class VirtualCamera:
         except (RuntimeError, OSError) as error:  # what pyvirtualcam raises for a device it cannot use
             raise self._error(str(error)) from error
 
-    def open_watch(self) -> Any:
-        """Who reads it; None while it is not open."""
-        return None
+    def open_watch(self) -> ReaderWatch | None:
+        """Who reads it; None while it is not open, or where that cannot be told."""
+        device = getattr(self._camera, "device", None)
+        if device is None or not sys.platform.startswith("linux"):
+            return None
+        try:
+            return ReaderWatch(device)
+        except OSError as error:
+            if not self._blind:
+                self._blind = True
+                log.warning("%s does not tell who reads it (%s): never asleep; v4l2loopback 0.13 does", device, error)
+            return None
 
     def close(self) -> None:
         camera, self._camera = self._camera, None
@@ -73,6 +86,31 @@ class VirtualCamera:
 
     def _error(self, reason: str) -> SinkError:
         return SinkError(f"cannot use the virtual camera {self._name or '(any)'}: {reason}. {_remedy()}")
+
+
+def find_output(spec: str) -> str:
+    """The device that `spec` names: a path, the number of one, or a part of the name of one; elsewhere as it is.
+
+    Raises
+    ------
+    SinkError
+        There is none, or the name fits several; the message says which there are.
+    """
+    if not sys.platform.startswith("linux"):
+        return spec
+    path = f"/dev/video{spec}" if spec.isdecimal() else spec
+    loopbacks = [device for device in v4l2.devices() if device.is_loopback or device.outputs]
+    if path.startswith("/dev/"):
+        if os.path.exists(path):
+            return path
+        fitting = []
+    else:
+        fitting = [device for device in loopbacks if spec.lower() in device.name.lower()]
+    if len(fitting) == 1:
+        return fitting[0].path
+    there = ", ".join(f"{device.path} ({device.name})" for device in fitting or loopbacks)
+    what = "fits several" if fitting else "no such device"
+    raise SinkError(f"cannot use the virtual camera {spec}: {what}. " + (f"There is {there}" if there else _remedy()))
 
 
 def _remedy() -> str:

@@ -12,14 +12,16 @@ from pathlib import Path
 from ..contracts import Source
 from ..errors import SourceError, UsageError
 from .camera import Camera
+from .devices import CameraWish, RememberedCamera
 from .images import IMAGES, Images, images_in
 from .paced import PacedSource
 from .raw_frames import RawFrames
 from .threaded import ThreadedSource
 from .video import FALLBACK_FPS, STREAMS, WEB, Video
 
-__all__ = ["PacedSource", "can_return", "open_source", "source_opener"]
+__all__ = ["CameraWish", "PacedSource", "can_return", "open_source", "source_opener"]
 
+NAMED = "camera:"  # and a part of a camera's name
 MAX_FPS, MAX_SIDE = 1000.0, 16384  # frames per second, pixels; beyond, it is a slip of the finger
 
 
@@ -30,8 +32,8 @@ def open_source(
 
     Parameters
     ----------
-    spec : a camera's number or device, a file, a folder of images, a URL, "-" (raw BGR frames on standard input), or
-        "test://".
+    spec : a camera's number, device or "camera:" and a part of its name, a file, a folder of images, a URL, "-" (raw
+        BGR frames on standard input), or "test://".
     size : (W, H) of raw frames, sides from 1 to MAX_SIDE.
     fps : of raw frames, images and test://, above 0 and at most MAX_FPS; others know their own.
     loop : start a file or images again at the end.
@@ -47,21 +49,33 @@ def open_source(
 
 
 def source_opener(
-    spec: str, *, size: tuple[int, int] | None = None, fps: float | None = None, loop: bool = False
+    spec: str,
+    *,
+    size: tuple[int, int] | None = None,
+    fps: float | None = None,
+    loop: bool = False,
+    camera: CameraWish | None = None,
 ) -> Callable[[], Source]:
-    """What opens the source that `spec` names, each time it is called; see `open_source`."""
+    """What opens the source that `spec` names, each time it is called; see `open_source`. A camera that comes back is
+    that very camera, also under another number. `camera`: how its pictures are to come."""
     _check(size, fps)
+    if _is_camera(spec):
+        remembered = RememberedCamera(spec.removeprefix(NAMED))
+        return lambda: Camera(remembered.locate(), camera)
     return lambda: _open(spec, size, fps, loop)
 
 
 def can_return(spec: str) -> bool:
     """Whether `spec` names a camera or a stream: what may be lost and come back."""
-    return spec.isdecimal() or spec.startswith(("/dev/video", *STREAMS, *WEB))
+    return _is_camera(spec) or spec.startswith((*STREAMS, *WEB))
+
+
+def _is_camera(spec: str) -> bool:
+    """A number, a device, or `camera:` and a part of a name."""
+    return spec.isdecimal() or spec.startswith(("/dev/video", "/dev/v4l/", NAMED))
 
 
 def _open(spec: str, size: tuple[int, int] | None, fps: float | None, loop: bool) -> Source:
-    if spec.isdecimal() or spec.startswith("/dev/video"):
-        return Camera(spec)
     if spec.startswith("test://"):
         from .synthetic import SyntheticPerson  # late: it loads OpenCV
 

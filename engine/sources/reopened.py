@@ -50,7 +50,7 @@ class ReopenedSource:
         self._wakenings = 0
         self._changed = threading.Condition()  # guards the three above; never held while a source is opened or read
         self._began = time.perf_counter()
-        self._index, self._attempt = -1, 0
+        self._index, self._position, self._attempt = -1, 0.0, 0
         self._came = self._stable_from = self._began  # s: the last frame or the last wakening; the last return
 
     def __iter__(self) -> Iterator[Frame]:
@@ -60,7 +60,7 @@ class ReopenedSource:
                 yield from self._frames()
                 failure = SourceError("the source ended")
             except SourceError as error:
-                failure = error
+                failure = SourceError(str(error))  # without its traceback, which would keep the connection alive
             self._release()
             if (
                 not self._closed and not self._asleep and self._wakenings == wakenings
@@ -87,10 +87,11 @@ class ReopenedSource:
         offset, first = None, 0
         for frame in source:
             if offset is None:
-                offset, first = frame.captured_at - self._began - frame.position, self._index + 1 - frame.index
+                on_clock = max(frame.captured_at - self._began, self._position)  # never back
+                offset, first = on_clock - frame.position, self._index + 1 - frame.index
             self._found()
-            self._index = frame.index + first
-            yield Frame(frame.bgr, self._index, frame.captured_at, offset + frame.position)
+            self._index, self._position = frame.index + first, offset + frame.position
+            yield Frame(frame.bgr, self._index, frame.captured_at, self._position)
 
     def _found(self) -> None:
         now = time.perf_counter()

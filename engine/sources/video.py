@@ -98,6 +98,12 @@ class Video:
         return getattr(error, "strerror", None) or str(error)
 
     def __iter__(self) -> Iterator[Frame]:
+        try:
+            yield from self._frames()
+        finally:  # here, on the thread that decodes: a server that serves one at a time waits for it
+            self._container.close()
+
+    def _frames(self) -> Iterator[Frame]:
         index, offset = 0, 0.0
         while not self._closed:
             last = offset
@@ -149,5 +155,5 @@ class Video:
             raise SourceError(f"{self._spec} holds no picture that can be decoded; expected a video that is whole")
 
     def close(self) -> None:
-        # the container itself is freed with this object: closing it under a thread that decodes crashes
+        # the container is closed by whoever iterates: closing it under a thread that decodes crashes
         self._closed = True

@@ -1,5 +1,6 @@
 """jm-engine as a user runs it: files in, files out, messages, exit codes, the report."""
 
+import contextlib
 import json
 import math
 import os
@@ -13,9 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.cli import choose_pace, main
+import engine
+from engine.cli import COMMANDS, choose_pace, main
 from engine.errors import SourceError, UsageError
-from engine.options import Options, read_options
+from engine.options import GROUPS, SECRETS, Options, read_options
 from engine.sources.synthetic import SyntheticPerson
 from tests.clips import figure_clip, read_clip
 
@@ -288,6 +290,7 @@ def make(folder):
     with open(clip, "rb") as good:
         (folder / "half.mp4").write_bytes(good.read()[:3000])
     (folder / "text.safetensors").write_text("not weights")
+    (folder / "old.mkv").write_text("kept")
     (folder / "threads.toml").write_text("threads = 12345678901234567890123")
     (folder / "digits.toml").write_text("threads = " + "9" * 5000)
     cv2.imwrite(str(folder / "not-weights.png"), np.zeros((4, 4), np.uint8))
@@ -334,6 +337,8 @@ def make(folder):
         (f"-i {SMALL} --config none.toml", 2, "cannot read the options in none.toml"),
         ("-i -", 2, "say --input-size WxH"),
         ("-i - --input-size 64", 2, "expected WxH"),
+        (f"-i {SMALL} --alpha old.mkv", 2, "--alpha old.mkv exists; say -y to overwrite it"),
+        (f"-i {SMALL} -o old.mkv", 2, "--output old.mkv exists; say -y to overwrite it"),
         ("models pull nothing", 2, "unknown model 'nothing'; choose one of rvm"),
     ],
 )
@@ -373,6 +378,134 @@ def test_a_live_source_keeps_only_its_own_pace(capsys):
     assert "only --pace live keeps up" in capsys.readouterr().err
 
 
+# -- without a teacher ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_weights(tmp_path, monkeypatch):
+    """No weights of a teacher, and no way to fetch them."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    for name in ("JM_MODELS", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("JM_HOME", str(tmp_path / "home"))
+
+
+HOW_TO_LEARN = 'pip install "jit-masker[learn]", then jm-engine models pull rvm'
+
+
+def test_without_the_default_teachers_weights_the_start_student_paints_and_says_once_how_to_learn(tmp_path, no_weights):
+    report = tmp_path / "report.json"
+    done = run("-i", SMALL, "--headless", "--pace", "lockstep", "--report", report)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(HOW_TO_LEARN) == 1
+    document = json.loads(report.read_text())
+    assert (document["frames"], document["ended"], document["teacher"]["name"]) == (12, "ok", "none")
+
+
+def test_a_live_run_goes_on_where_its_learners_process_finds_no_weights(tmp_path, no_weights):
+    """The failure comes seconds later: the run is ended from outside, once it was said."""
+    report = tmp_path / "report.json"
+    command = ["-i", "test://?width=64&height=48", "--headless", "--pace", "live", "--report", str(report)]
+    process = subprocess.Popen([sys.executable, "-m", "engine.cli", *command], stderr=subprocess.PIPE, text=True)
+    try:
+        said = ""
+        while HOW_TO_LEARN not in said and (line := process.stderr.readline()):
+            said += line
+        process.send_signal(signal.SIGINT)
+        said += process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    assert said.count(HOW_TO_LEARN) == 1
+    assert json.loads(report.read_text())["ended"] == "interrupted"
+
+
+def test_without_torch_the_start_student_paints(monkeypatch, capsys, caplog):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["-i", SMALL, "--headless"]) == 0
+    assert sum(HOW_TO_LEARN in message for message in caplog.messages) == 1
+
+
+@pytest.mark.parametrize("by", ["flag", "environment"])
+def test_a_teacher_asked_for_by_name_is_an_error_where_it_is_missing(monkeypatch, capsys, no_weights, by):
+    if by == "environment":
+        monkeypatch.setenv("JM_TEACHER", "rvm")
+    teacher = ["--teacher", "rvm"] if by == "flag" else []
+    assert main(["-i", SMALL, "--headless", "--pace", "lockstep", *teacher]) == 5
+    assert "cannot get rvm" in capsys.readouterr().err
+
+
+# -- files that exist -------------------------------------------------------------------------------------------------
+
+
+def test_an_existing_file_is_overwritten_only_with_yes(tmp_path, paint):
+    out = tmp_path / "out.mkv"
+    out.write_text("kept")
+    code, err = paint("-i", SMALL, "-o", out)
+    assert (code, out.read_text()) == (2, "kept"), err
+    assert paint("-i", SMALL, "-o", out, "-y")[0] == 0
+    assert len(read_clip(out)) == 12
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminal can be made here")
+@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"\n", 2), (b"no\n", 2)])
+def test_on_a_terminal_it_is_asked_before_a_file_is_overwritten(tmp_path, answer, code):
+    out = tmp_path / "out.mkv"
+    out.write_text("kept")
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "engine.cli", "-i", SMALL, "-o", str(out), "--teacher", "none"]
+    process = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    said = b""
+    try:
+        while b"[y/N]" not in said:
+            said += os.read(ours, 1000)
+        os.write(ours, answer)
+        with contextlib.suppress(OSError):  # the other end is closed
+            while more := os.read(ours, 1000):
+                said += more
+        assert process.wait(timeout=60) == code, said
+    finally:
+        process.kill()
+        os.close(ours)
+    assert f"overwrite {out}? [y/N]" in said.decode().replace("\r\n", "")
+    assert (out.read_bytes() == b"kept") == (code == 2)
+
+
+# -- help, version, commands ------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_first_word_lists_the_commands(capsys):
+    assert main(["docter"]) == 2
+    said = capsys.readouterr().err
+    assert "unknown command 'docter'" in said
+    assert [name for name in COMMANDS if name not in said] == []
+
+
+def test_help_has_each_option_once_the_everyday_ones_first_and_a_teacher_elsewhere_last(capsys):
+    named = [name for names in GROUPS.values() for name in names]
+    assert sorted(named) == sorted(Options.model_fields.keys() - set(SECRETS))
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    places = [said.index(f"\n{title}:") for title in GROUPS]
+    assert places == sorted(places)
+    assert said.index("--background") < places[1]
+    assert said.index("--teacher-side") > places[-1]
+    assert [name for name in COMMANDS if name not in said] == []
+
+
+def test_the_version_is_the_distributions(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert (end.value.code, capsys.readouterr().out) == (0, f"jm-engine {engine.__version__}\n")
+
+
 # -- where options come from -----------------------------------------------------------------------------------------
 
 
@@ -401,7 +534,7 @@ def test_an_unknown_option_in_the_file_is_named(tmp_path):
 def test_packages_of_somebody_else_are_noticed(monkeypatch):
     import importlib.util
 
-    from engine.cli import check_siblings
+    from engine.siblings import check_siblings
 
     real = importlib.util.find_spec
     stranger = importlib.util.spec_from_file_location("kernels", "/somewhere/else/kernels/__init__.py")

@@ -148,12 +148,13 @@ def test_garbage_from_a_server_is_no_source(paint, kind):
 
 
 @pytest.mark.parametrize("afterwards", ["ends", "stalls"])
-def test_a_stream_that_is_lost_ends_the_run_with_3_and_what_came_is_painted(paint, tmp_path, monkeypatch, afterwards):
-    """That it is opened again is to come."""
+def test_a_stream_that_stays_lost_ends_the_run_with_3_and_what_came_is_painted(
+    paint, tmp_path, monkeypatch, afterwards
+):
     monkeypatch.setattr("engine.sources.video.READ_TIMEOUT_S", 0.3)
     data = transport_stream(tmp_path / "clip.ts", PICTURES)
     with server(data) if afterwards == "ends" else stalled(data) as port:
-        run = paint(clip=f"tcp://127.0.0.1:{port}", frames=None)
+        run = paint("--reconnect", "0", clip=f"tcp://127.0.0.1:{port}", frames=None)
     message = {"ends": "ended; check that the stream is still", "stalls": "was lost: nothing came for 0.3 s"}[
         afterwards
     ]
@@ -182,6 +183,15 @@ def stalled(data):
         over.set()
 
 
+def test_a_stream_that_comes_back_is_painted_on(paint, tmp_path):
+    frames = 2 * len(PICTURES)
+    with server(transport_stream(tmp_path / "clip.ts", PICTURES)) as port:
+        run = paint("--reconnect", "30", clip=f"tcp://127.0.0.1:{port}", frames=frames)
+    assert (run.code, run.report["frames"], run.report["faults"]) == (0, frames, 0)
+    assert run.said.count("It is opened again until it is back") >= 1
+    assert "Traceback" not in run.said
+
+
 # -- cameras -----------------------------------------------------------------------------------------------------------
 
 
@@ -198,6 +208,16 @@ class PatientCapture(ScriptedCapture):
         return super().read()
 
 
+class Found:
+    """Every camera is where it was named."""
+
+    def __init__(self, spec):
+        self._spec = spec
+
+    def locate(self):
+        return self._spec
+
+
 @pytest.fixture
 def filmed(paint, monkeypatch):
     """A run from a camera that gives a few frames of the clip, and then what it is scripted to."""
@@ -207,21 +227,26 @@ def filmed(paint, monkeypatch):
         monkeypatch.setattr(Null, "write", lambda *_: capture.written.release())
         camera = functools.partial(Camera, timeout=0.3, factory=lambda _: capture)
         monkeypatch.setattr(sources, "Camera", camera)
-        run = paint("-i", "0", frames=None)
+        monkeypatch.setattr(sources, "RememberedCamera", Found)
+        run = paint("-i", "0", "--reconnect", "0", frames=None)
         capture.unblock.set()
         return run
 
     return call
 
 
-LOST = {"unplugged": "fail", "frozen or covered": "repeat", "blocked": "block"}
+STILL = "camera 0 gave no new frame for 0.3 s; plug it in again"
+LOST = {
+    "unplugged": ("fail", "camera 0 failed: it refused every read for 0."),
+    "frozen": ("repeat", STILL),
+    "blocked": ("block", STILL),
+}
 
 
 @pytest.mark.parametrize("fault", LOST)
-def test_a_camera_that_is_lost_ends_the_run_with_3(filmed, fault):
-    """That it is opened again is to come."""
-    run = filmed(PICTURES[:5], LOST[fault])
-    assert_lost(run, "camera 0 gave no new frame for 0.3 s; plug it in again")
+def test_a_camera_that_stays_lost_ends_the_run_with_3(filmed, fault):
+    afterwards, message = LOST[fault]
+    assert_lost(filmed(PICTURES[:5], afterwards), message)
 
 
 def test_a_camera_whose_driver_fails_ends_the_run_with_3(filmed):

@@ -61,6 +61,7 @@ def certainly_room(i: int) -> np.ndarray:
 def arguments(folder: Path, *given, clip=CLIP, frames: int | None = FRAMES) -> list[str]:
     """A command line that paints the clip over magenta, matte and report in `folder`; nobody teaches unless asked."""
     files = [
+        "-y",
         *([] if "-i" in given else ["-i", clip]),
         "--alpha",
         folder / "alpha.mkv",

@@ -1,5 +1,6 @@
 """A scripted camera, since no real one can be assumed."""
 
+import itertools
 import threading
 import time
 
@@ -45,12 +46,19 @@ class ScriptedCapture:
 PICTURES = [np.full((8, 8, 3), i, np.uint8) for i in range(3)]
 
 
-@pytest.mark.parametrize("afterwards", ["fail", "repeat", "block"])
+LOST = {
+    "fail": r"camera 0 failed: it refused every read for 0.\d s; plug it in again",
+    "repeat": r"camera 0 gave no new frame for 0.3 s; plug it in again",
+    "block": r"camera 0 gave no new frame for 0.3 s; plug it in again",
+}
+
+
+@pytest.mark.parametrize("afterwards", LOST)
 def test_a_camera_without_new_frames_is_lost_however_it_fails(afterwards):
     capture = ScriptedCapture(PICTURES, afterwards)
     camera = Camera("0", timeout=0.3, factory=lambda _: capture)
     seen = []
-    with pytest.raises(SourceError, match=r"camera 0 gave no new frame for 0.3 s; plug it in again"):
+    with pytest.raises(SourceError, match=LOST[afterwards]):
         for frame in camera:
             seen.append(frame.bgr[0, 0, 0])
     capture.unblock.set()
@@ -136,3 +144,24 @@ def test_a_camera_whose_driver_fails_is_lost_with_the_reason():
 def test_a_camera_that_is_not_there_names_the_remedy():
     with pytest.raises(SourceError, match=r"no camera /dev/video97; (there are|no camera is connected)"):
         open_source("97")
+
+
+class TickingCapture(ScriptedCapture):
+    """Gives the same picture again and again, each with a time of its own."""
+
+    _now = 0.0
+
+    def get(self, property_id):
+        if property_id == 0:
+            self._now += 40.0
+            return self._now
+        return 30.0
+
+
+def test_a_still_picture_is_no_loss_where_the_driver_tells_the_time():
+    capture = TickingCapture(PICTURES[:1], "repeat")
+    camera = Camera("0", timeout=5, factory=lambda _: capture)
+    frames = list(itertools.islice(camera, 5))
+    camera.close()
+    assert len(frames) == 5
+    assert all((frame.bgr == PICTURES[0]).all() for frame in frames)
