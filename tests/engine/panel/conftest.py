@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engine.control.commands import Controls
 from engine.control.gallery import Gallery
 from engine.control.remembered import Remembered
 from engine.control.server import serve
@@ -123,10 +124,7 @@ def gallery(place):
 
 def start_session(session, place):
     """Serve `session` to the panels of `place`; close what it gives."""
-    return serve(
-        session, Gallery(str(place / "gallery")), Remembered(), path=place / "remembered.json",
-        folder=place / "jit-masker",
-    )  # fmt: skip
+    return serve(Controls(session, Gallery(str(place / "gallery")), Remembered()), place / "jit-masker")
 
 
 @pytest.fixture
