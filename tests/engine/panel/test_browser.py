@@ -413,8 +413,9 @@ STRANGER = """async (origin) => {
     });
     const command = JSON.stringify({ command: "mirror", arguments: ["on"] });
     for (const attempt of [
-        image("/picture"), image("/source"), image("/thumbnail?name=forest.jpg"), image("/icon.svg"), script(), websocket(),
-        read("/stats"), read("/stats", { credentials: "include" }), read("/picture", { mode: "no-cors", credentials: "include" }),
+        image("/picture"), image("/source"), image("/thumbnail?name=forest.jpg"), image("/icon.svg"),
+        script(), websocket(), read("/stats"), read("/stats", { credentials: "include" }),
+        read("/picture", { mode: "no-cors", credentials: "include" }),
         read("/command", { method: "POST", body: command, credentials: "include" }),
         read("/command", { method: "POST", body: command, mode: "no-cors", credentials: "include" }),
         read("/gallery?name=a.png", { method: "POST", body: "x", mode: "no-cors", credentials: "include" }),
