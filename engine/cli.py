@@ -181,7 +181,7 @@ def accompany(
     from .control.remembered import remembered_path
     from .control.server import serve
     from .session import Session
-    from .sinks import VirtualCamera, Window, is_watched
+    from .sinks import TkWindow, VirtualCamera, Window, is_watched
     from .sleep import Sleep
 
     parts: list[Closable] = []
@@ -195,7 +195,7 @@ def accompany(
     controls = Controls(session, Gallery(options.gallery), remembered, path)
     if options.control:
         parts.append(serve(controls))
-    if isinstance(sink, Window):
+    if isinstance(sink, (Window, TkWindow)):
         sink.on_key = keys = Keys(controls)
         parts.append(keys)
     return parts

@@ -17,6 +17,7 @@ LOOPBACK = {
     "arch": "v4l2loopback-dkms linux-headers",
     "": "v4l2loopback",
 }
+TK = {"debian": "python3-tk", "fedora": "python3-tkinter", "arch": "tk", "": "python3-tk"}
 KEYS = {  # the key that a distribution signs its own modules with, for mokutil
     "debian": "/var/lib/dkms/mok.pub",
     "ubuntu": "/var/lib/shim-signed/mok/MOK.der",
@@ -109,15 +110,16 @@ def secure_boot(system: System) -> Iterator[Finding]:
 
 
 def window(system: System) -> Iterator[Finding]:
-    """A display, and an OpenCV that can draw on it."""
+    """A display, and an OpenCV or a Tk that can draw on it."""
     if system.platform == "linux" and not (system.environ.get("DISPLAY") or system.environ.get("WAYLAND_DISPLAY")):
         yield Finding("window", "warn", "no display", "jm-engine -o camera, or --headless")
     import cv2
 
     gui = next((line for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GUI:")), "")
     if gui.split()[-1:] == ["NONE"]:
-        uninstall = system.pip("opencv-python").replace("install opencv-python", "uninstall -y opencv-python-headless")
-        both = f"{uninstall} && {system.pip('opencv-python')}" if " -m pip " in uninstall else uninstall
-        yield Finding("window", "warn", "this OpenCV has none", both)
+        if importlib.util.find_spec("_tkinter") is None:
+            yield Finding("window", "warn", "neither OpenCV nor Python has one", system.install(TK))
+        else:
+            yield Finding("window", "ok", "Tk's; this OpenCV has none")
     else:
         yield Finding("window", "ok", f"OpenCV {cv2.__version__}, {gui.split(':')[-1].strip() or 'with a window'}")

@@ -1,6 +1,7 @@
 """Where pictures go: `open_sink` turns what a user asks for into a Sink. Knows nothing about masks and threads.
 
-window.py, virtual_camera.py, video_file.py (with sound.py and the table of containers), stdout.py, null.py.
+window.py (tk_window.py where OpenCV has none), virtual_camera.py (readers.py: who reads it), video_file.py (sound.py,
+containers.py), stdout.py, null.py.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from ..errors import UsageError
 from .containers import CONTAINERS
 from .null import Null
 from .stdout import Stdout
+from .tk_window import TkWindow
 from .video_file import AlphaFile, VideoFile
 from .virtual_camera import VirtualCamera
-from .window import Window
+from .window import NoWindow, Window
 
-__all__ = ["AlphaFile", "Null", "Stdout", "VideoFile", "VirtualCamera", "Window", "is_watched", "open_sink"]
+__all__ = ["AlphaFile", "Null", "Stdout", "TkWindow", "VideoFile", "VirtualCamera", "Window", "is_watched", "open_sink"]
 
 POSSIBLE = f"window, camera, camera:DEVICE, -, null, or a file ({', '.join(CONTAINERS)})"
 
@@ -24,6 +26,14 @@ POSSIBLE = f"window, camera, camera:DEVICE, -, null, or a file ({', '.join(CONTA
 def is_watched(spec: str) -> bool:
     """Whether the output `spec` is looked at while it runs, so that it has to keep to the clock."""
     return spec.partition(":")[0] in ("window", "camera")
+
+
+def open_window() -> Window | TkWindow:
+    """OpenCV's window, or Tk's where OpenCV has none; SinkError where neither can be."""
+    try:
+        return Window()
+    except NoWindow:
+        return TkWindow()
 
 
 def open_sink(spec: str, *, fps: float, sound: str | None = None, transparent: bool = False, threads: int = 1) -> Sink:
@@ -52,7 +62,7 @@ def open_sink(spec: str, *, fps: float, sound: str | None = None, transparent: b
     if kind in ("window", "camera") and transparent:
         raise UsageError(f"a {kind} cannot show alpha; choose a background, or write to .webm, .mkv or -")
     if spec == "window":
-        return Window()
+        return open_window()
     if kind == "camera":
         return VirtualCamera(fps, device or None)
     if os.path.splitext(spec)[1].lower() in CONTAINERS:

@@ -13,6 +13,10 @@ TITLE = "jit-masker"
 QUIT_KEYS = (ord("q"), ord("Q"), 27)  # 27 = Esc
 
 
+class NoWindow(SinkError):
+    """OpenCV was built without windows."""
+
+
 class Window:
     """Sink: a window on the desktop. `q`, Esc or closing it makes `wanted` False. Used from one thread, as OpenCV asks.
 
@@ -29,17 +33,12 @@ class Window:
 
         self._cv2 = cv2
         self._sized = False
-        self.on_key: Callable[[int], None] | None = (
-            None  # told of every other key, as cv2.waitKey gives it; returns soon
-        )
+        # told of every other key, as a character's number; returns soon
+        self.on_key: Callable[[int], None] | None = None
         try:
             cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except cv2.error as error:
-            raise SinkError(
-                "cannot open a window: this OpenCV has none; "
-                "pip uninstall opencv-python-headless and pip install opencv-python, "
-                "or use --output FILE or --headless"
-            ) from error
+            raise NoWindow("cannot open a window: this OpenCV has none") from error
         self.wanted = True
 
     def write(self, picture: Picture) -> None:

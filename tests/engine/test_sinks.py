@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ import pytest
 
 from engine.contracts import Picture, Sink
 from engine.errors import SinkError, UsageError
-from engine.sinks import AlphaFile, Null, Stdout, VirtualCamera, Window, open_sink
+from engine.sinks import AlphaFile, Null, Stdout, TkWindow, VirtualCamera, Window, open_sink
 from engine.sinks.containers import CONTAINERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -587,12 +588,57 @@ def test_a_window_without_a_display_names_the_ways_out():
         Window(environ={})
 
 
-@pytest.mark.skipif(
-    "GUI:                           NONE" not in cv2.getBuildInformation(), reason="this OpenCV has windows"
-)
-def test_a_window_on_an_opencv_without_windows_names_the_package():
-    with pytest.raises(SinkError, match="pip install opencv-python"):
-        Window(environ={"DISPLAY": ":0"})
+WITHOUT_WINDOWS = "GUI:                           NONE" in cv2.getBuildInformation()
+
+
+@pytest.fixture(scope="module")
+def display():
+    """A screen that nobody sees, as DISPLAY."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("no Xvfb")
+    pytest.importorskip("tkinter")
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        number = os.read(reading, 16).strip().decode()
+        if not number:
+            pytest.skip("Xvfb does not start here")
+        yield f":{number}"
+    finally:
+        os.close(reading)
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.skipif(not WITHOUT_WINDOWS, reason="this OpenCV has windows")
+def test_where_opencv_has_no_window_tk_shows_the_picture_and_hears_keys(display, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display)
+    window = open_sink("window", fps=25)
+    assert isinstance(window, TkWindow)
+    keys = []
+    window.on_key = keys.append
+    window.write(make_picture())
+    assert (window._photo.width(), window._photo.height()) == make_picture().bgr.shape[1::-1]
+    blue, green, red = (int(value) for value in make_picture().bgr[3, 5])
+    assert window._photo.get(5, 3) == (red, green, blue)
+    window._root.focus_force()
+    window._root.event_generate("<Key>", keysym="m")
+    window.write(make_picture())
+    assert (keys, window.wanted) == ([ord("m")], True)
+    window._root.event_generate("<Key>", keysym="q")
+    window.write(make_picture())
+    assert not window.wanted
+    window.close()
+
+
+@pytest.mark.skipif(not WITHOUT_WINDOWS, reason="this OpenCV has windows")
+def test_a_display_that_does_not_answer_is_named(monkeypatch):
+    pytest.importorskip("tkinter")
+    monkeypatch.setenv("DISPLAY", ":4711")
+    with pytest.raises(SinkError, match="cannot open a window: .*:4711.*; use --output FILE or --headless"):
+        open_sink("window", fps=25)
 
 
 class ScriptedCamera:
