@@ -11,6 +11,7 @@ const $ = (id) => document.getElementById(id);
 let stats = null; // null: no engine
 let timer = null;
 let noticeTimer = null;
+let waking = false;
 
 history.replaceState(null, "", "/"); // the token is a cookie by now
 
@@ -25,7 +26,7 @@ async function ask(path, options) {
   }
   if (answer.status === 403) throw new Error("The panel was started anew. Open the address that it printed.");
   const read = await answer.json().catch(() => ({ error: `The panel failed (${answer.status}). Reload the page.` }));
-  if (!answer.ok) throw new Error(read.error);
+  if (!answer.ok) throw Object.assign(new Error(read.error), { status: answer.status });
   return read;
 }
 
@@ -63,17 +64,25 @@ async function look() {
   try {
     stats = await ask("/stats");
     show(stats);
-    sent.on = true;
+    showPicture(stats.state === "asleep");
     await gallery.show(stats.background);
   } catch (error) {
     if (stats) gallery.forget();
     stats = null;
     sent.on = false;
     showRoom(false);
-    showAbsence(error.message);
+    showAbsence(error);
   }
   clearTimeout(timer);
   timer = setTimeout(look, document.hidden ? HIDDEN_POLL_MS : POLL_MS);
+}
+
+// To look is to watch: it wakes the engine and its camera, so a sleeping one is looked at only when asked to.
+function showPicture(asleep) {
+  waking &&= asleep;
+  sent.on = !asleep || waking;
+  $("wake").hidden = !asleep || waking;
+  if (asleep) showRoom(false);
 }
 
 function showRoom(on) {
@@ -96,6 +105,10 @@ $("mirror").addEventListener("click", () => command("mirror", isOn("mirror") ? "
 $("frame").addEventListener("click", () => command("frame", isOn("frame") ? "off" : "auto"));
 $("learn").addEventListener("click", () => command("learn", isOn("learn") ? "off" : "on"));
 $("show-room").addEventListener("click", () => showRoom($("room-figure").hidden));
+$("wake").addEventListener("click", () => {
+  waking = true;
+  showPicture(true);
+});
 $("close-problem").addEventListener("click", () => complain(""));
 $("forget").addEventListener("click", () => $("ask-forget").showModal());
 $("keep").addEventListener("click", () => $("ask-forget").close());

@@ -14,19 +14,18 @@ function set(id, name, value) {
 }
 
 export function showState([word, sentence, icon, tone]) {
-  if (document.body.dataset.tone === tone && $("state-word").textContent === word) return;
   document.body.dataset.tone = tone;
-  $("state-icon").setAttribute("href", `#i-${icon}`);
+  set("state-icon", "href", `#i-${icon}`);
   say("state-word", word);
   say("state-sentence", sentence);
-  document.title = `${word} · JIT-Masker`;
+  if (!document.title.startsWith(`${word} ·`)) document.title = `${word} · JIT-Masker`;
 }
 
-export function showAbsence(reason) {
+// error: why the engine cannot be asked; a status of 503 says that none runs.
+export function showAbsence(error) {
   $("controls").hidden = $("side").hidden = true;
-  $("absent").hidden = false;
-  say("reason", reason);
-  showState(ABSENT);
+  $("absent").hidden = error.status !== 503;
+  showState(error.status === 503 ? ABSENT : ["No connection", error.message, "lost", "bad"]);
 }
 
 export function show(stats) {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, Panel, environment
+from tests.engine.panel.conftest import ROOT, Panel, environment
 
 NOTHING = (403, b"")
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from engine.panel.additions import safe_name
-
-from .conftest import ScriptedSession, start_session
+from tests.engine.panel.conftest import ScriptedSession, start_session
 
 
 def png(side=8, colour=90):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from .conftest import Panel, ScriptedSession, start_session, status
+from tests.engine.panel.conftest import Panel, ScriptedSession, start_session, status
 
 sync_api = pytest.importorskip("playwright.sync_api", reason='no playwright; pip install "jit-masker[browser]"')
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -112,6 +112,23 @@ def test_no_picture_is_fetched_while_the_page_is_hidden(page, session):
     expect(page.get_by_text("Your real room.")).to_be_hidden()  # nobody comes back to an open room
 
 
+def test_an_engine_that_sleeps_is_looked_at_only_when_it_is_to_wake(page, session):
+    button(page, "Show camera").click()
+    session.says = status(state="asleep", watched=False)
+    expect(button(page, "Wake it and look")).to_be_visible()
+    asked = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    for _ in range(2):
+        with page.expect_response("**/stats"):
+            pass
+    assert not {"/picture", "/source"} & set(asked)
+    with page.expect_response("**/picture"):
+        button(page, "Wake it and look").click()
+    session.says = status()
+    expect(button(page, "Wake it and look")).to_be_hidden()
+    expect(page.locator("#sent")).to_have_js_property("naturalWidth", 128)
+
+
 def test_learning_is_shown_with_its_price_its_score_and_its_end(page, session):
     expect(page.get_by_text("Costs 7.4 % of a core; at most 12 %.")).to_be_visible()
     expect(page.locator("#score")).to_have_text("0.93")
@@ -121,7 +138,7 @@ def test_learning_is_shown_with_its_price_its_score_and_its_end(page, session):
     expect(page.locator("#chart-table tr").first).to_have_text(re.compile(r"1\u202f770"))
     expect(page.locator("#refused")).to_have_text("2")
     session.learning(on=False, died="the teacher ran out of memory")
-    expect(page.get_by_text("Learning has stopped.")).to_be_visible()
+    expect(page.get_by_text("Learning has stopped:")).to_be_visible()
     expect(page.get_by_text("the teacher ran out of memory")).to_be_visible()
     expect(page.get_by_role("switch", name="Learn my room")).to_be_disabled()
     session.says["learning"] = None
@@ -353,7 +370,7 @@ def test_text_stands_out_in_both_themes(page, session, theme):
         grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert grounds == {{"light": "rgb(244, 243, 239)", "dark": "rgb(19, 21, 23)"}[theme]}
     session.learning(on=False, died="the teacher ran out of memory")
-    expect(page.get_by_text("Learning has stopped.")).to_be_visible()
+    expect(page.get_by_text("Learning has stopped:")).to_be_visible()
     page.get_by_role("button", name="Forget what was learned").click()
     assert page.evaluate(CONTRAST)["poor"] == []
 
