@@ -17,12 +17,16 @@ MANAGERS = {  # ID or ID_LIKE in os-release -> how its users install a package
 
 
 class System:
-    """Reads only. `root` is "/" on a real machine; `platform` as in sys.platform."""
+    """Reads only. `root` is "/" on a real machine; `platform` and `prefix` (Python's own folder) as in sys."""
 
     def __init__(
-        self, root: Path = Path("/"), environ: Mapping[str, str] = os.environ, platform: str = sys.platform
+        self,
+        root: Path = Path("/"),
+        environ: Mapping[str, str] = os.environ,
+        platform: str = sys.platform,
+        prefix: Path = Path(sys.prefix),
     ) -> None:
-        self.root, self.environ, self.platform = root, environ, platform
+        self.root, self.environ, self.platform, self.prefix = root, environ, platform, prefix
 
     def path(self, absolute: str) -> Path:
         """The file that is `absolute` on the machine."""
@@ -51,11 +55,12 @@ class System:
 
     def pip(self, *packages: str) -> str:
         """The command that adds Python packages to where this program lives."""
-        parts = Path(sys.prefix).parts
-        if "pipx" in parts:
-            return shlex.join(["pipx", "inject", "jit-masker", *packages])
-        if "uv" in parts and "tools" in parts:
-            return shlex.join(["uv", "tool", "install", *[f"--with={name}" for name in packages], "jit-masker"])
+        if (self.prefix / "pipx_metadata.json").is_file():
+            return shlex.join(["pipx", "inject", self.prefix.name, *packages])
+        made = self.prefix / "pyvenv.cfg"
+        if made.is_file() and "\nuv = " in made.read_text(encoding="utf-8"):
+            # holds no pip; `uv tool install --with` would take away what was added before
+            return shlex.join(["uv", "pip", "install", "--python", sys.executable, *packages])
         return shlex.join([sys.executable, "-m", "pip", "install", *packages])
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -123,6 +124,21 @@ def test_a_virtual_camera_that_browsers_would_not_list_is_loaded_anew(machine, c
     if not fine:
         expected.insert(0, ("warn", "exclusive_caps is off: browsers do not list the camera", devices.RELOAD))
     assert loopback(system) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"pyvenv.cfg": "home = /usr/bin\n"}, [sys.executable, "-m", "pip", "install"]),
+        ({"pyvenv.cfg": "home = /usr/bin\nuv = 0.9.1\n"}, ["uv", "pip", "install", "--python", sys.executable]),
+        ({"pyvenv.cfg": "home = /usr/bin\nuv = 0.9.1\n", "pipx_metadata.json": "{}"}, ["pipx", "inject", "masker"]),
+    ],
+)
+def test_a_python_package_is_added_by_what_made_the_environment(tmp_path, files, command):
+    (prefix := tmp_path / "masker").mkdir()
+    for name, content in files.items():
+        (prefix / name).write_text(content)
+    assert shlex.split(System(tmp_path, {}, "linux", prefix).pip("pyvirtualcam")) == [*command, "pyvirtualcam"]
 
 
 def test_a_container_without_modules_points_to_the_host(tmp_path):
