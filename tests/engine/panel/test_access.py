@@ -78,7 +78,8 @@ def test_a_wrong_token_opens_nothing(panel, token):
 def test_another_user_who_read_the_address_in_a_browsers_arguments_cannot_open_it(panel):
     request = f"GET /?token={panel.token} HTTP/1.1\r\nHost: 127.0.0.1:{panel.port}\r\n\r\n"
     ask = (
-        "import encodings.idna, os, socket, sys; os.setuid(65534); c = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); "
+        "import encodings.idna, os, socket, sys; os.setuid(65534); "
+        "c = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); "
         "c.sendall(sys.argv[2].encode()); print(c.recv(12).decode())"
     )
     done = subprocess.run(
