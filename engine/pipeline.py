@@ -205,7 +205,9 @@ class Pipeline:
             return absence
         if time.perf_counter() - self._last_new < HOLD_S:
             return None
-        return absence or PaintState.COVERED  # frames come, and the painter gives no picture
+        if absence is None and self._repeats:  # frames come, and the painter gives no picture: somebody sees that
+            return PaintState.COVERED
+        return absence
 
     def _fill(self) -> None:
         """Where no new picture came: the card, or, as long as that is not due and somebody watches, the last one."""

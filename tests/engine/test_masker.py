@@ -355,7 +355,7 @@ def test_of_two_threads_that_swap_without_pause_the_newest_is_adopted(masker, fr
         masker(frame)
     masker(frame)
     assert masker.stats.version == swapped[-1]
-    assert masker.stats.swaps >= 18
+    assert masker.stats.swaps >= len(students) / 2  # on a busy machine a frame takes longer than a swap waits
 
 
 # -- a student that fails while it paints ------------------------------------------------------------------------------
