@@ -7,6 +7,7 @@ ports apart, and for SameSite all ports of 127.0.0.1 are one site. So the browse
 from __future__ import annotations
 
 import hmac
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,8 +102,6 @@ def new_token() -> str:
 
 def is_same_user(client: tuple[str, int] | None, server: tuple[str, int] | None) -> bool:
     """Whether a connection of this machine is ours or root's; True where the system does not say (not Linux)."""
-    import os
-
     try:
         table = PROC_TCP.read_text(encoding="ascii").splitlines()[1:]
     except OSError:

@@ -82,6 +82,7 @@ function showPicture(asleep) {
   waking &&= asleep;
   sent.on = !asleep || waking;
   $("wake").hidden = !asleep || waking;
+  $("show-room").disabled = asleep;
   if (asleep) showRoom(false);
 }
 

@@ -1,5 +1,6 @@
 """Who may ask the panel, over real connections. A stranger gets 403 and not a byte more."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -71,6 +72,20 @@ def test_a_stranger_reads_nothing(panel, path, changed):
 @pytest.mark.parametrize("token", ["", "x", "é", "%00", "a" * 5000])
 def test_a_wrong_token_opens_nothing(panel, token):
     assert refused(panel.ask("GET", f"/?token={token.encode().hex() if token == 'é' else token}", Cookie=None))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can act as another user")
+def test_another_user_who_read_the_address_in_a_browsers_arguments_cannot_open_it(panel):
+    request = f"GET /?token={panel.token} HTTP/1.1\r\nHost: 127.0.0.1:{panel.port}\r\n\r\n"
+    ask = (
+        "import encodings.idna, os, socket, sys; os.setuid(65534); "
+        "c = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); "
+        "c.sendall(sys.argv[2].encode()); print(c.recv(12).decode())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", ask, str(panel.port), request], capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout.strip() == "HTTP/1.1 403", done.stderr
 
 
 def test_a_right_token_under_another_host_opens_nothing(panel):
