@@ -21,7 +21,7 @@ def check(options: Options) -> None:
     report cannot be written. The report itself is rewritten without asking: it is no work of anybody's.
     """
     outputs = [("--output", options.output), ("--alpha", options.alpha), ("--report", options.report)]
-    inputs = [(f"--{name}", getattr(options, name)) for name in ("input", "background", "weights", "teacher")]
+    inputs = [(f"--{name}", getattr(options, name)) for name in ("input", "background", "card", "weights", "teacher")]
     if os.path.isdir(options.input):
         inputs += [("an image of --input", str(path)) for path in Path(options.input).iterdir()]
     taken = [(flag, path) for flag, path in inputs if path and os.path.isfile(path)]

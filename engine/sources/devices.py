@@ -14,7 +14,7 @@ from .. import v4l2
 from ..errors import SourceError
 from ..v4l2 import Device, Mode
 
-LINKS = ("/dev/v4l/by-id", "/dev/v4l/by-path")
+BY_ID = "/dev/v4l/by-id"  # links named by maker and serial number
 MAX_SIZE = (1280, 720)  # W, H, where no size is asked for: more costs more than it shows in a call
 USUAL_FPS = 30.0
 FORMATS = {"yuyv": "YUYV", "mjpeg": "MJPG"}
@@ -130,7 +130,7 @@ def identity(device: Device) -> tuple[str | None, str, str]:
 
 def stable_link(path: str) -> str | None:
     """The link that names the device at `path` by its maker and serial number; None without one."""
-    links = sorted(Path(LINKS[0]).glob("*")) if os.path.isdir(LINKS[0]) else []
+    links = sorted(Path(BY_ID).glob("*"))
     return next((str(link) for link in links if os.path.realpath(link) == path), None)
 
 

@@ -248,6 +248,14 @@ def test_what_is_read_is_never_written_over(tmp_path, paint, disguise, option):
     assert clip.read_bytes() == before
 
 
+def test_the_card_is_never_written_over(tmp_path, paint):
+    card = tmp_path / "card.mkv"
+    card.write_bytes(b"a picture")
+    code, err = paint("-i", SMALL, "-o", card, "--card", card, "-y")
+    assert (code, card.read_bytes()) == (2, b"a picture")
+    assert "is the same file as --card" in err
+
+
 def test_two_outputs_are_two_files(tmp_path, paint):
     code, err = paint("-i", SMALL, "-o", tmp_path / "a.mkv", "--alpha", tmp_path / "a.mkv")
     assert code == 2
