@@ -34,7 +34,7 @@ class Card:
     """
 
     def __init__(self, background: str, own: str | None = None):
-        self._own = read_image(own) if own is not None else None
+        self._own = read_image(own, "the card") if own is not None else None
         self._background = background
         self._drawn: np.ndarray = np.empty((0, 0, 3), np.uint8)
 

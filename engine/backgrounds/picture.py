@@ -27,7 +27,7 @@ class StillPicture:
         pass
 
 
-def read_image(path: str) -> np.ndarray:
+def read_image(path: str, what: str = "the background") -> np.ndarray:
     """An image file as uint8 (H, W, 3) BGR, turned as its EXIF says; grey, 16 bit and alpha are converted."""
     import cv2
 
@@ -36,12 +36,12 @@ def read_image(path: str) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except OSError as error:
-        raise UsageError(f"cannot read the background {path}: {error.strerror}; name an image or a video") from error
+        raise UsageError(f"cannot read {what} {path}: {error.strerror}; name an image or a video") from error
     except cv2.error:
         image = None
     if image is None:
         raise UsageError(
-            f"cannot read the background {path}: no image that is known here; use one of {', '.join(SUFFIXES)}"
+            f"cannot read {what} {path}: no image that is known here; use one of {', '.join(SUFFIXES)}"
         )
     return image
 
