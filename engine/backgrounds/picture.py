@@ -40,9 +40,7 @@ def read_image(path: str, what: str = "the background") -> np.ndarray:
     except cv2.error:
         image = None
     if image is None:
-        raise UsageError(
-            f"cannot read {what} {path}: no image that is known here; use one of {', '.join(SUFFIXES)}"
-        )
+        raise UsageError(f"cannot read {what} {path}: no image that is known here; use one of {', '.join(SUFFIXES)}")
     return image
 
 
