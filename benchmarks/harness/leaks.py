@@ -118,11 +118,11 @@ def ssim(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 class Reader:
-    """Reads a poster in what was painted: in every READ_EVERYth picture, and in the mean of all."""
+    """Reads a poster in what was painted: in one picture of `every`, and in the mean of all."""
 
-    def __init__(self, poster: np.ndarray, corners: np.ndarray):
+    def __init__(self, poster: np.ndarray, corners: np.ndarray, every: int = READ_EVERY):
         self.looked = self.read = 0  # frames
-        self._poster, self._corners = poster, corners
+        self._poster, self._corners, self._every = poster, corners, every
         self._sum = np.zeros((0, 0, 3), np.float32)
         self._count = 0
 
@@ -131,7 +131,7 @@ class Reader:
         if self._sum.shape != picture.shape:
             self._sum = np.zeros(picture.shape, np.float32)
         cv2.accumulate(picture, self._sum)
-        if self._count % READ_EVERY == 0:
+        if self._count % self._every == 0:
             self.looked += 1
             self.read += marker.readable(picture, self._poster, self._corners)
         self._count += 1
