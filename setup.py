@@ -49,6 +49,7 @@ setup(
         "engine.backgrounds",
         "engine.control",
         "engine.doctor",
+        "engine.media",
         "engine.painting",
         "engine.panel",
         "engine.sinks",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from engine.ffmpeg import av
+from engine.media.ffmpeg import av
 
 
 @contextmanager

@@ -95,6 +95,6 @@ def test_requirements_do_not_pull_torch():
 
 
 def test_nobody_but_one_module_imports_pyav():
-    """It has to be loaded after OpenCV (engine/ffmpeg.py), or windows hang."""
+    """It has to be loaded after OpenCV (engine/media/ffmpeg.py), or windows hang."""
     importers = {p.name for p in modules() for package, _, relative in imports(p) if package == "av" and not relative}
     assert importers == {"ffmpeg.py"}

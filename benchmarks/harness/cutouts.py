@@ -152,7 +152,7 @@ def _eroded(mask: np.ndarray, pixels: int) -> np.ndarray:
 
 def _with_alpha(path: Path) -> Iterator[np.ndarray]:
     """Frames uint8 (h, w, 4) of a VP8 clip whose alpha FFmpeg's own decoder would drop."""
-    from engine.ffmpeg import av
+    from engine.media.ffmpeg import av
 
     decoder = av.CodecContext.create("libvpx", "r")
     with av.open(str(path)) as container:

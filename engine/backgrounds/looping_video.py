@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import JitMaskerError, UsageError
+from ..media.naming import for_ffmpeg
 from ..pixels import upright
 from .picture import cover
 
@@ -70,11 +71,11 @@ class LoopingVideo:
         self._frames = self._run()
 
     def _run(self) -> Any:  # a generator, of which close() is used
-        from ..ffmpeg import av
+        from ..media.ffmpeg import av
 
         end, seen = 0.0, False
         try:
-            with av.open(self._path) as container:
+            with av.open(for_ffmpeg(self._path)) as container:
                 for time, lasts, frame in _timed(container):
                     end, seen = time + lasts, True
                     yield time, frame

@@ -78,7 +78,7 @@ def container_of(path: str) -> Container:
 
 def sound_codecs(container: Container) -> set[str]:
     """Names of the codecs that `container` can hold."""
-    from ..ffmpeg import av
+    from ..media.ffmpeg import av
 
     # The muxer makes its file with the first packet, and there is none.
     with av.open(os.devnull, "w", format=container.format) as probe:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import SinkError
+from ..media.naming import for_ffmpeg
 from .containers import CONTAINERS, Container, sound_codecs
 
 
 def open_sound(path: str, container: Container) -> Sound | None:
     """The first audio stream of `path`, or None where it has none. SinkError if `container` cannot hold it."""
-    from ..ffmpeg import av
+    from ..media.ffmpeg import av
 
     try:
-        source = av.open(path)
+        source = av.open(for_ffmpeg(path))
     except (OSError, av.FFmpegError) as error:
         raise SinkError(
             f"cannot read the sound of {path}: {error.strerror}; go without sound or name another"

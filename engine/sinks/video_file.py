@@ -14,6 +14,7 @@ import numpy as np
 
 from ..contracts import Picture
 from ..errors import SinkError, UsageError
+from ..media.naming import for_ffmpeg
 from .containers import CONTAINERS, GREY, KEYFRAME_EVERY, Codec, Container, container_of
 from .frame_size import FALLBACK_FPS, FixedSize, alpha_of, as_bgra
 from .sound import open_sound
@@ -110,7 +111,7 @@ class Writer:
 
     def write(self, pixels: np.ndarray, layout: str, position: float) -> None:
         """Encode one frame. `pixels` C-contiguous in `layout` (bgr24, bgra, gray); `position` in s."""
-        from ..ffmpeg import av
+        from ..media.ffmpeg import av
 
         if self._finished:
             raise SinkError(f"cannot write to {self._path}: it is closed; open it anew")
@@ -142,11 +143,11 @@ class Writer:
         return (self._last_tick or 0) / self._container.ticks + float(1 / self._rate)
 
     def _open(self, pixels: np.ndarray) -> None:
-        from ..ffmpeg import av
+        from ..media.ffmpeg import av
 
         codec, tick = self._codec, Fraction(1, self._container.ticks)
         options = dict(self._container.options)
-        self._output = av.open(self._path, "w", format=self._container.format, container_options=options)
+        self._output = av.open(for_ffmpeg(self._path), "w", format=self._container.format, container_options=options)
         stream = self._output.add_stream(codec.name, rate=self._rate, options=dict(codec.options))
         stream.height, stream.width = pixels.shape[:2]
         stream.pix_fmt = codec.pixels
@@ -178,7 +179,7 @@ class Writer:
 
     @contextmanager
     def _as_sink_error(self) -> Iterator[None]:
-        from ..ffmpeg import av
+        from ..media.ffmpeg import av
 
         try:
             yield
@@ -191,7 +192,7 @@ class Writer:
             ) from error
 
     def _release(self) -> None:
-        from ..ffmpeg import av
+        from ..media.ffmpeg import av
 
         if self._sound is not None:
             self._sound.close()

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from ..contracts import Source
 from ..errors import SourceError, UsageError
+from ..media.naming import is_remote, is_stream
 from .camera import Camera
 from .devices import CameraWish, RememberedCamera
 from .images import IMAGES, Images, images_in
 from .paced import PacedSource
 from .raw_frames import RawFrames
 from .threaded import ThreadedSource
-from .video import FALLBACK_FPS, STREAMS, WEB, Video
+from .video import FALLBACK_FPS, Video
 
 __all__ = ["CameraWish", "PacedSource", "can_return", "open_source", "source_opener"]
 
@@ -67,7 +68,7 @@ def source_opener(
 
 def can_return(spec: str) -> bool:
     """Whether `spec` names a camera or a stream: what may be lost and come back."""
-    return _is_camera(spec) or spec.startswith((*STREAMS, *WEB))
+    return _is_camera(spec) or is_remote(spec)
 
 
 def _is_camera(spec: str) -> bool:
@@ -82,8 +83,8 @@ def _open(spec: str, size: tuple[int, int] | None, fps: float | None, loop: bool
         return SyntheticPerson.from_url(spec, fps)
     if spec == "-":
         return ThreadedSource(lambda: RawFrames(size, fps or FALLBACK_FPS))
-    if spec.startswith((*STREAMS, *WEB)):
-        return ThreadedSource(lambda: Video(spec, live=spec.startswith(STREAMS), loop=loop))
+    if is_remote(spec):
+        return ThreadedSource(lambda: Video(spec, live=is_stream(spec), loop=loop))
     path = Path(spec)
     if path.is_dir():
         return Images(images_in(path), fps or FALLBACK_FPS, loop)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..bad_file import describe_bad_file
 from ..contracts import Frame
 from ..errors import SourceError
+from ..media.bad_file import describe_bad_file
 from ..pixels import as_bgr
 
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..bad_file import describe_bad_file
 from ..contracts import Frame
 from ..errors import SourceError
+from ..media.bad_file import describe_bad_file
+from ..media.naming import for_ffmpeg, is_remote
 from ..pixels import upright
 
 log = logging.getLogger("jit_masker")
 
-STREAMS = ("rtsp://", "rtsps://", "rtmp://", "udp://", "tcp://", "srt://")
-WEB = ("http://", "https://")
 VIDEOS = "a video that is whole: mp4, mkv, webm, mov, avi …"
 FALLBACK_FPS = 25.0  # frames per second, for pictures without a clock
 OPEN_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 10.0  # of a stream; opening asks twice, for an answer and for its pictures
@@ -50,10 +49,10 @@ class Video:
     """
 
     def __init__(self, spec: str, live: bool = False, loop: bool = False, threads: int = 1):
-        from ..ffmpeg import av
+        from ..media.ffmpeg import av
 
         self._av, self._spec, self._loop, self._threads = av, spec, loop, threads
-        self._remote = spec.startswith((*STREAMS, *WEB))
+        self._remote = is_remote(spec)
         self._closed = False
         self._damage_reported = False
         self._container = self._open()
@@ -68,7 +67,9 @@ class Video:
         timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if self._remote else None
         try:
             # tags in an old encoding are no reason to refuse the pictures
-            container = self._av.open(self._spec, options=options, timeout=timeout, metadata_errors="replace")
+            container = self._av.open(
+                for_ffmpeg(self._spec), options=options, timeout=timeout, metadata_errors="replace"
+            )
         except (self._av.FFmpegError, OSError) as error:
             silent = f"{self._reason(error, OPEN_TIMEOUT_S)}; expected a server that answers, and {VIDEOS}"
             raise SourceError(

@@ -233,7 +233,7 @@ def threads_added(path, threads, transparent):
     code = f"""
         import os, numpy as np
         from engine.contracts import Picture
-        from engine.ffmpeg import av, cv2  # theirs are not the encoder's
+        from engine.media.ffmpeg import av, cv2  # theirs are not the encoder's
         from engine.sinks import open_sink
         sink = open_sink(r"{path}", fps=25, threads={threads}, transparent={transparent})
         before = len(os.listdir("/proc/self/task"))

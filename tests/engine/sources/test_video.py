@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engine.errors import SourceError
-from engine.ffmpeg import av
+from engine.media.ffmpeg import av
 from engine.sources import open_source
 from engine.sources.synthetic import SyntheticPerson
 from tests.clips import figure_clip, lie_down, write_clip
