@@ -36,6 +36,7 @@ BENCHES = {  # name -> text for --help; a newcomer adds a line here, and one in 
     "startup": "from nothing to the first picture",
     "memory": "largest resident memory of a run",
     "soak": "minutes of learning and painting: memory, faults, times that stay flat",
+    "passes": "what learning from a sample of the whole clip gains before the first picture",
     "call": "minutes in a call: engine, panel and learning, another background each minute",
     "manifest": "find the cuts of a folder of clips, and write their manifest",
     "compare": "what got better or worse between two results; exit 1 past a threshold",
@@ -83,6 +84,8 @@ def _import(name: str) -> ModuleType:
             from . import memory as bench
         case "soak":
             from . import soak as bench
+        case "passes":
+            from . import passes as bench
         case "call":
             from . import call as bench
         case "manifest":

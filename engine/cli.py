@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .closing import Closable
     from .contracts import Sink, Source
     from .control.remembered import Remembered
+    from .first_pass import FirstPass
+    from .masker import Masker
     from .options import Options
     from .pipeline import Pipeline
     from .sources.reopened import ReopenedSource
@@ -140,7 +142,40 @@ def run(options: Options, status: bool) -> int:
         )  # fmt: skip
         if live:
             parts += accompany(pipeline, options, output, returning, sinks[0], remembered)
-        return _run(pipeline, options)
+        return _run(pipeline, options, choose_first_pass(options, masker, pace, output, status))
+
+
+def choose_first_pass(options: Options, masker: Masker, pace: str, output: str, status: bool) -> FirstPass | None:
+    """What learns before the first picture; None: nothing does.
+
+    Raises
+    ------
+    UsageError
+        Two passes were asked for, and this cannot be read twice, or does not learn.
+    """
+    import os
+
+    from .errors import UsageError
+    from .first_pass import FirstPass
+    from .media.naming import local_path
+    from .sinks import is_watched
+    from .sources import open_source
+
+    file = os.path.isfile(local_path(options.input)) and not options.loop
+    able = pace == "lockstep" and file
+    if options.passes == 2 and not able:
+        raise UsageError(
+            f"--passes is 2, and --input {options.input} at --pace {pace} is not read from a file in lockstep; "
+            "leave --passes out, or give a file and --pace lockstep"
+        )
+    wanted = options.passes or (1 if output in ("-", "null") or is_watched(output) else 2)
+    if wanted == 1 or not able or masker.stats.learning is None:
+        return None
+    line = StatusLine() if status else None
+    return FirstPass(
+        masker, lambda: open_source(options.input, fps=options.fps), options.max_frames,
+        on_frame=line.first_pass if line is not None else lambda _: None,
+    )  # fmt: skip
 
 
 def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:
@@ -201,7 +236,7 @@ def accompany(
     return parts
 
 
-def _run(pipeline: Pipeline, options: Options) -> int:
+def _run(pipeline: Pipeline, options: Options, first: FirstPass | None) -> int:
     """Run to the end or to a signal, and report either; the error of the run wins over that of its report."""
     import logging
 
@@ -210,8 +245,16 @@ def _run(pipeline: Pipeline, options: Options) -> int:
     from .errors import SinkError
 
     failure: BaseException | None = None
-    with process.stopped_by_signals(pipeline.stop) as interrupted:
+
+    def stop() -> None:
+        if first is not None:
+            first.stop()
+        pipeline.stop()
+
+    with process.stopped_by_signals(stop) as interrupted:
         try:
+            if first is not None:
+                first.run()
             pipeline.run()
         except BaseException as error:
             failure = error
@@ -221,7 +264,7 @@ def _run(pipeline: Pipeline, options: Options) -> int:
         failure = failure or learner_failure
         try:
             if options.report:
-                report.write(options.report, report.build(pipeline, report.ending(failure, bool(interrupted))))
+                report.write(options.report, report.build(pipeline, report.ending(failure, bool(interrupted)), first))
         except SinkError as error:
             if failure is None:
                 raise
@@ -262,6 +305,10 @@ class StatusLine:
     def __init__(self) -> None:
         self._next = 0.0
         self._began = time.perf_counter()
+
+    def first_pass(self, taught: int) -> None:
+        """After a frame of the first of two passes."""
+        print(f"\rlearning first: {taught} frames\033[K", end="", file=sys.stderr, flush=True)
 
     def __call__(self, pipeline: Pipeline) -> None:
         now = time.perf_counter()

@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -49,6 +49,7 @@ LIVE_LEARNER: Literal["thread", "process"] = (
     "process" if sys.platform == "linux" and sys.executable and not getattr(sys, "frozen", False) else "thread"
 )
 LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
+TAUGHT_BEFORE_S = 1e6  # frames that are taught lie that long before the stream, a second apart
 NO_PERSON = -30.0  # the logit of a pixel that is not a person, for frames that no student answered
 
 
@@ -278,6 +279,30 @@ class Masker:
     def alpha(self, frame: np.ndarray) -> np.ndarray:
         """The matte of `frame`: float32 (H, W) in [0, 1], 1 = person, a new array; zeros where there is no mask."""
         return self.process(frame).alpha / np.float32(255)
+
+    def teach(self, frames: Iterable[np.ndarray]) -> None:
+        """Learn from `frames` before the first picture: they are painted for the learner's sake alone, and not counted.
+
+        What they leave is a student that knows them, and trust in it where the stream goes on with the scene of the
+        last one.
+
+        Parameters
+        ----------
+        frames : as in `process`, in the order of time.
+
+        Raises
+        ------
+        UsageError
+            As `process`; or this masker is not in lockstep, where a learner has its own time.
+        """
+        if not self._lockstep:
+            raise UsageError("teach needs a masker with lockstep=True; else the learner has a clock of its own")
+        canvas = Canvas()
+        for i, frame in enumerate(frames):
+            self.process(frame, i - TAUGHT_BEFORE_S, canvas)
+        with self._frame_lock:
+            self._frames = self._faults = self._unsure = self._doubts = self._index = 0
+            self._timing.clear()
 
     # -- students, streams, the end ----------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ GROUPS = {  # of --help; every option with a flag stands in one of them
     ),
     "camera and output": (
         "camera_size", "camera_fps", "camera_format", "reconnect", "sleep", "card", "control", "alpha", "report",
-        "pace", "max_frames", "input_size", "fps", "loop",
+        "pace", "passes", "max_frames", "input_size", "fps", "loop",
     ),
     "edges": ("min_area", "threshold", "feather", "light_wrap"),
     "learning": ("learning_budget", "recipe", "student", "size", "weights", "backend", "threads", "seed"),
@@ -88,6 +88,11 @@ class Options(BaseModel):
         description="live keeps the source's clock; fast does not wait; lockstep learns once per frame, so that a run "
         "is repeatable. Default: live for cameras, streams and windows, lockstep from file to file",
     )
+    passes: Literal[1, 2] | None = Field(
+        None,
+        description="2: read a video twice, and learn from a sample of all of it before the first picture is painted. "
+        "Default: 2 in lockstep from file to file, else 1",
+    )
     alpha: str | None = Field(None, description="also write the matte to this .mkv, lossless, one grey frame per frame")
     report: str | None = Field(None, description="write a JSON report of the run to this file; see docs/report.md")
     camera_size: tuple[int, int] | None = Field(
@@ -142,6 +147,11 @@ class Options(BaseModel):
             what = "seconds" if info.field_name == "reconnect" else "percent of one core"
             raise ValueError(f"expected {what}, 0 or more, or unlimited")
         return number
+
+    @field_validator("passes", mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
     @field_validator("input_size", "camera_size", mode="before")
     @classmethod

@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from .errors import JitMaskerError, SinkError
+from .first_pass import FirstPass
 from .pipeline import Pipeline
 from .timing import Durations
 
 VERSIONS = ("jit-masker", "numpy", "numba", "onnxruntime", "opencv-python-headless", "opencv-python", "av", "torch")
 
 
-def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
-    """The report of a run that `ended` as `ending` says."""
+def build(pipeline: Pipeline, ended: str, first: FirstPass | None = None) -> dict[str, Any]:
+    """The report of a run that `ended` as `ending` says; `first`: what learned before it."""
     masker = pipeline.masker
     stats = masker.stats
     return {
@@ -36,6 +37,7 @@ def build(pipeline: Pipeline, ended: str) -> dict[str, Any]:
         "unsure": stats.unsure,
         "doubts": stats.doubts,
         "duration_s": round(pipeline.elapsed, 3),
+        "first_pass_s": round(first.elapsed, 3) if first is not None else None,
         "backend": {
             "name": masker.live.backend.name,
             "provider": masker.live.backend.provider,

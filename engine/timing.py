@@ -19,6 +19,10 @@ class Durations:
         self._ms[self.count % len(self._ms)] = seconds * 1e3
         self.count += 1
 
+    def clear(self) -> None:
+        """As if nothing had been added."""
+        self.count = 0
+
     def since(self, count: int) -> list[float]:
         """Those that were added after the first `count`, as far as they are kept, ms."""
         added = range(max(count, self.count - len(self._ms)), self.count)
@@ -45,6 +49,11 @@ class Stages:
         self.stages = {name: Durations() for name in names}
         self._taken = dict.fromkeys(self.stages, 0.0)  # s, of the piece at hand
         self._began = self._lapped = 0.0
+
+    def clear(self) -> None:
+        """As if nothing had been timed."""
+        for durations in (self.total, *self.stages.values()):
+            durations.clear()
 
     def begin(self) -> None:
         self._began = self._lapped = time.perf_counter()
