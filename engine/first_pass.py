@@ -53,7 +53,7 @@ class FirstPass:
 
     def _frames(self) -> Iterator[np.ndarray]:
         taught = 0
-        for frames in (self._sample(), self._read(OPENING)):
+        for frames in (self._sample(), self._read(min(OPENING, self._max_frames or OPENING))):
             for bgr in frames:
                 yield bgr
                 taught += 1
