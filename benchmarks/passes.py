@@ -90,6 +90,6 @@ def _paint(clip: Clip, ours: Method, args: argparse.Namespace, passes: int) -> t
     with ours.open(lockstep=True) as masker:
         began = time.perf_counter()
         if passes == 2:
-            FirstPass(masker, lambda: open_source(clip.path), args.frames).run()
+            FirstPass(masker, lambda: open_source(clip.path)).run()  # on all of it, whatever is scored
         done = run(masker, clip.path, "lockstep", args.frames, mattes)
         return mattes, time.perf_counter() - began, done.pipeline.frames

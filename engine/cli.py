@@ -109,6 +109,7 @@ def run(options: Options, status: bool) -> int:
     from .control.remembered import Remembered
     from .default_teacher import open_masker
     from .pipeline import Pipeline
+    from .service_manager import ServiceManager
     from .sinks import AlphaFile, is_watched, open_sink
     from .sources import PacedSource
     from .view import View
@@ -133,16 +134,22 @@ def run(options: Options, status: bool) -> int:
             sinks.append(AlphaFile(options.alpha, fps))
             parts.append(sinks[-1])
         logging.getLogger("jit_masker").info("%s: %s", masker.backend_name, masker.backend_reason)
+        manager = ServiceManager()
         pipeline = Pipeline(
             PacedSource(source) if live and not source.live else source, masker, sinks,
             lockstep=pace == "lockstep", transparent=transparent, max_frames=options.max_frames,
-            on_picture=AfterPicture(status, options), view=View(options.mirror, options.frame == "auto"),
+            on_picture=AfterPicture(status, options),
+            on_turn=lambda pipeline: None if pipeline.hangs else manager.alive(),
+            view=View(options.mirror, options.frame == "auto"),
             card=Card(options.background, options.card) if live else None, repeats=is_watched(output),
             size=options.camera_size[::-1] if options.camera_size is not None else None,
         )  # fmt: skip
         if live:
             parts += accompany(pipeline, options, output, returning, sinks[0], remembered)
-        return _run(pipeline, options, choose_first_pass(options, masker, pace, output, status))
+        manager.ready()
+        code = _run(pipeline, options, choose_first_pass(options, masker, pace, output, status))
+        manager.stopping()
+        return code
 
 
 def choose_first_pass(options: Options, masker: Masker, pace: str, output: str, status: bool) -> FirstPass | None:

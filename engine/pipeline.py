@@ -36,6 +36,7 @@ log = logging.getLogger("jit_masker")
 CANVASES = 4  # pictures between the paint path and the sinks: one painted, one waiting, one written, one spare
 STOP_TIMEOUT_S = 1.0  # after a stop, for a picture that is still on its way
 PAINTER_TIMEOUT_S = 5.0  # after a stop, for the frame that is being painted
+HANG_S = 10.0  # that the painter may take for one frame
 HOLD_S = 1.0  # that the last picture is shown where no new one comes; then the card
 TICK_S, ASLEEP_TICK_S = 0.05, 0.5  # between two pictures where no new one comes
 MAX_POSITION_S = 1e9  # of a frame, thirty years; NaN and what lies beyond is no time, and nobody downstream can use it
@@ -63,13 +64,15 @@ class Pipeline:
         transparent: bool = False,
         max_frames: int | None = None,
         on_picture: Callable[[Pipeline], None] | None = None,
+        on_turn: Callable[[Pipeline], None] | None = None,
         view: View | None = None,
         card: Card | None = None,
         repeats: bool = False,
         size: tuple[int, int] | None = None,
     ):
         """`transparent`: pictures are the foreground, not composited, for sinks that store alpha beside them.
-        `on_picture` is called after each picture is written, on the calling thread.
+        `on_picture` is called after each picture is written, on the calling thread; `on_turn`, with threads, once a
+        second or more often, whether one came or not.
         `card` is shown while there is no picture; None: nothing is, and the sinks wait. `repeats`: until then the last
         picture is written again and again, for sinks that are watched. `size` (H, W): of a card before the first frame;
         None: until then there is none."""
@@ -85,7 +88,9 @@ class Pipeline:
         self.capture, self.output = Durations(), Durations()  # one frame's reading, one picture's writing
         self.period = Durations()  # between two written pictures
         self.latency = Durations()  # from capture to written
-        self._source, self._sinks, self._on_picture, self._repeats = source, sinks, on_picture, repeats
+        self._source, self._sinks, self._repeats = source, sinks, repeats
+        self._on_picture, self._on_turn = on_picture, on_turn
+        self._painting_since: float | None = None  # s; None: the painter waits for a frame
         self._interruptible = source if isinstance(source, Interruptible) else None
         self._lockstep, self._max_frames, self._size = lockstep, max_frames, size
         self._needs_alpha = transparent or any(sink.needs_alpha for sink in sinks)
@@ -107,6 +112,12 @@ class Pipeline:
     def losses(self) -> int:
         """Times the source was lost."""
         return self._interruptible.losses if self._interruptible is not None else 0
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the painter has been busy with one frame for HANG_S."""
+        since = self._painting_since
+        return since is not None and time.perf_counter() - since > HANG_S
 
     def stop(self) -> None:
         """End soon, finishing what is painted; from any thread or a signal handler."""
@@ -173,6 +184,8 @@ class Pipeline:
     def _present(self, painted: LatestSlot[PaintedFrame], free: queue.SimpleQueue[PaintedFrame]) -> None:
         """Write what is painted, and see to it that something is shown where nothing is; until the end."""
         while True:
+            if self._on_turn is not None:
+                self._on_turn(self)
             item = painted.take(self._tick)
             if item is None:
                 # when stopped, a source that is stuck may keep the painter waiting
@@ -251,7 +264,9 @@ class Pipeline:
             item = free.get()
             if painted.closed:
                 return
+            self._painting_since = time.perf_counter()
             self._paint(frame, item)
+            self._painting_since = None
             displaced = painted.put(item)
             if displaced is not None:
                 free.put(displaced)

@@ -21,6 +21,8 @@ MARK = "Written by jm-engine install-service"
 NAME = "jit-masker"
 LABEL = "io.github.jit-masker"
 DEFAULTS = ("-o", "camera")
+START_S = 180  # that the first start may take, which compiles; later ones take seconds
+SILENT_S = 20  # without a word, after which it hangs: twice what the painter may take for a frame
 RESTARTS, WITHIN_S, PAUSE_S = 5, 300, 3  # starts that may fail within so many seconds, and the pause between two
 
 
@@ -111,6 +113,10 @@ StartLimitIntervalSec={WITHIN_S}
 StartLimitBurst={RESTARTS}
 
 [Service]
+Type=notify
+NotifyAccess=main
+TimeoutStartSec={START_S}
+WatchdogSec={SILENT_S}
 ExecStart={" ".join(map(systemd_word, command))}
 WorkingDirectory={str(folder).replace("%", "%%")}
 Restart=on-failure

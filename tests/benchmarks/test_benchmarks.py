@@ -216,6 +216,16 @@ def test_a_soak_counts_frames_faults_and_memory(bench, bright):
     assert result["resident_mb"][-1] > 1
 
 
+def test_a_call_runs_engine_and_panel_and_reads_what_is_sent(bench, tmp_path):
+    pytest.importorskip("starlette")
+    teacher = write_teacher(tmp_path, SyntheticPerson(width=640, height=480).picture(0))
+    result = bench("call", "--teacher", str(teacher), "--minutes", "2", "--seconds", "3")
+    assert [minute["background"] for minute in result["minutes"]] == ["#00b140", "blur"]
+    assert all(minute["frames/s"] > 1 and minute["panel MB"] > 1 for minute in result["minutes"])
+    assert all(minute["poster read"].startswith("0 of") for minute in result["minutes"])
+    assert (result["report"]["ended"], result["report"]["faults"]) == ("ok", 0)
+
+
 def test_memory_is_measured_in_a_process_of_its_own(bench):
     peak = bench("memory", "test://?width=64&height=48&frames=4", "--teacher", "none", "--frames", "2")["peak_mb"]
     assert peak["lite, teacher none"] > peak["import engine"] > 1
@@ -252,6 +262,14 @@ def test_accuracy_follows_every_cut_to_the_end(bench, lockstep, tmp_path):
     assert cut["iou_acc"]["same"] == [1.0] * (FRAMES - CUT)
     assert min(cut["iou_acc"]["no learning"]) < 1
     assert "| median of 1 | - |" in (tmp_path / "out" / "accuracy.md").read_text()
+
+
+def test_passes_paints_every_clip_with_:
+    arguments = [word for word in lockstep if word not in ("--pace", "lockstep")]
+    result = bench("passes", *arguments)
+    assert all(0 < score <= 1 for score in (*result["first"], *result["whole"]))
+    assert all(seconds > 0 for seconds in result["s_per_minute"])
+    assert "takes" in (tmp_path / "out" / "passes.md").read_text()
 
 
 def test_accuracy_knows_a_perfect_peer_and_one_that_flickers(bench, lockstep):

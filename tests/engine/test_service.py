@@ -1,16 +1,24 @@
 """jm-engine install-service: three files, quoted right, and nothing of anybody else's touched."""
 
+import os
 import plistlib
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from engine import service
+from engine import Masker, service
+from engine.card import Card
 from engine.cli import main
 from engine.errors import UsageError
+from engine.pipeline import Pipeline
+from engine.service_manager import ServiceManager
+from engine.sinks import Null
+from engine.sources import open_source
 
 AWKWARD = ["/opt/my python/bin/python", "-o", "camera", "--background", '100% "$HOME" \\ beach.jpg']
 
@@ -133,3 +141,66 @@ def test_a_start_up_file_keeps_spaces_and_per_cents(tmp_path):
     assert service.check_ours(described.path)
     with pytest.raises(UsageError, match="holds a quote"):
         service.start_up_file([*command, '"'], Path("."))
+
+
+# -- a run that systemd started
+
+
+@pytest.fixture
+def systemd(tmp_path):
+    """Listens as systemd does; gives the address, and what was said so far."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(60)
+        yield str(tmp_path / "notify"), listener
+
+
+def test_a_run_tells_systemd_that_it_is_ready_that_it_lives_and_that_it_ends(systemd, tmp_path):
+    address, listener = systemd
+    environ = {**os.environ, "NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000"}
+    live = ["-i", "test://?live=1&width=64&height=64", "--max-frames", "20", "-o", "null", "--teacher", "none"]
+    process = subprocess.Popen([sys.executable, "-m", "engine.cli", *live], env=environ)
+    said = []
+    while not said or said[-1] != b"STOPPING=1":
+        said.append(listener.recv(100))
+    process.wait(60)
+    assert said[0] == b"READY=1"
+    assert said.count(b"WATCHDOG=1") > 5
+
+
+def test_a_painter_that_hangs_is_not_called_alive(monkeypatch):
+    monkeypatch.setattr("engine.pipeline.HANG_S", 0.2)
+    entered, go_on = threading.Event(), threading.Event()
+
+    class Hanging(Masker):
+        def process(self, *arguments):
+            entered.set()
+            go_on.wait(60)
+            return super().process(*arguments)
+
+    turns = []
+
+    def look(pipeline):
+        turns.append((entered.is_set(), pipeline.hangs))
+        if pipeline.hangs:
+            go_on.set()
+
+    with Hanging("ort-cpu", background="#ff00ff") as masker:
+        source = open_source("test://?live=1&width=64&height=64")
+        Pipeline(source, masker, [Null()], on_turn=look, card=Card("#ff00ff"), max_frames=3).run()
+    assert (False, True) not in turns
+    assert (True, True) in turns
+
+
+def test_a_watchdog_of_somebody_else_is_not_fed(systemd):
+    address, listener = systemd
+    listener.setblocking(False)
+    manager = ServiceManager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1"})
+    manager.alive()
+    with pytest.raises(BlockingIOError):
+        listener.recv(100)
+
+
+def test_without_systemd_nothing_is_said():
+    ServiceManager({}).ready()
+    ServiceManager({"NOTIFY_SOCKET": "/nowhere/at/all"}).ready()
