@@ -264,9 +264,8 @@ def test_accuracy_follows_every_cut_to_the_end(bench, lockstep, tmp_path):
     assert "| median of 1 | - |" in (tmp_path / "out" / "accuracy.md").read_text()
 
 
-def test_passes_paints_every_clip_with_:
-    arguments = [word for word in lockstep if word not in ("--pace", "lockstep")]
-    result = bench("passes", *arguments)
+def test_passes_paints_every_clip_with_one_pass_and_with_two(bench, stage, tmp_path):
+    result = bench("passes", *stage)
     assert all(0 < score <= 1 for score in (*result["first"], *result["whole"]))
     assert all(seconds > 0 for seconds in result["s_per_minute"])
     assert "takes" in (tmp_path / "out" / "passes.md").read_text()
