@@ -14,7 +14,7 @@ from .. import v4l2
 from ..contracts import Picture
 from ..errors import SinkError
 from .frame_size import FALLBACK_FPS, FixedSize
-from .readers import ReaderWatch
+from .readers import OpenWatch, ReaderWatch
 
 log = logging.getLogger("jit_masker")
 
@@ -66,17 +66,21 @@ class VirtualCamera:
         except (RuntimeError, OSError) as error:  # what pyvirtualcam raises for a device it cannot use
             raise self._error(str(error)) from error
 
-    def open_watch(self) -> ReaderWatch | None:
+    def open_watch(self) -> ReaderWatch | OpenWatch | None:
         """Who reads it; None while it is not open, or where that cannot be told."""
         device = getattr(self._camera, "device", None)
         if device is None or not sys.platform.startswith("linux"):
             return None
         try:
             return ReaderWatch(device)
+        except OSError:  # v4l2loopback before 0.13 has no such event
+            pass
+        try:
+            return OpenWatch(device)
         except OSError as error:
             if not self._blind:
                 self._blind = True
-                log.warning("%s does not tell who reads it (%s): never asleep; v4l2loopback 0.13 does", device, error)
+                log.warning("nobody tells who reads %s (%s): never asleep", device, error)
             return None
 
     def close(self) -> None:
