@@ -41,9 +41,9 @@ def can_do_without(failure: JitMaskerError, options: Options) -> bool:
 
 
 def without_learning(failure: JitMaskerError) -> str:
-    """What is said once where the default teacher cannot be had; the first line of the failure is its reason."""
+    """What is said once where the default teacher cannot be had; the first line of the failure is its reason, and
+    where something is not installed, also the remedy.
+    """
     reason = str(failure).partition("\n")[0].rstrip(":")
-    return (
-        f"nothing is learnt, and the start student paints: {reason}. To learn: "
-        'pip install "jit-masker[learn]", then jm-engine models pull rvm'
-    )
+    remedy = "" if isinstance(failure, BackendUnavailable) else ". To learn: jm-engine models pull rvm"
+    return f"nothing is learnt, and the start student paints: {reason}{remedy}"

@@ -161,8 +161,9 @@ def open_capture(device: str, wish: CameraWish) -> Capture:
     if not capture.isOpened():
         raise SourceError(f"camera {device} cannot be opened; close other programs that use it, or try another number")
     capture.set(READ_TIMEOUT, READ_TIMEOUT_MS)
-    if mode is not None:
-        capture.set(FOURCC, cv2.VideoWriter.fourcc(*mode.fourcc))
+    fourcc = mode.fourcc if mode is not None else devices.FORMATS.get(wish.format)
+    if fourcc is not None:
+        capture.set(FOURCC, cv2.VideoWriter.fourcc(*fourcc))
     size = (mode.width, mode.height) if mode is not None else wish.size or devices.MAX_SIZE
     for prop, value in (
         (WIDTH, size[0]),

@@ -50,8 +50,8 @@ def choose(offered: list[Mode], wish: CameraWish) -> Mode | None:
     if wish.fps is not None:
         fitting = [mode for mode in fitting if not mode.fps or mode.fps >= wish.fps - 0.1]
     wished = wish != CameraWish()
-    if not fitting and wished and known:
-        raise SourceError(f"the camera has no {_in_words(wish)}; it offers {in_words(known)}")
+    if not fitting and wished and offered and (known or wish.format != "auto"):
+        raise SourceError(f"the camera has no {_in_words(wish)}; it offers {in_words(known or offered)}")
     fps = wish.fps or USUAL_FPS
     best = max(
         fitting,

@@ -47,6 +47,13 @@ def test_what_is_not_offered_is_an_error_that_names_what_is(wish, words):
         choose(OFFERED, wish)
 
 
+def test_a_format_that_a_camera_of_other_formats_lacks_is_an_error():
+    offered = [Mode("NV12", 640, 480, 30)]
+    with pytest.raises(SourceError, match=r"no picture as yuyv; it offers 640x480 \(NV12 30 fps\)"):
+        choose(offered, CameraWish(format="yuyv"))
+    assert choose(offered, CameraWish()) is None
+
+
 def test_a_camera_that_tells_nothing_is_opened_as_it_likes():
     assert choose([], CameraWish(size=(640, 480))) is None
 
