@@ -85,6 +85,20 @@ def check_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, ou
         )
 
 
+def check_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray, size: tuple[int, ...]) -> None:
+    """ValueError unless the three are planes of a 4:2:0 picture of `size` (H, W)."""
+    H, W = size
+    for name, plane, (h, w) in (
+        ("y", y, (H, W)),
+        ("u", u, (-(-H // 2), -(-W // 2))),
+        ("v", v, (-(-H // 2), -(-W // 2))),
+    ):
+        if plane.dtype != np.uint8 or plane.ndim != 2 or plane.shape[0] != h or plane.shape[1] < w:
+            raise ValueError(f"{name} is {plane.dtype} {plane.shape}; expected uint8 ({h}, {w}), or wider rows")
+        if not plane.flags.c_contiguous:
+            raise ValueError(f"{name} has strides {plane.strides}; expected it C-contiguous: give whole rows")
+
+
 def check_float(array: np.ndarray, shape: tuple[int, ...], name: str) -> None:
     """ValueError unless `array` is float32 of this shape."""
     if array.dtype != np.float32 or array.shape != shape:
