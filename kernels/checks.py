@@ -85,16 +85,16 @@ def check_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, ou
         )
 
 
-def check_planes(y: np.ndarray, u: np.ndarray, v: np.ndarray, size: tuple[int, ...]) -> None:
+def check_planes(
+    y: np.ndarray, u: np.ndarray, v: np.ndarray, size: tuple[int, ...], dtype: type[np.generic] = np.uint8
+) -> None:
     """ValueError unless the three are planes of a 4:2:0 picture of `size` (H, W)."""
     H, W = size
-    for name, plane, (h, w) in (
-        ("y", y, (H, W)),
-        ("u", u, (-(-H // 2), -(-W // 2))),
-        ("v", v, (-(-H // 2), -(-W // 2))),
-    ):
-        if plane.dtype != np.uint8 or plane.ndim != 2 or plane.shape[0] != h or plane.shape[1] < w:
-            raise ValueError(f"{name} is {plane.dtype} {plane.shape}; expected uint8 ({h}, {w}), or wider rows")
+    half = (-(-H // 2), -(-W // 2))
+    for name, plane, (h, w) in (("y", y, (H, W)), ("u", u, half), ("v", v, half)):
+        if plane.dtype != dtype or plane.ndim != 2 or plane.shape[0] != h or plane.shape[1] < w:
+            given, kind = f"{plane.dtype} {plane.shape}", np.dtype(dtype).name
+            raise ValueError(f"{name} is {given}; expected {kind} ({h}, {w}), or wider rows")
         if not plane.flags.c_contiguous:
             raise ValueError(f"{name} has strides {plane.strides}; expected it C-contiguous: give whole rows")
 
