@@ -86,11 +86,11 @@ def check_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, ou
 
 
 def check_planes(
-    y: np.ndarray, u: np.ndarray, v: np.ndarray, size: tuple[int, ...], dtype: type[np.generic] = np.uint8
+    y: np.ndarray, u: np.ndarray, v: np.ndarray, size: tuple[int, ...], dtype: type = np.uint8, rows: int = 0
 ) -> None:
-    """ValueError unless the three are planes of a 4:2:0 picture of `size` (H, W)."""
+    """ValueError unless the three are planes of a picture of `size` (H, W): 4:2:0, or where `rows` is H, 4:2:2."""
     H, W = size
-    half = (-(-H // 2), -(-W // 2))
+    half = (H if rows == H else -(-H // 2), -(-W // 2))
     for name, plane, (h, w) in (("y", y, (H, W)), ("u", u, half), ("v", v, half)):
         if plane.dtype != dtype or plane.ndim != 2 or plane.shape[0] != h or plane.shape[1] < w:
             given, kind = f"{plane.dtype} {plane.shape}", np.dtype(dtype).name

@@ -116,9 +116,9 @@ def smooth_alpha(
 def bgr_from_yuv(y: np.ndarray, u: np.ndarray, v: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.yuv.bgr_from_yuv`."""
     check_frame(out, "out")
-    check_planes(y, u, v, out.shape[:2])
+    check_planes(y, u, v, out.shape[:2], rows=u.shape[0])
     H, W = out.shape[:2]
-    wide = (np.repeat(np.repeat(plane, 2, 0), 2, 1)[:H, :W] for plane in (u, v))
+    wide = (np.repeat(np.repeat(plane, 1 if len(u) == H else 2, 0), 2, 1)[:H, :W] for plane in (u, v))
     out[...] = cv2.transform(cv2.merge([y[:, :W], *wide]), matrix)
     return out
 

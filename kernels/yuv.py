@@ -80,12 +80,12 @@ def matrix_to_bgr(standard: str, full: bool) -> np.ndarray:
 
 
 def bgr_from_yuv(y: np.ndarray, u: np.ndarray, v: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """A 4:2:0 picture as BGR. Each chroma sample counts for its four pixels.
+    """A 4:2:0 or 4:2:2 picture as BGR. Each chroma sample counts for all of its pixels.
 
     Parameters
     ----------
     y : uint8 (H, W) or wider: rows may be padded, as decoders do; C-contiguous.
-    u, v : uint8 (ceil(H / 2), ceil(W / 2)) or wider, Cb and Cr; C-contiguous.
+    u, v : uint8 (ceil(H / 2) or H, ceil(W / 2)) or wider, Cb and Cr; C-contiguous.
     matrix : float64 (3, 4), of `matrix_to_bgr`.
     out : uint8 (H, W, 3), BGR, C-contiguous.
 
@@ -99,9 +99,9 @@ def bgr_from_yuv(y: np.ndarray, u: np.ndarray, v: np.ndarray, matrix: np.ndarray
         An array is of another kind or size.
     """
     check_frame(out, "out")
-    check_planes(y, u, v, out.shape[:2])
+    check_planes(y, u, v, out.shape[:2], rows=u.shape[0])
     H, W = out.shape[:2]
-    wide = [np.repeat(np.repeat(plane, 2, 0), 2, 1)[:H, :W] for plane in (u, v)]
+    wide = [np.repeat(np.repeat(plane, 1 if len(u) == H else 2, 0), 2, 1)[:H, :W] for plane in (u, v)]
     yuv = np.stack([y[:, :W], *wide], axis=-1).astype(np.float64)
     out[...] = np.rint(np.clip(yuv @ matrix[:, :3].T + matrix[:, 3], 0, 255))
     return out
@@ -116,7 +116,7 @@ def yuv_from_bgr(
     ----------
     bgr : uint8 (H, W, 3), BGR, any strides.
     matrix : float64 (3, 4), of `matrix_to_yuv`.
-    y, u, v : written; as in `bgr_from_yuv`. Bytes past the picture are left as they are.
+    y, u, v : written; as in `bgr_from_yuv`, 4:2:0. Bytes past the picture are left as they are.
 
     Returns
     -------

@@ -47,7 +47,7 @@ plans = _Plans()
 def bgr_from_yuv(y: np.ndarray, u: np.ndarray, v: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.yuv.bgr_from_yuv`."""
     check_frame(out, "out")
-    check_planes(y, u, v, out.shape[:2])
+    check_planes(y, u, v, out.shape[:2], rows=u.shape[0])
     key = (out.shape, matrix.tobytes())
     if plans.to_bgr is None or plans.to_bgr[0] != key:
         plans.to_bgr = (key, Plan(out.shape, _to_bgr(matrix)))
@@ -149,9 +149,10 @@ def _weave(luma, b, g, r, out):
 @Kernel
 def _bgr_from_yuv(y, u, v, k, chroma, wide, pairs, out):
     H, W = out.shape[0], out.shape[1] // 3
+    step = 1 if u.shape[0] == H else 2
     for row in range(H):
-        if row % 2 == 0:
-            _chroma(u[row // 2], v[row // 2], k, chroma[0], chroma[1], chroma[2])
+        if row % step == 0:
+            _chroma(u[row // step], v[row // step], k, chroma[0], chroma[1], chroma[2])
             for channel in range(3):
                 _twice(chroma[channel], pairs[channel])
         _luma(y[row], k, wide[3][:W])
