@@ -8,66 +8,65 @@ from typing import Any
 from .pictures import Pictures
 
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave alpha out
-INTERLACED = {2, 3, 4, 5}  # of AVFieldOrder
+FIELD_ORDERS = {2: "tff", 4: "tff", 3: "bff", 5: "bff"}  # of AVFieldOrder, as FFmpeg's raw decoders take them
+MARK_EACH_FRAME = {"h264", "hevc", "mpeg1video", "mpeg2video", "vc1", "wmv3"}  # which may mix both kinds in a stream
 SMALLEST = 4  # pixels, of what bwdif takes
 
 
 class Decoder:
-    """Decodes one video stream of an opened container; see `Pictures` for what its frames show.
+    """The frames of one video stream, each a whole picture, for `pictures` to convert. `threads`: of the decoder."""
 
-    `pictures` converts them. `threads`: of the decoder.
-    """
-
-    def __init__(self, name: str, stream: Any, threads: int = 1) -> None:
-        self.pictures = Pictures(name, stream.sample_aspect_ratio)
+    def __init__(self, stream: Any, pictures: Pictures, threads: int = 1) -> None:
+        pictures.pixel_aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
         self._context = _context_of(stream)
         self._context.thread_count = threads
-        self._stream = stream
+        marks_each = self._context.name in MARK_EACH_FRAME
+        self._field_order = None if marks_each else FIELD_ORDERS.get(stream.codec_context.field_order)
         self._deinterlacer: Deinterlacer | None = None
 
     def decode(self, packet: Any) -> Iterator[Any]:
-        """The frames that a packet completes. The empty packet at the end of a stream brings what is left."""
+        """The frames that a packet completes; the empty one at the end of a stream completes all that are left."""
         for frame in self._context.decode(packet):
             yield from self._whole(frame)
         if packet.size == 0:
             yield from self.flush()
 
     def flush(self) -> Iterator[Any]:
-        """What is held back; there is nothing more to come."""
-        if self._deinterlacer is not None:
-            yield from self._deinterlacer.flush()
-            self._deinterlacer = None
+        """What is held back: there is nothing more to come."""
+        held, self._deinterlacer = self._deinterlacer, None
+        if held is not None:
+            yield from held.flush()
 
     def _whole(self, frame: Any) -> Iterator[Any]:
         """Progressive streams never meet the filter; where one frame is interlaced, all that follow go through it."""
-        shape = frame.width, frame.height, frame.format.name
-        if self._deinterlacer is not None and self._deinterlacer.shape != shape:
+        if self._deinterlacer is not None and self._deinterlacer.shape != shape_of(frame):
             yield from self.flush()
         if self._deinterlacer is None:
-            if not self._is_interlaced(frame) or min(frame.width, frame.height) < SMALLEST:
+            interlaced = frame.interlaced_frame or self._field_order
+            if not interlaced or min(frame.width, frame.height) < SMALLEST:
                 yield frame
                 return
-            self._deinterlacer = Deinterlacer(frame, shape)
+            self._deinterlacer = Deinterlacer(frame, None if frame.interlaced_frame else self._field_order)
         yield from self._deinterlacer(frame)
-
-    def _is_interlaced(self, frame: Any) -> bool:
-        return frame.interlaced_frame
 
 
 class Deinterlacer:
-    """bwdif: one whole picture for each frame, so that neither their number nor their times change."""
+    """bwdif: one whole picture for each frame, so that neither their number nor their times change.
 
-    def __init__(self, frame: Any, shape: tuple[int, int, str]) -> None:
+    `field_order`: "tff" or "bff" of frames that do not say that they are interlaced; None: as each frame says.
+    """
+
+    def __init__(self, frame: Any, field_order: str | None) -> None:
         from .ffmpeg import av
 
-        self.shape = shape
-        self._av = av
+        self.shape = shape_of(frame)
+        self._over = (av.BlockingIOError, av.EOFError)
         self._graph = av.filter.Graph()
         self._graph.threads = 1  # the cores belong to the student and the kernels
-        source = self._graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-        )
-        bwdif = self._graph.add("bwdif", mode="send_frame", deint="interlaced")
+        W, H, _ = self.shape
+        source = self._graph.add_buffer(width=W, height=H, format=frame.format, time_base=frame.time_base)
+        which = {"deint": "all", "parity": field_order} if field_order else {"deint": "interlaced"}
+        bwdif = self._graph.add("bwdif", mode="send_frame", **which)
         self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
 
     def __call__(self, frame: Any) -> Iterator[Any]:
@@ -75,15 +74,22 @@ class Deinterlacer:
         yield from self._ready()
 
     def flush(self) -> Iterator[Any]:
+        """The last frame: each one waits for the next."""
         self._graph.vpush(None)
         yield from self._ready()
 
     def _ready(self) -> Iterator[Any]:
         while True:
             try:
-                yield self._graph.vpull()
-            except (self._av.BlockingIOError, self._av.EOFError):
+                frame = self._graph.vpull()
+            except self._over:
                 return
+            yield frame
+
+
+def shape_of(frame: Any) -> tuple[int, int, str]:
+    """Width, height, pixel format."""
+    return frame.width, frame.height, frame.format.name
 
 
 def _context_of(stream: Any) -> Any:

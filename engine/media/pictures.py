@@ -31,11 +31,14 @@ MOST_STRETCHED = 5  # a pixel that is longer than this is a damaged header
 
 
 class Pictures:
-    """The frames of one stream as BGR. `name`: of the file, for what is said once about it."""
+    """The frames of one stream as BGR. `name`: of the file, for what is said once about it.
 
-    def __init__(self, name: str, pixel_aspect: Fraction | None = None) -> None:
+    `pixel_aspect`: how many times as wide as high a pixel is, set by whoever decodes; None: not known, so square.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.pixel_aspect: Fraction | None = None
         self._name = name
-        self._aspect = pixel_aspect if pixel_aspect and 1 / MOST_STRETCHED <= pixel_aspect <= MOST_STRETCHED else None
         self._peak = hdr.USUAL_PEAK  # cd/m²
         self._said: set[str] = set()
         self._reformatter: Any = None
@@ -54,7 +57,8 @@ class Pictures:
         if name in PLANAR and all(plane.line_size > 0 for plane in frame.planes):
             out = np.empty((frame.height, frame.width, 3), np.uint8)
             matrix = yuv.matrix_to_bgr(standard_of(frame), is_full_range(frame))
-            return yuv.load().bgr_from_yuv(*(_rows_of(plane) for plane in frame.planes), matrix, out)
+            y, u, v = (_rows_of(plane) for plane in frame.planes)
+            return yuv.load().bgr_from_yuv(y, u, v, matrix, out)
         if has_alpha(frame.format):
             return _over_black(self._converted(frame, "bgra"))
         return np.ascontiguousarray(self._converted(frame, "bgr24"))
@@ -86,29 +90,37 @@ class Pictures:
         wide = frame
         if frame.format.name != "yuv420p10le":
             wide = frame.reformat(format="yuv420p10le")
-        planes = [_rows_of(plane, np.uint16) for plane in wide.planes]
+        y, u, v = (_rows_of(plane, np.uint16) for plane in wide.planes)
         tones = hdr.tone_map(transfer, primaries, standard_of(wide), is_full_range(frame), self._peak)
-        return hdr.load()(*planes, tones, np.empty((frame.height, frame.width, 3), np.uint8))
+        return hdr.load()(y, u, v, tones, np.empty((frame.height, frame.width, 3), np.uint8))
 
     def _square(self, bgr: np.ndarray) -> np.ndarray:
         """`bgr` of square pixels: stretched in one direction, so that nothing is lost; its sides even."""
         H, W = bgr.shape[:2]
-        wide, high = W, H
-        if self._aspect is not None and self._aspect > 1:
-            wide = 2 * round(W * self._aspect / 2)
-        elif self._aspect is not None and self._aspect < 1:
-            high = 2 * round(H / self._aspect / 2)
-        if abs(wide - W) < 2 and abs(high - H) < 2:
+        size = square_size(W, H, self.pixel_aspect)
+        if size == (W, H):
             return bgr
         from .ffmpeg import cv2
 
-        self._say_once(logging.INFO, f"{W}x{H} of pixels {self._aspect} as wide as high: made {wide}x{high}")
-        return cv2.resize(bgr, (wide, high), interpolation=cv2.INTER_LINEAR)
+        self._say_once(
+            logging.INFO, f"pixels {self.pixel_aspect} as wide as high: {W}x{H} is shown at {size[0]}x{size[1]}"
+        )
+        return cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
 
     def _say_once(self, level: int, what: str) -> None:
         if what not in self._said:
             self._said.add(what)
             log.log(level, "%s: %s", self._name, what)
+
+
+def square_size(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
+    """Width and height at which a picture of such pixels has its shape, none of them left out."""
+    if not pixel_aspect or not 1 / MOST_STRETCHED <= pixel_aspect <= MOST_STRETCHED:
+        return width, height
+    wide, high = width * max(pixel_aspect, Fraction(1)), height / min(pixel_aspect, Fraction(1))
+    size = 2 * round(wide / 2), 2 * round(high / 2)
+    # a rounding of the file's own is no reason to blur the picture
+    return (width, height) if abs(size[0] - width) < 3 and abs(size[1] - height) < 3 else size
 
 
 def standard_of(frame: Any) -> str:
