@@ -192,7 +192,7 @@ def _over_black(bgra: np.ndarray) -> np.ndarray:
 
 def _peak_of(frame: Any) -> float | None:
     """cd/m² that the brightest pixel of an HDR10 stream has, as it says with its first frames."""
-    found = {data.type.name: bytes(data) for data in frame.side_data.values()}
+    found = {data.type.name: bytes(data) for data in frame.side_data}
     nits = 0.0
     if len(level := found.get("CONTENT_LIGHT_LEVEL", b"")) >= 4:
         nits = float(struct.unpack_from("=I", level)[0])  # AVContentLightMetadata.MaxCLL
