@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .errors import UsageError
@@ -31,10 +29,3 @@ def as_bgr(image: np.ndarray) -> np.ndarray:
     if image.shape[2] == 1:
         return np.repeat(image, 3, axis=2)
     return image[..., :3]
-
-
-def upright(picture: Any) -> np.ndarray:
-    """A decoded picture of PyAV as uint8 (H, W, 3) BGR, turned as its file says: phones store pictures lying down."""
-    bgr = picture.to_ndarray(format="bgr24")
-    turns = round(getattr(picture, "rotation", 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(bgr, turns)) if turns else bgr

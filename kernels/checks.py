@@ -85,6 +85,20 @@ def check_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, ou
         )
 
 
+def check_planes(
+    y: np.ndarray, u: np.ndarray, v: np.ndarray, size: tuple[int, ...], dtype: type = np.uint8, rows: int = 0
+) -> None:
+    """ValueError unless the three are planes of a picture of `size` (H, W): 4:2:0, or where `rows` is H, 4:2:2."""
+    H, W = size
+    half = (H if rows == H else -(-H // 2), -(-W // 2))
+    for name, plane, (h, w) in (("y", y, (H, W)), ("u", u, half), ("v", v, half)):
+        if plane.dtype != dtype or plane.ndim != 2 or plane.shape[0] != h or plane.shape[1] < w:
+            given, kind = f"{plane.dtype} {plane.shape}", np.dtype(dtype).name
+            raise ValueError(f"{name} is {given}; expected {kind} ({h}, {w}), or wider rows")
+        if not plane.flags.c_contiguous:
+            raise ValueError(f"{name} has strides {plane.strides}; expected it C-contiguous: give whole rows")
+
+
 def check_float(array: np.ndarray, shape: tuple[int, ...], name: str) -> None:
     """ValueError unless `array` is float32 of this shape."""
     if array.dtype != np.float32 or array.shape != shape:

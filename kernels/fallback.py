@@ -13,6 +13,7 @@ from .checks import (
     check_frame,
     check_guided_filter,
     check_image,
+    check_planes,
     check_smooth_alpha,
 )  # fmt: skip
 from .reference import (
@@ -110,3 +111,28 @@ def smooth_alpha(
     alpha[...] = smoothed + weight * (alpha - smoothed)
     last_grey[...], smoothed[...] = grey, alpha
     return alpha
+
+
+def bgr_from_yuv(y: np.ndarray, u: np.ndarray, v: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """See `kernels.yuv.bgr_from_yuv`."""
+    check_frame(out, "out")
+    check_planes(y, u, v, out.shape[:2], rows=u.shape[0])
+    H, W = out.shape[:2]
+    wide = (np.repeat(np.repeat(plane, 1 if len(u) == H else 2, 0), 2, 1)[:H, :W] for plane in (u, v))
+    out[...] = cv2.transform(cv2.merge([y[:, :W], *wide]), matrix)
+    return out
+
+
+def yuv_from_bgr(
+    bgr: np.ndarray, matrix: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """See `kernels.yuv.yuv_from_bgr`."""
+    check_frame(bgr)
+    check_planes(y, u, v, bgr.shape[:2])
+    H, W = bgr.shape[:2]
+    y[:, :W] = cv2.transform(np.ascontiguousarray(bgr), matrix[:1])
+    even = np.pad(bgr, ((0, H % 2), (0, W % 2), (0, 0)), mode="edge").astype(np.float32)
+    mean = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    for plane, row in ((u, matrix[1:2]), (v, matrix[2:3])):
+        plane[:, : mean.shape[1]] = np.rint(np.clip(cv2.transform(mean, row), 0, 255))
+    return y, u, v

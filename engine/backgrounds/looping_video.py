@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import JitMaskerError, UsageError
+from ..media.decoding import Decoder
 from ..media.naming import for_ffmpeg
-from ..pixels import upright
+from ..media.pictures import Pictures
+from ..media.tracks import video_track, warn_of_unknown_codecs, why_no_video
 from .picture import cover
 
 log = logging.getLogger("jit_masker")
@@ -39,6 +41,7 @@ class LoopingVideo:
 
     def __init__(self, path: str) -> None:
         self.length: float | None = None  # s, of one run; known once the end was seen
+        self.pictures = Pictures(path)  # what makes BGR of its frames
         self._path = path
         self._loop = 0
         self._warned = False
@@ -76,10 +79,14 @@ class LoopingVideo:
         end, seen = 0.0, False
         try:
             with av.open(for_ffmpeg(self._path)) as container:
-                for time, lasts, frame in _timed(container):
+                stream = video_track(container)
+                if stream is None:
+                    raise ValueError(why_no_video(container) or "it has no pictures")
+                warn_of_unknown_codecs(self._path, container)
+                for time, lasts, frame in _timed(container, stream, self.pictures):
                     end, seen = time + lasts, True
                     yield time, frame
-        except (OSError, ValueError, IndexError, av.FFmpegError) as error:
+        except (OSError, ValueError, av.FFmpegError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             if not seen:
                 raise UsageError(
@@ -95,14 +102,13 @@ class LoopingVideo:
             log.warning("the background %s is damaged after its beginning: %s", self._path, what)
 
 
-def _timed(container: Any) -> Iterator[tuple[float, float, Any]]:
+def _timed(container: Any, stream: Any, pictures: Pictures) -> Iterator[tuple[float, float, Any]]:
     """Time from the first frame (s), duration (s), frame."""
-    stream = container.streams.video[0]
-    stream.codec_context.thread_count = 1  # the cores belong to the student and the kernels
+    decoder = Decoder(stream, pictures)
     usual = float(1 / (stream.average_rate or FALLBACK_FPS))
     first = None
     time = -usual
-    for frame in container.decode(stream):
+    for frame in (frame for packet in container.demux(stream) for frame in decoder.decode(packet)):
         if frame.time is None:
             time += usual
         else:
@@ -130,7 +136,7 @@ class RepeatableVideo:
         if self._out.shape != bgr.shape or self._fitted is not self._shown:
             if self._out.shape != bgr.shape:
                 self._out = np.empty(bgr.shape, np.uint8)
-            cover(upright(self._shown), bgr.shape[:2], self._out)
+            cover(self._video.pictures.bgr(self._shown), bgr.shape[:2], self._out)
             self._fitted = self._shown
         return self._out
 
@@ -164,7 +170,8 @@ class LiveVideo:
 
     def __init__(self, path: str) -> None:
         self._video = LoopingVideo(path)
-        self._shown = upright(self._video.next()[1])
+        self._pictures = self._video.pictures
+        self._shown = self._pictures.bgr(self._video.next()[1])
         self._refitted: np.ndarray | None = None  # `_shown` at the size of `_out`, where it has another
         self._out = np.empty((0, 0, 3), np.uint8)
         self._played = 0.0  # s
@@ -224,7 +231,7 @@ class LiveVideo:
                     skipped += 1
                 else:
                     skipped = 0
-                    fitted = cover(upright(frame), size)
+                    fitted = cover(self._pictures.bgr(frame), size)
                     with self._changed:
                         self._ready.append((due, fitted))
                 due, frame = next_due, next_frame

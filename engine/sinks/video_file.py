@@ -15,6 +15,7 @@ import numpy as np
 from ..contracts import Picture
 from ..errors import SinkError, UsageError
 from ..media.naming import for_ffmpeg
+from ..media.pictures import tag_colours, to_frame
 from .containers import CONTAINERS, GREY, KEYFRAME_EVERY, Codec, Container, container_of
 from .frame_size import FALLBACK_FPS, FixedSize, alpha_of, as_bgra
 from .sound import open_sound
@@ -118,7 +119,7 @@ class Writer:
         with self._as_sink_error():
             if self._output is None:
                 self._open(pixels)
-            frame = av.VideoFrame.from_ndarray(pixels, format=layout)
+            frame = to_frame(pixels, layout, self._codec.pixels)
             frame.pts, frame.time_base = self._next_tick(position), Fraction(1, self._container.ticks)
             if position - self._last_key >= KEYFRAME_EVERY:
                 frame.pict_type = av.video.frame.PictureType.I
@@ -157,9 +158,7 @@ class Writer:
         # Between the keyframes asked for by time, the encoder is to set none by count; FFV1 has no other kind.
         context.gop_size = 1 if codec.intra else 10_000
         if codec.pixels.startswith("yuv"):
-            # Said in the file, or a player guesses by the height and reds and greens of large pictures drift.
-            colours = av.video.reformatter
-            context.colorspace, context.color_range = colours.Colorspace.ITU601, colours.ColorRange.MPEG
+            tag_colours(context)
         self._stream = stream
         if self._sound is not None:
             self._sound.join(self._output)

@@ -12,8 +12,10 @@ import numpy as np
 from ..contracts import Frame
 from ..errors import SourceError
 from ..media.bad_file import describe_bad_file
+from ..media.decoding import Decoder
 from ..media.naming import for_ffmpeg, is_remote
-from ..pixels import upright
+from ..media.pictures import Pictures
+from ..media.tracks import sound_tracks, video_track, warn_of_unknown_codecs, why_no_video
 
 log = logging.getLogger("jit_masker")
 
@@ -55,12 +57,14 @@ class Video:
         self._remote = is_remote(spec)
         self._closed = False
         self._damage_reported = False
+        self._pictures = Pictures(spec)
         self._container = self._open()
-        stream = self._container.streams.video[0]
+        warn_of_unknown_codecs(spec, self._container)
+        stream = self._stream
         self.live = live or (self._remote and not self._container.duration)
         self.fps = float(stream.average_rate or 0.0)
         self.frames = stream.frames if stream.frames and not loop else None
-        self.sound = spec if self._container.streams.audio and not self._remote and not loop else None
+        self.sound = spec if sound_tracks(self._container) and not self._remote and not loop else None
 
     def _open(self) -> Any:
         options = {"rtsp_transport": "tcp"} if self._spec.startswith("rtsp") else {}
@@ -75,22 +79,19 @@ class Video:
             raise SourceError(
                 f"cannot open {self._spec}: {silent if self._remote else describe_bad_file(self._spec, VIDEOS)}"
             ) from error
-        if wrong := self._no_pictures(container):
+        stream = video_track(container)
+        # text opens as a "tty" picture
+        if stream is None or container.format.name == "tty":
+            wrong = self._no_pictures(container)
             container.close()
             raise SourceError(f"cannot open {self._spec}: {wrong}")
-        container.streams.video[0].codec_context.thread_count = self._threads
+        self._stream = stream
         return container
 
-    def _no_pictures(self, container: Any) -> str | None:
-        """What is wrong with a container that could be opened and yet gives no picture; None if it does."""
-        video = container.streams.video
-        if video and video[0].codec_context is None:
-            return "its pictures are in a codec that is not known here; convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
-        # text opens as a subtitle-like stream or a "tty" picture, without a rate or a size
-        if video and video[0].width and container.format.name != "tty":
-            return None
-        if container.streams.audio:
-            return f"it has sound, but no pictures; expected {VIDEOS}"
+    def _no_pictures(self, container: Any) -> str:
+        """What is wrong with a container that could be opened and yet gives no picture."""
+        if told := why_no_video(container):
+            return f"{told}; expected {VIDEOS}"
         return f"it has no pictures; expected {VIDEOS}" if self._remote else describe_bad_file(self._spec, VIDEOS)
 
     def _reason(self, error: Exception, timeout: float) -> str:
@@ -123,17 +124,16 @@ class Video:
     def _decoded(self) -> Iterator[tuple[np.ndarray, float]]:
         """Pictures with their position (s) from the start of the stream, which sound is counted from too; skips what
         cannot be decoded and says how much."""
-        stream, bad, good = self._container.streams.video[0], 0, 0
+        stream, bad, good = self._stream, 0, 0
+        decoder = Decoder(stream, self._pictures, self._threads)
         begin = stream.start_time if stream.start_time is not None and not self.live else None
         first = None if begin is None else float(begin * stream.time_base)
         clock = SteadyClock(1 / (self.fps or FALLBACK_FPS))
         packets = self._container.demux(stream)
         while not self._closed:
             try:
-                packet = next(packets)
-                pictures = packet.decode()
-            except StopIteration:
-                break
+                packet = next(packets, None)
+                frames = list(decoder.flush() if packet is None else decoder.decode(packet))
             except self._av.FFmpegError as error:
                 if self._remote:
                     reason = self._reason(error, READ_TIMEOUT_S)
@@ -142,13 +142,15 @@ class Video:
                 if bad > good + 1000:  # a file of noise must end too
                     break
                 continue
-            for picture in pictures:
+            for frame in frames:
                 if self._closed:
                     return
-                moment = clock(picture.time if picture.time is not None else good / (self.fps or FALLBACK_FPS))
+                moment = clock(frame.time if frame.time is not None else good / (self.fps or FALLBACK_FPS))
                 first = moment if first is None else first
                 good += 1
-                yield upright(picture), moment - first
+                yield self._pictures.bgr(frame), moment - first
+            if packet is None:
+                break
         if bad and not self._damage_reported:
             self._damage_reported = True  # a looped file is damaged at the same place each time
             log.warning("%s is damaged: %d of its packets cannot be decoded and are left out", self._spec, bad)
