@@ -14,6 +14,7 @@ class PacedSource:
     def __init__(self, source: Source):
         self._source = source
         self.live, self.fps, self.frames, self.sound = source.live, source.fps, source.frames, source.sound
+        self.unheard = source.unheard
         self._closed = False
 
     def __iter__(self) -> Iterator[Frame]:
