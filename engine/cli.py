@@ -125,8 +125,8 @@ def run(options: Options, status: bool) -> int:
         transparent = options.background == "none" and output != "null" and not is_watched(output)
         fps = source.fps or 25.0
         open_output = partial(
-            open_sink, output, fps=fps, others=source.sound, unheard=source.unheard, sound=options.sound,
-            transparent=transparent,
+            open_sink, output, fps=fps, others=getattr(source, "origin", source.sound),
+            unheard=getattr(source, "unheard", None), sound=options.sound, transparent=transparent,
         )  # fmt: skip
         # a file before the models are loaded: what cannot be written is told at once
         sinks = [] if is_watched(output) else [open_output()]

@@ -201,13 +201,16 @@ class MaskerStats:
 
 @runtime_checkable
 class Source(Protocol):
-    """Where frames come from. Iterate once; `close()` may be called twice and from another thread."""
+    """Where frames come from. Iterate once; `close()` may be called twice and from another thread.
+
+    One that is a video says in `origin` where all that is beside its pictures can be read, or in `unheard` why it
+    cannot; both are text or None.
+    """
 
     live: bool  # True: a clock outside drives it and the newest frame matters; False: no frame may be lost
     fps: float  # frames per second, 0.0 if unknown
     frames: int | None  # how many there will be, if that is known
-    sound: str | None  # path or URL of what holds their sound, subtitles and so on, to be read a second time
-    unheard: str | None  # why their sound, which is there, cannot be read a second time
+    sound: str | None  # path or URL of what holds their sound, to be read a second time
 
     def __iter__(self) -> Iterator[Frame]: ...
 

@@ -83,8 +83,7 @@ class TimedSource:
 
     def __init__(self, source: Source, live: bool):
         self.live = live
-        self.fps, self.frames = source.fps, source.frames
-        self.sound, self.unheard = source.sound, source.unheard
+        self.fps, self.frames, self.sound = source.fps, source.frames, source.sound
         self.captured_at: dict[int, float] = {}  # s, by frame index
         self._source = source
 

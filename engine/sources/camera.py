@@ -55,7 +55,6 @@ class Camera:
     live = True
     frames: int | None = None
     sound: str | None = None
-    unheard: str | None = None
 
     def __init__(
         self,

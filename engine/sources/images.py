@@ -24,7 +24,6 @@ class Images:
     """
 
     sound: str | None = None
-    unheard: str | None = None
 
     def __init__(self, paths: list[Path], fps: float, loop: bool = False):
         self._paths, self._loop = paths, loop

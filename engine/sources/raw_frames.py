@@ -26,7 +26,6 @@ class RawFrames:
     live = False
     frames: int | None = None
     sound: str | None = None
-    unheard: str | None = None
 
     def __init__(self, size: tuple[int, int] | None, fps: float, stream: Any = None):
         if size is None:

@@ -26,7 +26,6 @@ class SyntheticPerson:
     """
 
     sound: str | None = None
-    unheard: str | None = None
 
     def __init__(self, width=640, height=480, fps=25, frames=250, seed=0, live=0, cut=0, empty=0):
         self.size = (height, width)

@@ -61,11 +61,13 @@ class Video:
         self.live = live or (self._remote and not self._container.duration)
         self.fps = float(stream.average_rate or 0.0)
         self.frames = stream.frames if stream.frames and not loop else None
-        self.unheard = self._why_unheard() if self._container.streams.audio else None
-        self.sound = spec if self.unheard is None else None
+        unheard, sounds = self._why_unheard(), bool(self._container.streams.audio)
+        self.origin = spec if unheard is None else None
+        self.sound = self.origin if sounds else None
+        self.unheard = unheard if sounds else None
 
     def _why_unheard(self) -> str | None:
-        """Why the sound, which is there, cannot be read beside the pictures; None: it can."""
+        """Why sound cannot be read beside the pictures; None: it can."""
         if self.live:
             return "a live stream cannot be read a second time for its sound"
         if self._loop:
