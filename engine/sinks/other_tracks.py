@@ -18,7 +18,7 @@ from ..media.naming import for_ffmpeg, is_remote
 from .containers import CONTAINERS, Container
 from .part_clock import PictureClock, TrackClock
 from .sound import CopiedTrack, EncodedSound, clone, reason_against
-from .subtitles import TEXTS, ConvertedText, nothing_shown
+from .subtitles import TEXTS, Captions, ConvertedText
 from .tags import COVERS, carry_attachments, carry_chapters, carry_names, carry_tags
 
 log = logging.getLogger("jit_masker")
@@ -36,7 +36,6 @@ class Track(Protocol):
 
     stream: Any
     mended: int
-    last: int | None  # the time of its last packet, in ticks of its own
 
     def join(self, output: Any) -> Any: ...
 
@@ -97,6 +96,7 @@ class OtherTracks:
         self._held: dict[int, deque[Any]] = {index: deque() for index in self._tracks}
         self._reached = dict.fromkeys(self._tracks, Fraction(-1))  # s, of what was made of each track's packets
         self._ready: list[tuple[Fraction, int, Any]] = []  # heap: when, in which order, packet
+        self._captions: dict[int, Captions] = {}
         self._order = count()
         self._over = self._mended_told = False
         if self._left_out:
@@ -170,23 +170,30 @@ class OtherTracks:
             carry_names(self._pictures, pictures, name)
         carry_tags(self._source, output)
         carry_chapters(self._source, output, self._begin)
-        for track in self._tracks.values():
+        for index, track in self._tracks.items():
             out = track.join(output)
             carry_names(track.stream, out, name)
             if self._container.text == "mov_text" and track.stream.type == "subtitle":
-                begin = track.stream.start_time
-                if begin is None or begin * track.stream.time_base > self._begin:
-                    track.last = 0
-                    self._ready.append((Fraction(0), next(self._order), nothing_shown(out)))
+                out.time_base = Captions.TICK
+                self._captions[index] = Captions(out)
         if self._container.attachments:
             carry_attachments(self._source, output, self._cover_files)
 
     def copy_until(self, position: float, output: Any) -> None:
-        """Mux what begins before `position` (s); `math.inf`: all there is."""
+        """Mux what begins before `position` (s)."""
+        self._copy(position, output, over=False)
+
+    def finish(self, position: float, output: Any) -> None:
+        """Mux what is left before `position` (s); `math.inf`: all there is."""
+        self._copy(position, output, over=True)
+
+    def _copy(self, position: float, output: Any, over: bool) -> None:
         while not self._over and not self._is_read(position):
             self._read()
         while self._ready and self._ready[0][0] < position:
             output.mux(heapq.heappop(self._ready)[2])
+        for captions in self._captions.values():
+            output.mux(list(captions.until(position, over)))
 
     def close(self) -> None:
         """Release the source."""
@@ -289,6 +296,9 @@ class OtherTracks:
         for packet in packets:
             at = packet.dts * packet.time_base
             self._reached[index] = max(at, self._reached[index])
+            if index in self._captions:
+                self._captions[index].add(packet)
+                continue
             heapq.heappush(self._ready, (at, next(self._order), packet))
 
 

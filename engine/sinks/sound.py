@@ -20,6 +20,7 @@ RATES = {
 }
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # channels; what has another number of them becomes stereo
 BITS = {"aac": 96_000, "libopus": 64_000}  # per second and channel; beyond, nobody hears a difference
+KEPT_BEFORE = Fraction(1, 10)  # s before the first picture, of what an edit list leaves out: decoders begin there
 TOLERANCE_S = 0.05  # between a sound's time and the samples before it; beyond, silence is put in, or samples left out
 
 
@@ -28,9 +29,10 @@ class CopiedTrack:
 
     def __init__(self, stream: Any, first: Any = None) -> None:
         self.stream = stream
-        self.mended = 0  # packets whose times ran back or stood still
+        self.mended = 0  # packets of sound whose times ran back or stood still
+        self._waiting: Any = None  # the last packet: what comes after it tells whether it has room
         self._out: Any = None
-        self.last: int | None = None  # ticks
+        self._last: int | None = None  # ticks
         self._filter: Any = None
         self._extradata: bytes | None = None
         if first is not None:
@@ -44,26 +46,46 @@ class CopiedTrack:
         return self._out
 
     def feed(self, packet: Any, at: Fraction) -> Iterator[Any]:
-        """`packet` of the file at `at` (s): what the muxer is to get."""
-        tick = packet.time_base
-        dts = round(at / tick)
-        if self.last is not None and dts <= self.last:
-            length = packet.duration or 0
-            self.mended += 1
-            # What was there already is left out: squeezed in, it would push what follows out of step.
-            if self.stream.type == "audio" and length and dts + 2 * length < self.last:
-                return
-            dts = self.last + self._step(tick)
-        self.last = dts
+        """`packet` of the file at `at` (s): what the muxer is to get, which may be the one before."""
+        if packet.is_discard and at < -KEPT_BEFORE:
+            return
         later = packet.pts - packet.dts if packet.pts is not None and packet.dts is not None else 0
-        packet.dts, packet.pts = dts, dts + max(0, later)
-        for filtered in self._filter.filter(packet) if self._filter is not None else (packet,):
-            filtered.stream, filtered.time_base = self._out, tick
-            yield filtered
+        packet.dts = round(at / packet.time_base)
+        packet.pts = packet.dts + max(0, later)
+        waiting, self._waiting = self._waiting, packet
+        if waiting is not None:
+            yield from self._ready(waiting, packet.dts)
 
     def finish(self) -> Iterator[Any]:
         """What is still to come at the end."""
-        return iter(())
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            yield from self._ready(waiting, None)
+
+    def _ready(self, packet: Any, following: int | None) -> Iterator[Any]:
+        """`packet` at a time of its own, where there is one for it before the `following` packet."""
+        if self._last is not None and packet.dts <= self._last:
+            moved = self._moved(packet, following)
+            if moved is None:
+                return
+            packet.dts, packet.pts = moved, moved + packet.pts - packet.dts
+        self._last = packet.dts
+        tick = packet.time_base
+        for filtered in self._filter.filter(packet) if self._filter is not None else (packet,):
+            if filtered.has_sidedata("new_extradata"):  # Matroska's muxer writes it over its own header
+                filtered = clone(filtered)
+            filtered.stream, filtered.time_base = self._out, tick
+            yield filtered
+
+    def _moved(self, packet: Any, following: int | None) -> int | None:
+        """The time for a packet whose own stands still or runs back; None: there was sound at that time already."""
+        assert self._last is not None
+        length = packet.duration or 0
+        if self.stream.type != "audio" or not length:
+            return self._last + self._step(packet.time_base)
+        self.mended += 1
+        has_room = following is None or following == packet.dts or following - self._last > 1.8 * length
+        return self._last + length if has_room else None
 
     def _step(self, tick: Fraction) -> int:
         """The least that is left of a step where the container counts in samples."""
@@ -132,7 +154,6 @@ class EncodedSound:
     def __init__(self, stream: Any, encoder: str) -> None:
         self.stream = stream
         self.mended = 0  # frames left out, because there was sound at their time already
-        self.last: int | None = None
         self.damaged = 0  # packets that cannot be decoded
         self._encoder = encoder
         context = stream.codec_context

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 TEXTS = {"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"}  # what FFmpeg converts into each other
-NOTHING = b"\0\0"  # of mov_text: nothing is shown
+MILLISECOND = Fraction(1, 1000)
+NOTHING = b"\0\0"  # of mov_text: no text is shown
 
 
 class ConvertedText:
@@ -19,7 +23,7 @@ class ConvertedText:
         self.mended = 0
         self._encoder = encoder
         self._out: Any = None
-        self.last: int | None = None  # ticks
+        self._last = -1  # ms
 
     def join(self, output: Any) -> Any:
         """See `CopiedTrack`."""
@@ -27,7 +31,7 @@ class ConvertedText:
         decoder.open(strict=False)
         self._out = output.add_stream(self._encoder)
         self._out.codec_context.subtitle_header = (decoder.subtitle_header or b"") + b"\0"  # text of C
-        self._out.time_base = self._out.codec_context.time_base = Fraction(1, 1000)
+        self._out.time_base = self._out.codec_context.time_base = MILLISECOND
         return self._out
 
     def feed(self, packet: Any, at: Fraction) -> Iterator[Any]:
@@ -39,12 +43,9 @@ class ConvertedText:
             if cue is None or not len(cue):
                 return  # mov_text says so where nothing is shown
             text = self._out.codec_context.encode_subtitle(cue)
-            tick = Fraction(1, 1000)
-            length = Fraction(packet.duration or 0) * packet.time_base
-            dts = round(at / tick)
-            self.last = dts = dts if self.last is None else max(dts, self.last + 1)
-            text.pts = text.dts = dts
-            text.time_base, text.duration, text.stream = tick, round(length / tick), self._out
+            text.pts = text.dts = self._last = max(round(at / MILLISECOND), self._last + 1)
+            text.duration = round((packet.duration or 0) * packet.time_base / MILLISECOND)
+            text.time_base, text.stream = MILLISECOND, self._out
             yield text
 
     def finish(self) -> Iterator[Any]:
@@ -52,11 +53,77 @@ class ConvertedText:
         return iter(())
 
 
-def nothing_shown(stream: Any) -> Any:
-    """A packet of mov_text for time 0: mp4 is handed to the system once each of its tracks has begun."""
-    from ..media.ffmpeg import av
+@dataclass
+class Cue:
+    """One text and when it is shown, in ticks of `Captions`."""
 
-    packet = av.Packet(NOTHING)
-    packet.pts = packet.dts = 0
-    packet.time_base, packet.duration, packet.stream = Fraction(1, 1000), 1, stream
-    return packet
+    start: int
+    end: int
+    text: bytes  # as a sample of mov_text (3GPP TS 26.245, 5.17): its length, the text, boxes about its style
+
+
+class Captions:
+    """Packets of mov_text for mp4, which shows one text at a time: those that overlap follow each other.
+
+    FFmpeg's muxer ends the process where they overlap, and it ends texts by itself, at a time that it takes from
+    another track's clock. So that it has no cause to: the clock here is finer than any other, each text is followed by
+    nothing, and where there is no text for a while, that is said as well.
+    """
+
+    TICK = Fraction(1, 1_000_000)  # s
+    APART = 1000  # ticks, at least, from one packet to the next
+    SILENCE = 2_000_000  # ticks without a text after which that is said
+    UNTIL_NEXT = 5_000_000  # ticks that a text is shown whose end is not known
+
+    def __init__(self, out: Any) -> None:
+        self._out = out
+        self._cues: deque[Cue] = deque()
+        self._last = -self.APART  # of the packets that were given out
+
+    def add(self, packet: Any) -> None:
+        """A text, in the order of their times."""
+        text = bytes(packet)
+        if len(text) <= len(NOTHING):
+            return
+        scale = packet.time_base / self.TICK
+        start = max(round(packet.dts * scale), self.APART)
+        end = start + (round((packet.duration or 0) * scale) or self.UNTIL_NEXT)
+        before = self._cues[-1] if self._cues else None
+        if before is not None and start < before.start + self.APART:
+            self._cues[-1] = Cue(before.start, max(before.end, end), _both(before.text, text))
+            return
+        if before is not None:
+            before.end = min(before.end, start)
+        self._cues.append(Cue(start, end, text))
+
+    def until(self, position: float, over: bool) -> Iterator[Any]:
+        """What is to be written when the pictures are at `position` (s); `over`: no more is to come."""
+        now = position / self.TICK if position < math.inf else math.inf
+        if self._last < 0:
+            yield self._packet(0, 1, NOTHING)
+        while self._cues and (len(self._cues) > 1 or self._cues[0].end <= now or over):
+            cue = self._cues.popleft()
+            if over and cue.start >= now:
+                return
+            start, end = max(cue.start, self._last + self.APART), min(cue.end, now)
+            end = max(round(end), start + self.APART)
+            yield self._packet(start, end - start, cue.text)
+            if not self._cues or self._cues[0].start > end + self.APART:
+                yield self._packet(end, 1, NOTHING)
+        if not self._cues and now != math.inf and now - self._last > self.SILENCE:
+            yield self._packet(round(now) - self.APART, 1, NOTHING)
+
+    def _packet(self, start: int, duration: int, text: bytes) -> Any:
+        from ..media.ffmpeg import av
+
+        packet = av.Packet(text)
+        packet.pts = packet.dts = self._last = start
+        packet.duration, packet.time_base, packet.stream = duration, self.TICK, self._out
+        return packet
+
+
+def _both(first: bytes, second: bytes) -> bytes:
+    """Two texts at once, without their styles."""
+    lines = [text[2 : 2 + int.from_bytes(text[:2], "big")] for text in (first, second)]
+    joined = b"\n".join(lines)
+    return len(joined).to_bytes(2, "big") + joined

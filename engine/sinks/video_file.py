@@ -165,7 +165,7 @@ class Writer:
             if self._output is not None:
                 self._mux(self._stream.encode())
                 if self._others is not None:
-                    self._others.copy_until(math.inf if self.keep_all else self._end, self._output)
+                    self._others.finish(math.inf if self.keep_all else self._end, self._output)
                 self._output.close()
                 self._file.appear()
         self._release()
