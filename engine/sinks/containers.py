@@ -25,7 +25,7 @@ _ANY = {
 }
 # delay_moov, because only then an edit list is written: without one, sound that begins before 0 (AAC priming) pushes
 # every picture but the first later, by 21 ms.
-_FRAGMENTS = {**_ANY, "movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof"}
+_FRAGMENTS = {**_ANY, "movflags": "hybrid_fragmented+frag_keyframe+empty_moov+delay_moov+default_base_moof"}
 _CLUSTERS = {**_ANY, "cluster_time_limit": f"{KEYFRAME_EVERY * 1000:.0f}"}  # ms
 
 

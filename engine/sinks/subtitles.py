@@ -72,6 +72,7 @@ class Captions:
 
     TICK = Fraction(1, 1_000_000)  # s
     APART = 1000  # ticks, at least, from one packet to the next
+    SAME = 10_000  # ticks between the starts of two texts that are shown at once
     SILENCE = 2_000_000  # ticks without a text after which that is said
     UNTIL_NEXT = 5_000_000  # ticks that a text is shown whose end is not known
 
@@ -89,7 +90,7 @@ class Captions:
         start = max(round(packet.dts * scale), self.APART)
         end = start + (round((packet.duration or 0) * scale) or self.UNTIL_NEXT)
         before = self._cues[-1] if self._cues else None
-        if before is not None and start < before.start + self.APART:
+        if before is not None and start < before.start + self.SAME:
             self._cues[-1] = Cue(before.start, max(before.end, end), _both(before.text, text))
             return
         if before is not None:
@@ -105,8 +106,8 @@ class Captions:
             cue = self._cues.popleft()
             if over and cue.start >= now:
                 return
-            start, end = max(cue.start, self._last + self.APART), min(cue.end, now)
-            end = max(round(end), start + self.APART)
+            start, end = max(cue.start, self._last + self.APART), cue.end
+            end = max(round(min(end, now)) if over else end, start + self.APART)
             yield self._packet(start, end - start, cue.text)
             if not self._cues or self._cues[0].start > end + self.APART:
                 yield self._packet(end, 1, NOTHING)
