@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -19,8 +18,9 @@ from engine.contracts import Picture, Sink
 from engine.errors import SinkError, UsageError
 from engine.sinks import AlphaFile, Null, Stdout, TkWindow, VirtualCamera, Window, open_sink
 from engine.sinks.containers import CONTAINERS
+from tests.clips import beeping_clip
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted(CONTAINERS)
 TRANSPARENT = [suffix for suffix in FILES if CONTAINERS[suffix].transparent]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and limits")
@@ -50,32 +50,6 @@ def decoded_alpha(path):
         decoder = av.CodecContext.create("libvpx-vp9", "r")
         packets = [packet for packet in container.demux(video=0) if packet.size]
         return [frame.to_ndarray(format="bgra") for packet in packets for frame in decoder.decode(packet)]
-
-
-def write_sound(path, codec="aac", seconds=2.0, video_from=0.0, pictures=True):
-    """A clip with a tone; with `video_from` its pictures begin later than its sound."""
-    with av.open(str(path), "w") as container:
-        sound = container.add_stream(codec, rate=48000)
-        video = container.add_stream("libx264" if codec == "aac" else "libvpx-vp9", rate=25) if pictures else None
-        if video is not None:
-            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-            for index in range(int(seconds * 25)):
-                frame = av.VideoFrame.from_ndarray(make_picture(index).bgr, format="bgr24")
-                frame.pts = index + round(video_from * 25)
-                container.mux(video.encode(frame))
-            container.mux(video.encode())
-        tone = (8000 * np.sin(np.arange(int(seconds * 48000)) / 17)).astype(np.int16)
-        for begin in range(0, tone.size, 960):
-            frame = av.AudioFrame.from_ndarray(tone[None, begin : begin + 960], format="s16", layout="mono")
-            frame.sample_rate, frame.pts = 48000, begin
-            container.mux(sound.encode(frame))
-        container.mux(sound.encode())
-    return str(path)
-
-
-def sound_packets(path):
-    with av.open(str(path)) as container:
-        return [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(audio=0) if p.size]
 
 
 def run_python(code, **options):
@@ -283,7 +257,7 @@ WRITE_UNTIL_KILLED = """
 )
 def test_a_file_whose_writer_was_killed_plays_up_to_its_last_seconds(suffix, alpha, sound, tmp_path):
     path = tmp_path / f"out{suffix}"
-    voice = write_sound(tmp_path / "voice.mp4", seconds=2) if sound else ""
+    voice = beeping_clip(tmp_path / "voice.mp4", seconds=2) if sound else ""
     code = textwrap.dedent(WRITE_UNTIL_KILLED)
     done = subprocess.run([sys.executable, "-c", code, str(path), alpha, voice], cwd=ROOT, timeout=60)
     assert done.returncode == -9
@@ -369,101 +343,6 @@ def test_a_disk_that_fills_up_at_the_end_is_told_by_close_once(tmp_path, monkeyp
     with pytest.raises(SinkError, match="Is a directory"):
         sink.close()
     sink.close()
-
-
-# --- sound
-
-
-@pytest.mark.parametrize(("codec", "source", "suffix"), [
-    ("aac", ".mp4", ".mp4"), ("aac", ".mp4", ".mkv"), ("libopus", ".webm", ".webm"), ("libopus", ".mkv", ".mp4"),
-])  # fmt: skip
-def test_sound_passes_byte_for_byte(codec, source, suffix, tmp_path):
-    voice = write_sound(tmp_path / f"voice{source}", codec)
-    path = tmp_path / f"out{suffix}"
-    write_all(open_sink(str(path), fps=25, others=voice), [make_picture(i) for i in range(50)])
-    before, after = sound_packets(voice), sound_packets(path)
-    assert [payload for _, payload in after] == [payload for _, payload in before][: len(after)]
-    assert len(before) - len(after) <= 1
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_sound_and_pictures_stay_together(suffix, tmp_path):
-    voice = write_sound(tmp_path / "voice.mp4")
-    path = tmp_path / f"out{suffix}"
-    write_all(open_sink(str(path), fps=25, others=voice), [make_picture(i) for i in range(50)])
-
-    def apart(file):
-        return sound_packets(file)[5][0] - decoded(file)[5][0]
-
-    assert apart(path) == pytest.approx(apart(voice), abs=0.002)
-
-
-def test_sound_that_begins_before_its_pictures_does_not_move_them_in_mp4(tmp_path):
-    voice = write_sound(tmp_path / "voice.mp4")
-    path = tmp_path / "out.mp4"
-    write_all(open_sink(str(path), fps=25, others=voice), [make_picture(i) for i in range(50)])
-    assert sound_packets(voice)[0][0] < 0  # the priming of AAC
-    assert [time for time, _ in decoded(path)] == pytest.approx([i / 25 for i in range(50)], abs=0.001)
-
-
-def test_sound_is_counted_from_the_first_picture_of_its_file(tmp_path):
-    voice = write_sound(tmp_path / "voice.mkv", "libopus", video_from=0.4)
-    path = tmp_path / "out.mkv"
-    write_all(open_sink(str(path), fps=25, others=voice), [make_picture(i) for i in range(50)])
-    first_sound, first_picture = sound_packets(path)[0][0], decoded(path)[0][0]
-    assert first_picture - first_sound == pytest.approx(0.4, abs=0.01)
-
-
-def test_sound_ends_with_the_last_picture(tmp_path):
-    voice = write_sound(tmp_path / "voice.mp4", seconds=2)
-    path = tmp_path / "out.mp4"
-    write_all(open_sink(str(path), fps=25, others=voice), [make_picture(i) for i in range(25)])
-    assert sound_packets(path)[-1][0] == pytest.approx(1.0, abs=0.03)
-
-
-def test_sound_is_interleaved_as_the_pictures_come(tmp_path):
-    voice = write_sound(tmp_path / "voice.mkv", "libopus")
-    path = tmp_path / "out.mkv"
-    write_all(open_sink(str(path), fps=25, others=voice), [make_picture(i) for i in range(50)])
-    with av.open(str(path)) as container:
-        times = [float(p.dts * p.time_base) for p in container.demux() if p.size]
-    assert max(earlier - later for earlier, later in pairwise(times)) < 0.05
-
-
-def test_sound_without_pictures_beside_it_is_taken_from_its_start(tmp_path):
-    voice = write_sound(tmp_path / "voice.m4a", pictures=False)
-    path = tmp_path / "out.mp4"
-    write_all(open_sink(str(path), fps=25, others=voice), [make_picture(i) for i in range(50)])
-    assert len(sound_packets(path)) == pytest.approx(len(sound_packets(voice)), abs=1)
-
-
-def test_a_file_without_sound_gives_none_and_says_nothing(tmp_path, caplog):
-    silent, path = tmp_path / "silent.mp4", tmp_path / "out.mp4"
-    write_all(open_sink(str(silent), fps=25), [make_picture(i) for i in range(5)])
-    write_all(open_sink(str(path), fps=25, others=str(silent)), [make_picture(i) for i in range(5)])
-    with av.open(str(path)) as container:
-        assert [stream.type for stream in container.streams] == ["video"]
-    assert caplog.text == ""
-
-
-def test_sound_that_the_container_cannot_hold_is_refused_before_a_picture_is_written(tmp_path):
-    voice = write_sound(tmp_path / "voice.mp4")
-    with pytest.raises(UsageError, match=r"webm has no aac; use --sound encode or none, or write to \.mp4 or \.mov"):
-        open_sink(str(tmp_path / "out.webm"), fps=25, others=voice, sound="copy")
-    assert not (tmp_path / "out.webm").exists()
-
-
-def test_sound_that_cannot_be_read_is_refused(tmp_path):
-    with pytest.raises(SinkError, match=r"cannot read the sound of .*gone\.mp4"):
-        open_sink(str(tmp_path / "out.mp4"), fps=25, others=str(tmp_path / "gone.mp4"))
-
-
-def test_a_file_is_not_written_over_its_own_sound(tmp_path):
-    voice = write_sound(tmp_path / "voice.mp4")
-    before = Path(voice).read_bytes()
-    with pytest.raises(UsageError, match="sound would be read from the same file"):
-        open_sink(voice, fps=25, others=voice)
-    assert Path(voice).read_bytes() == before
 
 
 # --- alpha
