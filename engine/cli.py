@@ -102,6 +102,7 @@ def choose_pace(asked: str | None, source: str, live: bool, output: str) -> str:
 def run(options: Options, status: bool) -> int:
     """Build the parts, run them, write the report. Every part is closed whatever happens."""
     import logging
+    from functools import partial
 
     from . import output_paths
     from .card import Card
@@ -124,12 +125,20 @@ def run(options: Options, status: bool) -> int:
         parts.append(source)
         pace = choose_pace(options.pace, options.input, source.live, output)
         live = pace == "live"
+        transparent = options.background == "none" and output != "null" and not is_watched(output)
+        fps = source.fps or 25.0
+        open_output = partial(
+            open_sink, output, fps=fps, others=getattr(source, "origin", source.sound),
+            unheard=getattr(source, "unheard", None), sound=options.sound, transparent=transparent,
+        )  # fmt: skip
+        # a file before the models are loaded: what cannot be written is told at once
+        sinks = [] if is_watched(output) else [open_output()]
+        parts += sinks
         masker = open_masker(options, lockstep=pace == "lockstep")
         parts.append(masker)
-        transparent = masker.background.transparent and output != "null" and not is_watched(output)
-        fps = source.fps or 25.0
-        sinks = [open_sink(output, fps=fps, sound=source.sound, transparent=transparent)]
-        parts += sinks
+        if not sinks:
+            sinks = [open_output()]
+            parts += sinks
         if options.alpha:
             sinks.append(AlphaFile(options.alpha, fps))
             parts.append(sinks[-1])

@@ -201,12 +201,16 @@ class MaskerStats:
 
 @runtime_checkable
 class Source(Protocol):
-    """Where frames come from. Iterate once; `close()` may be called twice and from another thread."""
+    """Where frames come from. Iterate once; `close()` may be called twice and from another thread.
+
+    One that is a video says in `origin` where all that is beside its pictures can be read, or in `unheard` why it
+    cannot; both are text or None.
+    """
 
     live: bool  # True: a clock outside drives it and the newest frame matters; False: no frame may be lost
     fps: float  # frames per second, 0.0 if unknown
     frames: int | None  # how many there will be, if that is known
-    sound: str | None  # path of a file whose sound belongs to these frames
+    sound: str | None  # path or URL of what holds their sound, to be read a second time
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -225,6 +229,15 @@ class Interruptible(Protocol):
         ...
 
     def resume(self) -> None: ...
+
+
+@runtime_checkable
+class EndsWithSource(Protocol):
+    """What a sink has besides, where it matters whether the source came to its own end or the run was cut short."""
+
+    def source_ended(self) -> None:
+        """The source has no more frames. Called at most once, before `close`."""
+        ...
 
 
 @runtime_checkable

@@ -29,7 +29,7 @@ GROUPS = {  # of --help; every option with a flag stands in one of them
     ),
     "camera and output": (
         "camera_size", "camera_fps", "camera_format", "reconnect", "sleep", "card", "control", "alpha", "report",
-        "pace", "passes", "max_frames", "input_size", "fps", "loop",
+        "sound", "pace", "passes", "max_frames", "input_size", "fps", "loop",
     ),
     "edges": ("min_area", "threshold", "feather", "light_wrap"),
     "learning": ("learning_budget", "recipe", "student", "size", "weights", "backend", "threads", "seed"),
@@ -49,7 +49,9 @@ class Options(BaseModel):
     input: str = Field(
         "0", description="camera number or camera:NAME, file, folder of images, URL, - (raw BGR), or test://"
     )
-    output: str | None = Field(None, description="window, a file (.mp4 .mkv .webm), camera[:DEVICE], - (raw), or null")
+    output: str | None = Field(
+        None, description="window, a file (.mp4 .mov .mkv .webm), camera[:DEVICE], - (raw), or null"
+    )
     backend: str = Field("auto", description="what runs the student; see --list-backends")
     teacher: str = Field(
         "rvm",
@@ -92,6 +94,11 @@ class Options(BaseModel):
         None,
         description="2: read a video twice, and learn from a sample of all of it before the first picture is painted. "
         "Default: 2 in lockstep from file to file, else 1",
+    )
+    sound: Literal["copy", "encode", "none"] | None = Field(
+        None,
+        description="from file to file: copy it as it is, encode it (AAC, Opus), or none. "
+        "Default: copy what the container can hold, encode the rest",
     )
     alpha: str | None = Field(None, description="also write the matte to this .mkv, lossless, one grey frame per frame")
     report: str | None = Field(None, description="write a JSON report of the run to this file; see docs/report.md")

@@ -25,7 +25,7 @@ import numpy as np
 
 from .card import Card
 from .closing import closing
-from .contracts import Canvas, Frame, Interruptible, PaintState, Picture, Sink, Source
+from .contracts import Canvas, EndsWithSource, Frame, Interruptible, PaintState, Picture, Sink, Source
 from .mailboxes import LatestSlot, LosslessSlot, Snapshot
 from .masker import Masker
 from .timing import Durations
@@ -96,6 +96,7 @@ class Pipeline:
         self._needs_alpha = transparent or any(sink.needs_alpha for sink in sinks)
         self._transparent = transparent
         self._stopping = threading.Event()
+        self._source_ended = False  # by itself, and all of it is painted
         self._error: BaseException | None = None
         self._last_written: float | None = None
         self._last_new = -math.inf  # s, time.perf_counter() when a painted picture was last written
@@ -139,6 +140,10 @@ class Pipeline:
                     self._run_in_lockstep()
                 else:
                     self._run_in_threads()
+                if self._source_ended and not self._done():
+                    for sink in self._sinks:
+                        if isinstance(sink, EndsWithSource):
+                            sink.source_ended()
             finally:
                 self.elapsed = time.perf_counter() - began
 
@@ -151,6 +156,7 @@ class Pipeline:
             self._write(item)
             if self._done():
                 return
+        self._source_ended = not self._stopping.is_set()
 
     # -- threads -------------------------------------------------------------------------------------------------
 
@@ -190,6 +196,7 @@ class Pipeline:
             if item is None:
                 # when stopped, a source that is stuck may keep the painter waiting
                 if painted.closed or self._stopping.is_set():
+                    self._source_ended = not self._stopping.is_set()
                     return
                 self._fill()
             elif self.paused and self.card is not None:

@@ -1,7 +1,7 @@
 """Where pictures go: `open_sink` turns what a user asks for into a Sink. Knows nothing about masks and threads.
 
-window.py (tk_window.py where OpenCV has none), virtual_camera.py (readers.py: who reads it), video_file.py (sound.py,
-containers.py), stdout.py, null.py.
+window.py (tk_window.py where OpenCV has none), virtual_camera.py (readers.py: who reads it), video_file.py
+(containers.py, hidden_file.py: its name; other_tracks.py: what goes along with the pictures), stdout.py, null.py.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from ..contracts import Sink
 from ..errors import UsageError
 from .containers import CONTAINERS
 from .null import Null
+from .other_tracks import SoundMode
 from .stdout import Stdout
 from .tk_window import TkWindow
 from .video_file import AlphaFile, VideoFile
@@ -36,14 +37,27 @@ def open_window() -> Window | TkWindow:
         return TkWindow()
 
 
-def open_sink(spec: str, *, fps: float, sound: str | None = None, transparent: bool = False, threads: int = 1) -> Sink:
+def open_sink(
+    spec: str,
+    *,
+    fps: float,
+    others: str | None = None,
+    unheard: str | None = None,
+    sound: SoundMode | None = None,
+    transparent: bool = False,
+    threads: int = 1,
+) -> Sink:
     """The sink that `spec` names.
 
     Parameters
     ----------
-    spec : "window", "camera", "camera:DEVICE", "-" (raw frames to stdout), "null", or a path (.mp4, .mkv, .webm).
+    spec : "window", "camera", "camera:DEVICE", "-" (raw frames to stdout), "null", or a path (.mp4, .mov, .mkv,
+        .webm).
     fps : frames per second, 0 if unknown.
-    sound : path of a file whose sound goes into the file that is written; other sinks have no sound.
+    others : path or URL of the video whose sound, subtitles, chapters and tags go into the file that is written; sinks
+        that are no files have none.
+    unheard : why there is sound, but none that could be read.
+    sound : "copy", "encode" or "none"; None copies what the container takes and encodes the rest.
     transparent : keep alpha; `Picture.bgr` is then the straight colour, not blended over anything.
     threads : of the encoder.
 
@@ -66,5 +80,5 @@ def open_sink(spec: str, *, fps: float, sound: str | None = None, transparent: b
     if kind == "camera":
         return VirtualCamera(fps, device or None)
     if os.path.splitext(spec)[1].lower() in CONTAINERS:
-        return VideoFile(spec, fps, sound, transparent, threads)
+        return VideoFile(spec, fps, others, unheard, sound, transparent, threads)
     raise UsageError(f"cannot write to {spec!r}: unknown output; choose one of {POSSIBLE}")

@@ -6,7 +6,6 @@ a Matroska cluster), so a file whose process was killed plays up to its last sec
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ _ANY = {
 }
 # delay_moov, because only then an edit list is written: without one, sound that begins before 0 (AAC priming) pushes
 # every picture but the first later, by 21 ms.
-_FRAGMENTS = {**_ANY, "movflags": "frag_keyframe+empty_moov+delay_moov+default_base_moof"}
+_FRAGMENTS = {**_ANY, "movflags": "hybrid_fragmented+frag_keyframe+empty_moov+delay_moov+default_base_moof"}
 _CLUSTERS = {**_ANY, "cluster_time_limit": f"{KEYFRAME_EVERY * 1000:.0f}"}  # ms
 
 
@@ -50,20 +49,20 @@ class Container:
     options: Mapping[str, str]
     codec: Codec
     transparent: Codec | None  # None: it cannot hold alpha
+    sound: str  # the encoder for sound that it cannot hold as it is
+    text: str  # the encoder for subtitles, likewise
+    attachments: bool = False  # fonts and covers, as files inside it
+    avoids: str = " "  # how codecs begin that it could hold, and that hardly a player reads there
 
 
+_X264 = Codec("libx264", "yuv420p", _H264, even=True)
+_FFV1 = Codec("ffv1", "bgra", intra=True)
+_VPX, _VPX_ALPHA = Codec("libvpx-vp9", "yuv420p", _VP9), Codec("libvpx-vp9", "yuva420p", _VP9)
 CONTAINERS = {
-    ".mp4": Container("mp4", 90_000, _FRAGMENTS, Codec("libx264", "yuv420p", _H264, even=True), None),
-    ".mkv": Container(
-        "matroska",
-        1000,
-        _CLUSTERS,
-        Codec("libx264", "yuv420p", _H264, even=True),
-        Codec("ffv1", "bgra", intra=True),
-    ),
-    ".webm": Container(
-        "webm", 1000, _CLUSTERS, Codec("libvpx-vp9", "yuv420p", _VP9), Codec("libvpx-vp9", "yuva420p", _VP9)
-    ),
+    ".mp4": Container("mp4", 90_000, _FRAGMENTS, _X264, None, "aac", "mov_text", avoids="pcm_"),
+    ".mov": Container("mov", 90_000, _FRAGMENTS, _X264, None, "aac", "mov_text"),
+    ".mkv": Container("matroska", 1000, _CLUSTERS, _X264, _FFV1, "aac", "subrip", attachments=True),
+    ".webm": Container("webm", 1000, _CLUSTERS, _VPX, _VPX_ALPHA, "libopus", "webvtt"),
 }
 GREY = Codec("ffv1", "gray", intra=True)
 
@@ -74,12 +73,3 @@ def container_of(path: str) -> Container:
     if found is None:
         raise UsageError(f"cannot write {path!r}: unknown kind of file; choose one of {', '.join(CONTAINERS)}")
     return found
-
-
-def sound_codecs(container: Container) -> set[str]:
-    """Names of the codecs that `container` can hold."""
-    from ..media.ffmpeg import av
-
-    # The muxer makes its file with the first packet, and there is none.
-    with av.open(os.devnull, "w", format=container.format) as probe:
-        return set(probe.supported_codecs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,36 +20,49 @@ from ..media.naming import for_ffmpeg
 from ..media.pictures import tag_colours, to_frame
 from .containers import CONTAINERS, GREY, KEYFRAME_EVERY, Codec, Container, container_of
 from .frame_size import FALLBACK_FPS, FixedSize, alpha_of, as_bgra
-from .sound import open_sound
+from .hidden_file import HiddenFile
+from .other_tracks import OtherTracks, SoundMode, open_other_tracks
 
 log = logging.getLogger("jit_masker")
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, of what one may have on it, of one file
+
 
 class VideoFile:
-    """Sink: pictures, and the sound that belongs to them, into an .mp4, .mkv or .webm. Every picture is written.
+    """Sink: pictures, and what belongs to them, into an .mp4, .mov, .mkv or .webm. Every picture is written.
 
     The size is the first picture's (`FixedSize`), the time each picture's own position: a variable frame rate is kept.
+    The file has its name from the first second on (`HiddenFile`).
 
     Parameters
     ----------
-    path : file to write; one that is there is replaced with the first picture.
+    path : file to write; one that is there is replaced once the new one can be played.
     fps : frames per second, 0 if unknown; tells how long the last picture lasts.
-    sound : path of a file whose first audio stream is copied packet by packet; without one the file is silent.
+    others : path or URL of the video whose sound, subtitles, chapters and tags go along; see `open_other_tracks`.
+    unheard : why there is sound, but none that could be read; it is said.
+    sound : "copy", "encode" or "none"; None copies what the container takes and encodes the rest.
     transparent : write straight alpha. VP9 (.webm) or lossless FFV1 (.mkv).
     threads : of the encoder.
 
     Raises
     ------
     UsageError
-        Unknown suffix, alpha into mp4, or `path` and `sound` are one file.
+        Unknown suffix, alpha into mp4, `path` and `others` are one file, or sound that was to be copied and cannot be.
     SinkError
-        `path` cannot be written, or its container cannot hold that sound; also from `write` and `close`.
+        `path` cannot be written, or `others` not be read; also from `write` and `close`.
     """
 
     wanted = True
 
     def __init__(
-        self, path: str, fps: float, sound: str | None = None, transparent: bool = False, threads: int = 1
+        self,
+        path: str,
+        fps: float,
+        others: str | None = None,
+        unheard: str | None = None,
+        sound: SoundMode | None = None,
+        transparent: bool = False,
+        threads: int = 1,
     ) -> None:
         container = container_of(path)
         codec = container.transparent if transparent else container.codec
@@ -57,7 +72,11 @@ class VideoFile:
         self.needs_alpha = transparent
         self._bgra: np.ndarray | None = None
         self._size = FixedSize(path, codec.even)
-        self._writer = Writer(path, container, codec, fps, sound, threads)
+        self._writer = Writer(path, container, codec, fps, threads)
+        if others is not None:
+            self._writer.add(others, sound)
+        elif unheard is not None and sound != "none":
+            log.warning("%s is written without sound: %s", path, unheard)
 
     def write(self, picture: Picture) -> None:
         if self.needs_alpha:
@@ -65,6 +84,10 @@ class VideoFile:
             self._writer.write(self._size(self._bgra), "bgra", picture.position)
         else:
             self._writer.write(self._size(picture.bgr), "bgr24", picture.position)
+
+    def source_ended(self) -> None:
+        """There are no more pictures because the source has no more: `close` keeps sound that is longer than they."""
+        self._writer.keep_all = True
 
     def close(self) -> None:
         self._writer.close()
@@ -80,7 +103,7 @@ class AlphaFile:
         if Path(path).suffix.lower() != ".mkv":
             raise UsageError(f"cannot write alpha to {path!r}: lossless grey video needs an .mkv; name it so")
         self._size = FixedSize(path)
-        self._writer = Writer(path, CONTAINERS[".mkv"], GREY, fps, None, threads)
+        self._writer = Writer(path, CONTAINERS[".mkv"], GREY, fps, threads)
 
     def write(self, picture: Picture) -> None:
         self._writer.write(self._size(alpha_of(picture)), "gray", picture.position)
@@ -92,23 +115,29 @@ class AlphaFile:
 class Writer:
     """One file being written. Opened with the first frame, whose size it takes; after an error it is over."""
 
-    def __init__(
-        self, path: str, container: Container, codec: Codec, fps: float, sound: str | None, threads: int
-    ) -> None:
+    def __init__(self, path: str, container: Container, codec: Codec, fps: float, threads: int) -> None:
+        self.keep_all = False  # whether what is longer than the pictures is kept
         self._path = path
         self._container = container
         self._codec = codec
         self._rate = Fraction(fps if fps > 0 else FALLBACK_FPS).limit_denominator(1001)
         self._threads = threads
+        self._file = HiddenFile(path)
+        self._header_size = 0  # bytes
+        self._others: OtherTracks | None = None
         self._output: Any = None
         self._stream: Any = None
         self._last_tick: int | None = None
         self._last_key = -KEYFRAME_EVERY
         self._finished = False
-        if sound is not None and os.path.exists(path) and os.path.samefile(path, sound):
-            raise UsageError(f"cannot write {path}: its sound would be read from the same file; name another output")
-        check_writable(path)
-        self._sound = open_sound(sound, container) if sound is not None else None
+
+    def add(self, others: str, sound: SoundMode | None) -> None:
+        """Sound, subtitles and so on of the video `others` go along."""
+        if os.path.exists(self._path) and os.path.exists(others) and os.path.samefile(self._path, others):
+            raise UsageError(
+                f"cannot write {self._path}: its sound would be read from the same file; name another output"
+            )
+        self._others = open_other_tracks(others, self._path, self._container, sound)
 
     def write(self, pixels: np.ndarray, layout: str, position: float) -> None:
         """Encode one frame. `pixels` C-contiguous in `layout` (bgr24, bgra, gray); `position` in s."""
@@ -125,6 +154,9 @@ class Writer:
                 frame.pict_type = av.video.frame.PictureType.I
                 self._last_key = position
             self._mux(self._stream.encode(frame))
+            # a second of it can be played; Windows gives no name to a file that is open
+            if os.name == "posix" and not self._file.appeared and self._file.size > self._header_size:
+                self._file.appear()
 
     def close(self) -> None:
         """Finish the file. Without a single frame there is none."""
@@ -134,9 +166,10 @@ class Writer:
         with self._as_sink_error():
             if self._output is not None:
                 self._mux(self._stream.encode())
-                if self._sound is not None:
-                    self._sound.copy_until(self._end, self._output)
+                if self._others is not None:
+                    self._others.finish(math.inf if self.keep_all else self._end, self._output)
                 self._output.close()
+                self._file.appear()
         self._release()
 
     @property
@@ -148,20 +181,26 @@ class Writer:
 
         codec, tick = self._codec, Fraction(1, self._container.ticks)
         options = dict(self._container.options)
-        self._output = av.open(for_ffmpeg(self._path), "w", format=self._container.format, container_options=options)
+        name = for_ffmpeg(self._file.name)
+        self._output = av.open(name, "w", format=self._container.format, container_options=options)
         stream = self._output.add_stream(codec.name, rate=self._rate, options=dict(codec.options))
         stream.height, stream.width = pixels.shape[:2]
         stream.pix_fmt = codec.pixels
         context = stream.codec_context
         context.time_base = tick
         context.thread_count = self._threads
+        context.sample_aspect_ratio = Fraction(1)
         # Between the keyframes asked for by time, the encoder is to set none by count; FFV1 has no other kind.
         context.gop_size = 1 if codec.intra else 10_000
         if codec.pixels.startswith("yuv"):
             tag_colours(context)
+        else:
+            context.color_range = av.video.reformatter.ColorRange.JPEG  # pixels as they are, from 0 to 255
         self._stream = stream
-        if self._sound is not None:
-            self._sound.join(self._output)
+        if self._others is not None:
+            self._others.join(self._output, stream)
+        self._output.start_encoding()
+        self._header_size = self._file.size
 
     def _next_tick(self, position: float) -> int:
         tick = round(position * self._container.ticks)
@@ -172,8 +211,8 @@ class Writer:
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
-            if self._sound is not None:
-                self._sound.copy_until(float(packet.dts * packet.time_base), self._output)
+            if self._others is not None:
+                self._others.copy_until(float(packet.dts * packet.time_base), self._output)
             self._output.mux(packet)
 
     @contextmanager
@@ -182,19 +221,25 @@ class Writer:
 
         try:
             yield
-        except (OSError, av.FFmpegError) as error:
+        except (OSError, av.FFmpegError, ValueError) as error:
             self._finished = True
             self._release()
             reason = getattr(error, "strerror", None) or str(error)
-            raise SinkError(
-                f"cannot write {self._path}: {reason}. What was written stays; free space or name another file"
-            ) from error
+            kept = "What was written stays" if self._file.appeared else "Nothing was written"
+            remedy = "free space or name another file" if error_number(error) in FULL else "name another file"
+            if self._others is not None and error_number(error) not in FULL:
+                remedy = "try another container, or --sound encode or none"
+            raise SinkError(f"cannot write {self._path}: {reason}. {kept}; {remedy}") from error
+        except BaseException:  # a second Ctrl-C
+            self._finished = True
+            self._release()
+            raise
 
     def _release(self) -> None:
         from ..media.ffmpeg import av
 
-        if self._sound is not None:
-            self._sound.close()
+        if self._others is not None:
+            self._others.close()
         if self._output is not None:
             try:
                 self._output.close()
@@ -202,17 +247,9 @@ class Writer:
                 # Only after the error that is being raised, and of the same cause: it is told there.
                 log.debug("closing %s: %s", self._path, error)
         self._output = self._stream = None
+        self._file.discard()
 
 
-def check_writable(path: str) -> None:
-    """Raise SinkError now, not after the models are loaded. Leaves `path` as it was."""
-    if Path(path).is_fifo():  # opened and closed, its reader would take that for the end
-        return
-    was_there = os.path.lexists(path)
-    try:
-        with open(path, "ab"):
-            pass
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror}; name a file in a folder you can write to") from error
-    if not was_there:
-        os.unlink(path)
+def error_number(error: BaseException) -> int | None:
+    """The system's number of what went wrong, where it has one."""
+    return getattr(error, "errno", None)

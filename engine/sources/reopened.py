@@ -43,6 +43,7 @@ class ReopenedSource:
         self.absence: PaintState | None = PaintState.LOST if first is None else None
         self.fps = first.fps if first is not None else 0.0
         self.format = getattr(first, "format", "")  # of a camera, as it was opened last: "1280x720 30 fps mjpeg"
+        self.unheard: str | None = getattr(first, "unheard", None)
         self.losses = 0
         self._open_it, self._patience = open_it, patience
         self._source = first

@@ -25,6 +25,8 @@ class ThreadedSource:
         (self._source,) = _in_a_thread(lambda: [open_it()], LosslessSlot())
         source, self._closed = self._source, False
         self.live, self.fps, self.frames, self.sound = source.live, source.fps, source.frames, source.sound
+        self.origin: str | None = getattr(source, "origin", None)
+        self.unheard: str | None = getattr(source, "unheard", None)
         self._frames: LosslessSlot[Frame] = LosslessSlot()
 
     def __iter__(self) -> Iterator[Frame]:

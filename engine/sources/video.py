@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from ..contracts import Frame
 from ..errors import SourceError
 from ..media.bad_file import describe_bad_file
 from ..media.decoding import Decoder
-from ..media.naming import for_ffmpeg, is_remote
+from ..media.naming import for_ffmpeg, is_remote, local_path
 from ..media.pictures import Pictures
 from ..media.tracks import sound_tracks, video_track, warn_of_unknown_codecs, why_no_video
 
@@ -64,7 +65,20 @@ class Video:
         self.live = live or (self._remote and not self._container.duration)
         self.fps = float(stream.average_rate or 0.0)
         self.frames = stream.frames if stream.frames and not loop else None
-        self.sound = spec if sound_tracks(self._container) and not self._remote and not loop else None
+        unheard, sounds = self._why_unheard(), bool(sound_tracks(self._container))
+        self.origin = spec if unheard is None else None
+        self.sound = self.origin if sounds else None
+        self.unheard = unheard if sounds else None
+
+    def _why_unheard(self) -> str | None:
+        """Why sound cannot be read beside the pictures; None: it can."""
+        if self.live:
+            return "a live stream cannot be read a second time for its sound"
+        if self._loop:
+            return "its sound is not written again and again, as its pictures are with --loop"
+        if not self._remote and not os.path.isfile(local_path(self._spec)):
+            return "a pipe cannot be read a second time for its sound; save it as a file first"
+        return None
 
     def _open(self) -> Any:
         options = {"rtsp_transport": "tcp"} if self._spec.startswith("rtsp") else {}
