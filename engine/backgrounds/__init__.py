@@ -12,15 +12,19 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import UsageError
+from ..media.naming import is_pipe, local_path
+from ..media.stills import IMAGES as IMAGE_SUFFIXES
+from ..media.stills import is_animated, kind_of, read_head
+from .animation import AnimatedPicture
 from .blur import Blur, parse_strength
 from .colour import COLOURS, Colour, parse_colour
 from .looping_video import SUFFIXES as VIDEO_SUFFIXES
 from .looping_video import LiveVideo, RepeatableVideo
-from .picture import SUFFIXES as IMAGE_SUFFIXES
 from .picture import StillPicture
 
 __all__ = ["COLOURS", "Background", "open_background"]
 
+STILL_KINDS = {"jpeg", "png", "webp", "tiff", "avif", "heic", "jxl"}  # whatever the file is called
 POSSIBLE = (
     f"none, blur, blur:STRENGTH, a colour ({', '.join(COLOURS)}, #rgb, #rrggbb), "
     f"an image ({', '.join(IMAGE_SUFFIXES)}) or a video ({', '.join(VIDEO_SUFFIXES)})"
@@ -73,9 +77,14 @@ def open_background(spec: str, *, lossless: bool = False) -> Background:
         return Blur(parse_strength(spec))
     if spec in COLOURS or spec.startswith("#"):
         return Colour(parse_colour(spec))
-    suffix = Path(spec).suffix.lower()
-    if suffix in VIDEO_SUFFIXES:
-        return RepeatableVideo(spec) if lossless else LiveVideo(spec)
-    if suffix in IMAGE_SUFFIXES or os.path.isfile(spec):
-        return StillPicture(spec)
+    path = local_path(spec)
+    if is_pipe(path):
+        raise UsageError(f"the background {spec} is a pipe, which can be read once only; write it to a file first")
+    suffix, head = Path(path).suffix.lower(), read_head(path)
+    if is_animated(head):
+        return AnimatedPicture(path)
+    if suffix in VIDEO_SUFFIXES and kind_of(head) not in STILL_KINDS:
+        return RepeatableVideo(path) if lossless else LiveVideo(path)
+    if suffix in IMAGE_SUFFIXES or os.path.isfile(path):
+        return StillPicture(path)
     raise UsageError(f"unknown background {spec!r}; choose one of {POSSIBLE}")

@@ -6,15 +6,17 @@ hang, paced.py around those that should keep to the clock.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from ..contracts import Source
 from ..errors import SourceError, UsageError
-from ..media.naming import is_remote, is_stream
+from ..media.naming import is_pipe, is_remote, is_stream, local_path
+from ..media.stills import IMAGES, is_animated, kind_of, read_head
 from .camera import Camera
 from .devices import CameraWish, RememberedCamera
-from .images import IMAGES, Images, images_in
+from .images import AnimatedImage, Images, images_in
 from .paced import PacedSource
 from .raw_frames import RawFrames
 from .threaded import ThreadedSource
@@ -22,6 +24,9 @@ from .video import FALLBACK_FPS, Video
 
 __all__ = ["CameraWish", "PacedSource", "can_return", "open_source", "source_opener"]
 
+log = logging.getLogger("jit_masker")
+
+STILL_KINDS = {"png", "webp", "tiff", "avif", "heic", "jxl"}  # whatever the file is called; a JPEG may begin a video
 NAMED = "camera:"  # and a part of a camera's name
 MAX_FPS, MAX_SIDE = 1000.0, 16384  # frames per second, pixels; beyond, it is a slip of the finger
 
@@ -72,8 +77,10 @@ def can_return(spec: str) -> bool:
 
 
 def _is_camera(spec: str) -> bool:
-    """A number, a device, or `camera:` and a part of a name."""
-    return spec.isdecimal() or spec.startswith(("/dev/video", "/dev/v4l/", NAMED))
+    """A number, a device, or `camera:` and a part of a name, unless a file is called so."""
+    if spec.startswith(NAMED):
+        return not Path(spec).exists()
+    return spec.isdecimal() or spec.startswith(("/dev/video", "/dev/v4l/"))
 
 
 def _open(spec: str, size: tuple[int, int] | None, fps: float | None, loop: bool) -> Source:
@@ -85,16 +92,35 @@ def _open(spec: str, size: tuple[int, int] | None, fps: float | None, loop: bool
         return ThreadedSource(lambda: RawFrames(size, fps or FALLBACK_FPS))
     if is_remote(spec):
         return ThreadedSource(lambda: Video(spec, live=is_stream(spec), loop=loop))
-    path = Path(spec)
+    return _open_local(Path(local_path(spec)), fps, loop)
+
+
+def _open_local(path: Path, fps: float | None, loop: bool) -> Source:
+    """A folder, a file or a pipe. Which kind of file it is, its first bytes say; a pipe's are left to FFmpeg."""
     if path.is_dir():
         return Images(images_in(path), fps or FALLBACK_FPS, loop)
+    if is_pipe(str(path)):
+        if loop:
+            raise UsageError(f"{path} is a pipe, which can be read once only; leave out --loop")
+        return ThreadedSource(lambda: _pipe(path))
     if not path.is_file():
         raise SourceError(
-            f"no file {spec}; expected a camera's number, a file, a folder of images, a URL, - or test://"
+            f"no file {path}; expected a camera's number, a file, a folder of images, a URL, - or test://"
         )
-    if path.suffix.lower() in IMAGES:
+    head = read_head(path)
+    if is_animated(head):
+        return AnimatedImage(path, loop)
+    if path.suffix.lower() in IMAGES or kind_of(head) in STILL_KINDS:
         return Images([path], fps or FALLBACK_FPS, loop)
-    return Video(spec, loop=loop)
+    return Video(str(path), loop=loop)
+
+
+def _pipe(path: Path) -> Source:
+    video = Video(str(path))
+    if video.sound is not None:  # it would be read from the file once more
+        log.warning("the sound of %s is left out, since a pipe can be read once only; write it to a file first", path)
+        video.sound = None
+    return video
 
 
 def _check(size: tuple[int, int] | None, fps: float | None) -> None:

@@ -1,7 +1,8 @@
-"""Images as a source: one, or a folder of them."""
+"""Images as a source: one, a folder of them, or the frames of an animated one."""
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -11,61 +12,109 @@ import numpy as np
 
 from ..contracts import Frame
 from ..errors import SourceError
-from ..media.bad_file import describe_bad_file
-from ..pixels import as_bgr
+from ..media.animation import animation_frames
+from ..media.stills import IMAGES, UnreadableImage, read_still
 
-IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+log = logging.getLogger("jit_masker")
 
 
 class Images:
     """Image files, one frame each; sizes may differ. Looped they come for ever.
 
-    Not live: they come as fast as they are asked for, with positions at `fps`. PacedSource gives them a clock.
+    Not live: they come as fast as they are asked for, with positions at `fps`. PacedSource gives them a clock. Of
+    several, those that cannot be read are left out, which is said once; their index and position stay free.
     """
 
     sound: str | None = None
 
     def __init__(self, paths: list[Path], fps: float, loop: bool = False):
-        self._paths, self._loop = paths, loop
+        self.paths = paths  # the file of the frame with that index
+        self._loop = loop
         self.fps, self.live = fps, False
         self.frames: int | None = None if loop else len(paths)
         self._closed = False
-        self._last = paths[0], self._read(paths[0])
+        self._bad: dict[Path, str] = {}  # what cannot be read, and why
+        first = next((path for path in paths if self._can_read(path)), None)
+        if first is None:
+            path, reason = next(iter(self._bad.items()))
+            others = f"; none of the {len(paths)} images in {path.parent} can be read" if len(paths) > 1 else ""
+            raise SourceError(f"cannot read the image {path}: {reason}{others}")
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
-        while not self._closed and (self._loop or index < len(self._paths)):
-            path = self._paths[index % len(self._paths)]
-            if self._last[0] != path:  # one image, looped, is decoded once
-                self._last = path, self._read(path)
-            yield Frame(self._last[1], index, time.perf_counter(), index / self.fps)
+        while not self._closed and (self._loop or index < len(self.paths)):
+            path = self.paths[index % len(self.paths)]
+            if self._can_read(path):
+                yield Frame(self._image, index, time.perf_counter(), index / self.fps)
             index += 1
+            if index == len(self.paths) and self._bad:
+                (bad, reason), *_ = self._bad.items()
+                log.warning(
+                    "%d of %d images are left out, since they cannot be read; the first is %s: %s",
+                    len(self._bad), len(self.paths), bad, reason,
+                )  # fmt: skip
 
-    def _read(self, path: Path) -> np.ndarray:
-        import cv2
+    def _can_read(self, path: Path) -> bool:
+        """Whether it can; it is `_image` then. One image, looped, is decoded once, and a bad one tried once."""
+        if path in self._bad:
+            return False
+        if getattr(self, "_shown", None) != path:
+            try:
+                self._image: np.ndarray = read_still(path)
+                self._shown = path
+            except UnreadableImage as error:
+                self._bad[path] = str(error)
+                return False
+        return True
 
+    def close(self) -> None:
+        self._closed = True
+
+
+class AnimatedImage:
+    """The frames of an animated image, each at its own time; looped they come for ever."""
+
+    live = False
+    sound: str | None = None
+    frames: int | None = None
+
+    def __init__(self, path: Path, loop: bool = False):
+        self._path, self._loop = path, loop
+        self._closed = False
         try:
-            # imread cannot open every path on Windows; IMREAD_UNCHANGED would leave a phone's photos lying down
-            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-        except (OSError, cv2.error):
-            image = None
-        if image is None:
-            expected = f"one of {', '.join(sorted(IMAGES))}"
-            raise SourceError(f"cannot read the image {path}: {describe_bad_file(path, expected)}")
-        return as_bgr(image)
+            _, lasts = next(animation_frames(path))
+        except UnreadableImage as error:
+            raise SourceError(f"cannot read the image {path}: {error}") from error
+        self.fps = 1 / lasts  # of its first frame; the others may last longer or shorter
+
+    def __iter__(self) -> Iterator[Frame]:
+        index, position = 0, 0.0
+        while not self._closed:
+            for bgr, lasts in animation_frames(self._path):
+                if self._closed:
+                    return
+                yield Frame(bgr, index, time.perf_counter(), position)
+                index, position = index + 1, position + lasts
+            if not self._loop:
+                return
 
     def close(self) -> None:
         self._closed = True
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images of `folder` in natural order: 2 before 10."""
+    """The images of `folder` in natural order: 2 before 10. Hidden files, such as a Mac's ._x.jpg, are none."""
     try:
-        paths = [p for p in folder.iterdir() if p.suffix.lower() in IMAGES]
+        paths = [p for p in folder.iterdir() if p.suffix.lower() in IMAGES and p.is_file()]
     except OSError as error:
         raise SourceError(
             f"cannot look into the folder {folder}: {error.strerror}; expected one you may read"
         ) from error
-    if not paths:
-        raise SourceError(f"the folder {folder} holds no images; expected {', '.join(sorted(IMAGES))}")
-    return sorted(paths, key=lambda p: [int(s) if s.isdecimal() else s.lower() for s in re.split(r"(\d+)", p.name)])
+    images = [path for path in paths if not path.name.startswith(".")]
+    if not images:
+        hidden = f", only hidden files such as {paths[0].name}" if paths else ""
+        raise SourceError(f"the folder {folder} holds no images{hidden}; expected {', '.join(IMAGES)}")
+    if len(images) < len(paths):
+        hidden = min(path.name for path in paths if path not in images)
+        log.warning("%d hidden files in %s are left out, such as %s", len(paths) - len(images), folder, hidden)
+    return sorted(images, key=lambda p: [int(s) if s.isdecimal() else s.lower() for s in re.split(r"(\d+)", p.name)])
