@@ -9,7 +9,7 @@ import importlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import process
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RECONNECT_S = 60.0  # that a lost source is waited for, where nobody watches and nothing was said
 STATUS_INTERVAL_S = 0.25  # between two updates of the status line
+BAR = 20  # characters of the progress bar
 ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control"}  # names of our daemon threads
 COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
     "models": "engine.assets.command",
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `jm-engine`; returns its exit code."""
     import logging
 
-    from .errors import JitMaskerError, UsageError
+    from .errors import JitMaskerError
     from .siblings import check_siblings
 
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -49,15 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments and arguments[0] in COMMANDS:
             command: Callable[[list[str]], int] = importlib.import_module(COMMANDS[arguments[0]]).main
             return command(arguments[1:])
-        if arguments and not arguments[0].startswith("-"):
-            raise UsageError(f"unknown command {arguments[0]!r}; choose one of {', '.join(COMMANDS)}, or see --help")
         from .options import read_options  # takes its time, and a command needs none
 
         options, seen = read_options(arguments, COMMANDS)
         terminal = sys.stderr.isatty()
         level = logging.INFO if terminal or seen.verbose else logging.WARNING
         logging.basicConfig(level=level, format="jm-engine: %(message)s", stream=sys.stderr)
-        return list_backends() if seen.list_backends else run(options, status=terminal)
+        return list_backends() if seen.list_backends else run_all(options, seen.files, seen.config, status=terminal)
     except JitMaskerError as error:
         print(f"jm-engine: {error}", file=sys.stderr)
         return error.exit_code
@@ -97,21 +96,44 @@ def choose_pace(asked: str | None, source: str, live: bool, output: str) -> str:
     return pace
 
 
+def run_all(options: Options, files: Sequence[str], config: str | None, status: bool) -> int:
+    """A run for each of the `files`, or of the one --input; the exit code of the first that failed."""
+    import logging
+
+    from . import output_paths
+    from .errors import JitMaskerError
+    from .jobs import folders, plan
+
+    jobs = plan(options, files, COMMANDS)
+    output_paths.check(jobs, folders(options), config)
+    if len(jobs) == 1:
+        return run(jobs[0], status)
+    codes: list[int] = []
+    for job in jobs:
+        logging.getLogger("jit_masker").info("%d of %d: %s", len(codes) + 1, len(jobs), job.input)
+        try:
+            codes.append(run(job, status))
+        except JitMaskerError as error:  # one bad file does not end the rest
+            print(f"jm-engine: {error}", file=sys.stderr)
+            codes.append(error.exit_code)
+        if codes[-1] == process.INTERRUPTED:
+            return process.INTERRUPTED
+    return next((code for code in codes if code), 0)
+
+
 def run(options: Options, status: bool) -> int:
     """Build the parts, run them, write the report. Every part is closed whatever happens."""
     import logging
 
-    from . import output_paths
     from .card import Card
     from .closing import closing
     from .control.remembered import Remembered
     from .default_teacher import open_masker
     from .pipeline import Pipeline
-    from .sinks import AlphaFile, is_watched, open_sink
+    from .sinks import is_watched
     from .sources import PacedSource
     from .view import View
 
-    output_paths.check(options)
     output = options.output or ("null" if options.headless else "window")
     remembered = Remembered.load() if is_watched(output) else Remembered()
     options = remembered.under(options)
@@ -124,12 +146,10 @@ def run(options: Options, status: bool) -> int:
         masker = open_masker(options, lockstep=pace == "lockstep")
         parts.append(masker)
         transparent = masker.background.transparent and output != "null" and not is_watched(output)
-        fps = source.fps or 25.0
-        sinks = [open_sink(output, fps=fps, sound=source.sound, transparent=transparent)]
-        parts += sinks
-        if options.alpha:
-            sinks.append(AlphaFile(options.alpha, fps))
-            parts.append(sinks[-1])
+        sinks: list[Sink] = []
+        for sink in open_sinks(options, output, source, transparent):
+            sinks.append(sink)
+            parts.append(sink)
         logging.getLogger("jit_masker").info("%s: %s", masker.backend_name, masker.backend_reason)
         pipeline = Pipeline(
             PacedSource(source) if live and not source.live else source, masker, sinks,
@@ -141,6 +161,29 @@ def run(options: Options, status: bool) -> int:
         if live:
             parts += accompany(pipeline, options, output, returning, sinks[0], remembered)
         return _run(pipeline, options)
+
+
+def open_sinks(options: Options, output: str, source: Source, transparent: bool) -> Iterator[Sink]:
+    """Where the pictures go, and the mattes; a folder of images goes into folders."""
+    from .errors import UsageError
+    from .output_paths import folder_targets
+    from .sinks import AlphaFile, ImageFiles, is_image, open_sink
+
+    for flag, path in (("--output", output), ("--alpha", options.alpha)):
+        if path is not None and is_image(path) and source.frames != 1 and options.max_frames != 1:
+            raise UsageError(
+                f"{flag} {path} holds one picture, and {options.input} has {source.frames or 'several'}; name a video, "
+                "a folder (for a folder of images), or say --max-frames 1"
+            )
+    fps = source.fps or 25.0
+    if output.endswith("/"):
+        yield ImageFiles(folder_targets(options, output), transparent)
+    else:
+        yield open_sink(output, fps=fps, sound=source.sound, transparent=transparent)
+    if options.alpha and options.alpha.endswith("/"):
+        yield ImageFiles(folder_targets(options, options.alpha), matte=True)
+    elif options.alpha:
+        yield ImageFiles([options.alpha], matte=True) if is_image(options.alpha) else AlphaFile(options.alpha, fps)
 
 
 def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:
@@ -207,7 +250,7 @@ def _run(pipeline: Pipeline, options: Options) -> int:
 
     from . import report
     from .default_teacher import can_do_without
-    from .errors import SinkError
+    from .errors import SinkError, SourceError
 
     failure: BaseException | None = None
     with process.stopped_by_signals(pipeline.stop) as interrupted:
@@ -219,6 +262,8 @@ def _run(pipeline: Pipeline, options: Options) -> int:
         if learner_failure is not None and can_do_without(learner_failure, options):
             learner_failure = None
         failure = failure or learner_failure
+        if failure is None and not pipeline.frames and not interrupted:
+            failure = SourceError(f"{options.input} gave no frames; check what is sent into it")
         try:
             if options.report:
                 report.write(options.report, report.build(pipeline, report.ending(failure, bool(interrupted))))
@@ -257,7 +302,7 @@ class AfterPicture:
 
 
 class StatusLine:
-    """One line on the terminal, rewritten a few times a second."""
+    """One line on the terminal, rewritten a few times a second: how far it is, how fast, and how the student learns."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -270,7 +315,7 @@ class StatusLine:
         self._next = now + STATUS_INTERVAL_S
         stats, period = pipeline.masker.stats, pipeline.period.summary("p50")["p50"]
         paint = pipeline.masker.paint_path.summary("p50")["p50"]
-        line = f"frame {pipeline.frames}  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
+        line = self._progress(pipeline, now) + f"  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
         share = 100 / (now - self._began + 1e-9)  # of one core, on average
         line += f"  cpu {share * stats.cpu_s:.0f} %"
         if pipeline.state is not None:
@@ -281,6 +326,16 @@ class StatusLine:
             score = f"{curve[-1][1]:.3f}" if curve else "-"
             line += f"  IoU-Acc {score}  δ {stats.learning.delta}  version {stats.version}"
         print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+
+    def _progress(self, pipeline: Pipeline, now: float) -> str:
+        """How many frames are painted; where it is known how many there are, a bar and the time left as well."""
+        done, total = pipeline.frames, pipeline.expected
+        if not total or not done:
+            return f"frame {done}"
+        share = min(1.0, done / total)
+        left = round((now - self._began) * (1 / share - 1))
+        bar = "█" * round(share * BAR) + "·" * (BAR - round(share * BAR))
+        return f"{bar} {share:.0%}  {left // 60}:{left % 60:02} left  frame {done} of {total}"
 
 
 def program() -> NoReturn:

@@ -104,6 +104,12 @@ class Pipeline:
         return self._incoming.dropped + self._dropped_pictures
 
     @property
+    def expected(self) -> int | None:
+        """How many frames there will be, as far as the source says."""
+        counts = [count for count in (self._source.frames, self._max_frames) if count is not None]
+        return min(counts, default=None)
+
+    @property
     def losses(self) -> int:
         """Times the source was lost."""
         return self._interruptible.losses if self._interruptible is not None else 0

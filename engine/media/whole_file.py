@@ -9,8 +9,9 @@ from pathlib import Path
 
 def is_written_through(path: str | Path) -> bool:
     """Whether what is at `path` is no file to be replaced: a device, a pipe, an open descriptor (/dev/stdout)."""
-    there = os.path.exists(path) and not os.path.isfile(path)
-    return there or os.path.abspath(path).startswith(("/dev/", "/proc/"))
+    if not os.path.exists(path):
+        return False
+    return not os.path.isfile(path) or os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
 
 
 def write_whole(path: str | Path, data: bytes) -> None:

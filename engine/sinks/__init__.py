@@ -1,7 +1,7 @@
 """Where pictures go: `open_sink` turns what a user asks for into a Sink. Knows nothing about masks and threads.
 
 window.py (tk_window.py where OpenCV has none), virtual_camera.py (readers.py: who reads it), video_file.py (sound.py,
-containers.py), stdout.py, null.py.
+containers.py), image_files.py, stdout.py, null.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import os
 
 from ..contracts import Sink
 from ..errors import UsageError
-from .containers import CONTAINERS
+from .containers import CONTAINERS, container_of
+from .image_files import FORMATS, ImageFiles, check_image, is_image
 from .null import Null
 from .stdout import Stdout
 from .tk_window import TkWindow
@@ -18,9 +19,13 @@ from .video_file import AlphaFile, VideoFile
 from .virtual_camera import VirtualCamera
 from .window import NoWindow, Window
 
-__all__ = ["AlphaFile", "Null", "Stdout", "TkWindow", "VideoFile", "VirtualCamera", "Window", "is_watched", "open_sink"]
+__all__ = [
+    "CONTAINERS", "AlphaFile", "ImageFiles", "Null", "Stdout", "TkWindow", "VideoFile", "VirtualCamera", "Window",
+    "check_output", "is_image", "is_watched", "open_sink",
+]  # fmt: skip
 
-POSSIBLE = f"window, camera, camera:DEVICE, -, null, or a file ({', '.join(CONTAINERS)})"
+POSSIBLE = f"window, camera, camera:DEVICE, -, null, a video ({', '.join(CONTAINERS)}), " \
+    f"an image ({', '.join(FORMATS)}), or a folder, which ends with a slash"  # fmt: skip
 
 
 def is_watched(spec: str) -> bool:
@@ -36,12 +41,27 @@ def open_window() -> Window | TkWindow:
         return TkWindow()
 
 
+def check_output(path: str, transparent: bool, matte: bool = False) -> None:
+    """UsageError where a file of this name cannot be written, or not with alpha. `matte`: it is for the alpha alone."""
+    if is_image(path):
+        check_image(path, transparent)
+    elif matte:
+        if os.path.splitext(path)[1].lower() != ".mkv":
+            raise UsageError(f"cannot write alpha to {path!r}: name an .mkv, lossless grey video, or an image")
+    elif os.path.splitext(path)[1].lower() not in CONTAINERS:
+        raise UsageError(f"cannot write to {path!r}: unknown output; choose one of {POSSIBLE}")
+    elif transparent and container_of(path).transparent is None:
+        able = ", ".join(suffix for suffix, other in CONTAINERS.items() if other.transparent)
+        raise UsageError(f"{path}: {container_of(path).format} cannot hold alpha; use one of {able}")
+
+
 def open_sink(spec: str, *, fps: float, sound: str | None = None, transparent: bool = False, threads: int = 1) -> Sink:
     """The sink that `spec` names.
 
     Parameters
     ----------
-    spec : "window", "camera", "camera:DEVICE", "-" (raw frames to stdout), "null", or a path (.mp4, .mkv, .webm).
+    spec : "window", "camera", "camera:DEVICE", "-" (raw frames to stdout), "null", or the path of a video
+        (.mp4, .mkv, .webm) or of an image (.png, .jpg, …), which takes one picture.
     fps : frames per second, 0 if unknown.
     sound : path of a file whose sound goes into the file that is written; other sinks have no sound.
     transparent : keep alpha; `Picture.bgr` is then the straight colour, not blended over anything.
@@ -65,6 +85,8 @@ def open_sink(spec: str, *, fps: float, sound: str | None = None, transparent: b
         return open_window()
     if kind == "camera":
         return VirtualCamera(fps, device or None)
+    if is_image(spec):
+        return ImageFiles([spec], transparent)
     if os.path.splitext(spec)[1].lower() in CONTAINERS:
         return VideoFile(spec, fps, sound, transparent, threads)
     raise UsageError(f"cannot write to {spec!r}: unknown output; choose one of {POSSIBLE}")

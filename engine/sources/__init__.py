@@ -16,13 +16,13 @@ from ..media.naming import is_pipe, is_remote, is_stream, local_path
 from ..media.stills import IMAGES, is_animated, kind_of, read_head
 from .camera import Camera
 from .devices import CameraWish, RememberedCamera
-from .images import AnimatedImage, Images, images_in
+from .images import AnimatedImage, Images, images_in, log_hidden
 from .paced import PacedSource
 from .raw_frames import RawFrames
 from .threaded import ThreadedSource
 from .video import FALLBACK_FPS, Video
 
-__all__ = ["CameraWish", "PacedSource", "can_return", "open_source", "source_opener"]
+__all__ = ["CameraWish", "PacedSource", "can_return", "is_still", "open_source", "source_opener"]
 
 log = logging.getLogger("jit_masker")
 
@@ -95,10 +95,18 @@ def _open(spec: str, size: tuple[int, int] | None, fps: float | None, loop: bool
     return _open_local(Path(local_path(spec)), fps, loop)
 
 
+def is_still(path: str) -> bool:
+    """Whether the file at `path` is an image of one frame, by its content, or else by its name."""
+    head = read_head(path)
+    return not is_animated(head) and (Path(path).suffix.lower() in IMAGES or kind_of(head) in STILL_KINDS)
+
+
 def _open_local(path: Path, fps: float | None, loop: bool) -> Source:
     """A folder, a file or a pipe. Which kind of file it is, its first bytes say; a pipe's are left to FFmpeg."""
     if path.is_dir():
-        return Images(images_in(path), fps or FALLBACK_FPS, loop)
+        images = images_in(path)
+        log_hidden(path)
+        return Images(images, fps or FALLBACK_FPS, loop)
     if is_pipe(str(path)):
         if loop:
             raise UsageError(f"{path} is a pipe, which can be read once only; leave out --loop")
@@ -107,10 +115,9 @@ def _open_local(path: Path, fps: float | None, loop: bool) -> Source:
         raise SourceError(
             f"no file {path}; expected a camera's number, a file, a folder of images, a URL, - or test://"
         )
-    head = read_head(path)
-    if is_animated(head):
+    if is_animated(read_head(path)):
         return AnimatedImage(path, loop)
-    if path.suffix.lower() in IMAGES or kind_of(head) in STILL_KINDS:
+    if is_still(str(path)):
         return Images([path], fps or FALLBACK_FPS, loop)
     return Video(str(path), loop=loop)
 

@@ -104,17 +104,23 @@ class AnimatedImage:
 
 def images_in(folder: Path) -> list[Path]:
     """The images of `folder` in natural order: 2 before 10. Hidden files, such as a Mac's ._x.jpg, are none."""
+    images = [path for path in _named_as_images(folder) if not path.name.startswith(".")]
+    if not images:
+        raise SourceError(f"the folder {folder} holds no images; expected {', '.join(IMAGES)}")
+    return sorted(images, key=lambda p: [int(s) if s.isdecimal() else s.lower() for s in re.split(r"(\d+)", p.name)])
+
+
+def log_hidden(folder: Path) -> None:
+    """Say how many files look like images and are left out, since other systems hide them."""
+    hidden = sorted(path.name for path in _named_as_images(folder) if path.name.startswith("."))
+    if hidden:
+        log.warning("%d hidden files in %s are left out, such as %s", len(hidden), folder, hidden[0])
+
+
+def _named_as_images(folder: Path) -> list[Path]:
     try:
-        paths = [p for p in folder.iterdir() if p.suffix.lower() in IMAGES and p.is_file()]
+        return [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and path.is_file()]
     except OSError as error:
         raise SourceError(
             f"cannot look into the folder {folder}: {error.strerror}; expected one you may read"
         ) from error
-    images = [path for path in paths if not path.name.startswith(".")]
-    if not images:
-        hidden = f", only hidden files such as {paths[0].name}" if paths else ""
-        raise SourceError(f"the folder {folder} holds no images{hidden}; expected {', '.join(IMAGES)}")
-    if len(images) < len(paths):
-        hidden = min(path.name for path in paths if path not in images)
-        log.warning("%d hidden files in %s are left out, such as %s", len(paths) - len(images), folder, hidden)
-    return sorted(images, key=lambda p: [int(s) if s.isdecimal() else s.lower() for s in re.split(r"(\d+)", p.name)])

@@ -326,7 +326,7 @@ def make(folder):
         (f"-i {SMALL} --threads 0", 2, "--threads is '0'"),
         (f"-i {SMALL} --pace slow", 2, "--pace is 'slow'"),
         (f"-i {SMALL} -o out.gif", 2, "cannot write to 'out.gif'"),
-        (f"-i {SMALL} -o none/out.mp4", 1, "none"),
+        (f"-i {SMALL} -o none/out.mp4", 2, "make it first: mkdir -p none"),
         (f"-i {SMALL} -o out.mp4 --background none", 2, "alpha"),
         (f"-i {SMALL} --alpha out.mp4", 2, ".mkv"),
         (
