@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import UsageError
 from .media.naming import is_remote, local_path
+from .media.stills import is_still
 from .options import Options
 
 OUTPUTS = ("output", "alpha", "report")  # that can be a folder
@@ -86,7 +87,6 @@ def _inside(folder: str, name: str, spec: str, options: Options, several: bool, 
 
 def _suffix(name: str, path: str, own: str, transparent: bool) -> str:
     from .sinks import CONTAINERS
-    from .sources import is_still
 
     if name == "report":
         return ".json"

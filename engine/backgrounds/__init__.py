@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import UsageError
 from ..media.naming import is_pipe, local_path
 from ..media.stills import IMAGES as IMAGE_SUFFIXES
-from ..media.stills import is_animated, kind_of, read_head
+from ..media.stills import is_animated, is_still, read_head
 from .animation import AnimatedPicture
 from .blur import Blur, parse_strength
 from .colour import COLOURS, Colour, parse_colour
@@ -24,7 +24,6 @@ from .picture import StillPicture
 
 __all__ = ["COLOURS", "Background", "open_background"]
 
-STILL_KINDS = {"jpeg", "png", "webp", "tiff", "avif", "heic", "jxl"}  # whatever the file is called
 POSSIBLE = (
     f"none, blur, blur:STRENGTH, a colour ({', '.join(COLOURS)}, #rgb, #rrggbb), "
     f"an image ({', '.join(IMAGE_SUFFIXES)}) or a video ({', '.join(VIDEO_SUFFIXES)})"
@@ -80,11 +79,11 @@ def open_background(spec: str, *, lossless: bool = False) -> Background:
     path = local_path(spec)
     if is_pipe(path):
         raise UsageError(f"the background {spec} is a pipe, which can be read once only; write it to a file first")
-    suffix, head = Path(path).suffix.lower(), read_head(path)
-    if is_animated(head):
+    if is_animated(read_head(path)):
         return AnimatedPicture(path)
-    if suffix in VIDEO_SUFFIXES and kind_of(head) not in STILL_KINDS:
-        return RepeatableVideo(path) if lossless else LiveVideo(path)
-    if suffix in IMAGE_SUFFIXES or os.path.isfile(path):
+    suffix = Path(path).suffix.lower()
+    if is_still(path):
         return StillPicture(path)
+    if suffix in VIDEO_SUFFIXES or os.path.isfile(path):
+        return RepeatableVideo(path) if lossless else LiveVideo(path)
     raise UsageError(f"unknown background {spec!r}; choose one of {POSSIBLE}")

@@ -22,6 +22,7 @@ from .bad_file import describe_bad_file
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 EXPECTED = f"an image ({', '.join(IMAGES)})"
+JPEG_STREAMS = (".mjpg", ".mjpeg")  # JPEGs, one after the other: a video
 HEAD_BYTES = 65536  # in which the properties of a picture stand
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
@@ -58,6 +59,15 @@ def is_animated(head: bytes) -> bool:
         case "avif":
             return head[8:12] == b"avis"
     return False
+
+
+def is_still(path: str | Path) -> bool:
+    """Whether a file is an image of one frame: by its content, or, where that tells nothing, by its name."""
+    head, suffix = read_head(path), Path(path).suffix.lower()
+    kind = kind_of(head)
+    if kind is None:
+        return suffix in IMAGES and head[4:8] != b"ftyp"
+    return kind != "gif" and suffix not in JPEG_STREAMS and not is_animated(head)
 
 
 def read_head(path: str | Path) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..contracts import Source
 from ..errors import SourceError, UsageError
 from ..media.naming import is_pipe, is_remote, is_stream, local_path
-from ..media.stills import IMAGES, is_animated, kind_of, read_head
+from ..media.stills import is_animated, is_still, read_head
 from .camera import Camera
 from .devices import CameraWish, RememberedCamera
 from .images import AnimatedImage, Images, images_in, log_hidden
@@ -22,11 +22,10 @@ from .raw_frames import RawFrames
 from .threaded import ThreadedSource
 from .video import FALLBACK_FPS, Video
 
-__all__ = ["CameraWish", "PacedSource", "can_return", "is_still", "open_source", "source_opener"]
+__all__ = ["CameraWish", "PacedSource", "can_return", "open_source", "source_opener"]
 
 log = logging.getLogger("jit_masker")
 
-STILL_KINDS = {"png", "webp", "tiff", "avif", "heic", "jxl"}  # whatever the file is called; a JPEG may begin a video
 NAMED = "camera:"  # and a part of a camera's name
 MAX_FPS, MAX_SIDE = 1000.0, 16384  # frames per second, pixels; beyond, it is a slip of the finger
 
@@ -92,17 +91,12 @@ def _open(spec: str, size: tuple[int, int] | None, fps: float | None, loop: bool
         return ThreadedSource(lambda: RawFrames(size, fps or FALLBACK_FPS))
     if is_remote(spec):
         return ThreadedSource(lambda: Video(spec, live=is_stream(spec), loop=loop))
-    return _open_local(Path(local_path(spec)), fps, loop)
+    return _open_local(local_path(spec), fps, loop)
 
 
-def is_still(path: str) -> bool:
-    """Whether the file at `path` is an image of one frame, by its content, or else by its name."""
-    head = read_head(path)
-    return not is_animated(head) and (Path(path).suffix.lower() in IMAGES or kind_of(head) in STILL_KINDS)
-
-
-def _open_local(path: Path, fps: float | None, loop: bool) -> Source:
+def _open_local(spec: str, fps: float | None, loop: bool) -> Source:
     """A folder, a file or a pipe. Which kind of file it is, its first bytes say; a pipe's are left to FFmpeg."""
+    path = Path(spec)
     if path.is_dir():
         images = images_in(path)
         log_hidden(path)
@@ -113,7 +107,7 @@ def _open_local(path: Path, fps: float | None, loop: bool) -> Source:
         return ThreadedSource(lambda: _pipe(path))
     if not path.is_file():
         raise SourceError(
-            f"no file {path}; expected a camera's number, a file, a folder of images, a URL, - or test://"
+            f"no file {spec}; expected a camera's number, a file, a folder of images, a URL, - or test://"
         )
     if is_animated(read_head(path)):
         return AnimatedImage(path, loop)
