@@ -8,8 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import process
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from .sources.reopened import ReopenedSource
 
 RECONNECT_S = 60.0  # that a lost source is waited for, where nobody watches and nothing was said
-STATUS_INTERVAL_S = 0.25  # between two updates of the status line
-BAR = 20  # characters of the progress bar
 ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control"}  # names of our daemon threads
 COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
     "models": "engine.assets.command",
@@ -129,6 +126,7 @@ def run(options: Options, status: bool) -> int:
     from .closing import closing
     from .control.remembered import Remembered
     from .default_teacher import open_masker
+    from .outputs import looks, open_sinks
     from .pipeline import Pipeline
     from .sinks import is_watched
     from .sources import PacedSource
@@ -157,33 +155,11 @@ def run(options: Options, status: bool) -> int:
             on_picture=AfterPicture(status, options), view=View(options.mirror, options.frame == "auto"),
             card=Card(options.background, options.card) if live else None, repeats=is_watched(output),
             size=options.camera_size[::-1] if options.camera_size is not None else None,
+            looks=looks(output, learns=masker.stats.learning is not None),
         )  # fmt: skip
         if live:
             parts += accompany(pipeline, options, output, returning, sinks[0], remembered)
         return _run(pipeline, options)
-
-
-def open_sinks(options: Options, output: str, source: Source, transparent: bool) -> Iterator[Sink]:
-    """Where the pictures go, and the mattes; a folder of images goes into folders."""
-    from .errors import UsageError
-    from .output_paths import folder_targets
-    from .sinks import AlphaFile, ImageFiles, is_image, open_sink
-
-    for flag, path in (("--output", output), ("--alpha", options.alpha)):
-        if path is not None and is_image(path) and source.frames != 1 and options.max_frames != 1:
-            raise UsageError(
-                f"{flag} {path} holds one picture, and {options.input} has {source.frames or 'several'}; name a video, "
-                "a folder (for a folder of images), or say --max-frames 1"
-            )
-    fps = source.fps or 25.0
-    if output.endswith("/"):
-        yield ImageFiles(folder_targets(options, output), transparent)
-    else:
-        yield open_sink(output, fps=fps, sound=source.sound, transparent=transparent)
-    if options.alpha and options.alpha.endswith("/"):
-        yield ImageFiles(folder_targets(options, options.alpha), matte=True)
-    elif options.alpha:
-        yield ImageFiles([options.alpha], matte=True) if is_image(options.alpha) else AlphaFile(options.alpha, fps)
 
 
 def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:
@@ -282,6 +258,8 @@ class AfterPicture:
     """Ends a run whose learner could not begin, where the teacher was asked for by name; else it goes on."""
 
     def __init__(self, status: bool, options: Options):
+        from .status_line import StatusLine
+
         self._status = StatusLine() if status else None
         self._options = options
         self._warned = False
@@ -299,43 +277,6 @@ class AfterPicture:
             logging.getLogger("jit_masker").warning("%s", without_learning(failure))
         if self._status is not None:
             self._status(pipeline)
-
-
-class StatusLine:
-    """One line on the terminal, rewritten a few times a second: how far it is, how fast, and how the student learns."""
-
-    def __init__(self) -> None:
-        self._next = 0.0
-        self._began = time.perf_counter()
-
-    def __call__(self, pipeline: Pipeline) -> None:
-        now = time.perf_counter()
-        if now < self._next:
-            return
-        self._next = now + STATUS_INTERVAL_S
-        stats, period = pipeline.masker.stats, pipeline.period.summary("p50")["p50"]
-        paint = pipeline.masker.paint_path.summary("p50")["p50"]
-        line = self._progress(pipeline, now) + f"  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
-        share = 100 / (now - self._began + 1e-9)  # of one core, on average
-        line += f"  cpu {share * stats.cpu_s:.0f} %"
-        if pipeline.state is not None:
-            line += f"  {pipeline.state.value}"
-        if stats.learning is not None:
-            line += f" + learning {share * sum(stats.learning.cpu_s.values()):.0f} %"
-            curve = stats.learning.curve
-            score = f"{curve[-1][1]:.3f}" if curve else "-"
-            line += f"  IoU-Acc {score}  δ {stats.learning.delta}  version {stats.version}"
-        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
-
-    def _progress(self, pipeline: Pipeline, now: float) -> str:
-        """How many frames are painted; where it is known how many there are, a bar and the time left as well."""
-        done, total = pipeline.frames, pipeline.expected
-        if not total or not done:
-            return f"frame {done}"
-        share = min(1.0, done / total)
-        left = round((now - self._began) * (1 / share - 1))
-        bar = "█" * round(share * BAR) + "·" * (BAR - round(share * BAR))
-        return f"{bar} {share:.0%}  {left // 60}:{left % 60:02} left  frame {done} of {total}"
 
 
 def program() -> NoReturn:

@@ -12,10 +12,11 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .errors import SourceError, UsageError
+from .errors import UsageError
 from .media.naming import local_path
 from .media.whole_file import is_written_through
 from .options import Options
+from .outputs import folder_targets, is_file
 
 REPORT_BYTES = 4096  # of a short report
 READ = ("input", "background", "card", "weights", "teacher", "teacher_authority")  # options that may name a file
@@ -87,24 +88,6 @@ def _outputs(options: Options) -> Iterator[tuple[str, str]]:
             continue
         for target in folder_targets(options, path):
             yield flag, target
-
-
-def is_file(output: str) -> bool:
-    """Whether `--output` names a file or a folder."""
-    return output not in ("window", "null", "-", "camera") and not output.startswith("camera:")
-
-
-def folder_targets(options: Options, folder: str) -> list[str]:
-    """The images that a folder of images becomes in `folder`, by their index."""
-    from .sinks.image_files import image_names
-    from .sources.images import images_in
-
-    try:
-        names = [path.name for path in images_in(Path(local_path(options.input)))]
-    except SourceError:
-        return []  # told where the source is opened
-    matte = folder == options.alpha
-    return [os.path.join(folder, name) for name in image_names(names, matte or options.background == "none")]
 
 
 def _identity(path: str, there: bool = False) -> object:

@@ -37,6 +37,7 @@ CANVASES = 4  # pictures between the paint path and the sinks: one painted, one 
 STOP_TIMEOUT_S = 1.0  # after a stop, for a picture that is still on its way
 PAINTER_TIMEOUT_S = 5.0  # after a stop, for the frame that is being painted
 HOLD_S = 1.0  # that the last picture is shown where no new one comes; then the card
+LOOK_S = 1 / 25  # that a look at a photograph counts as
 TICK_S, ASLEEP_TICK_S = 0.05, 0.5  # between two pictures where no new one comes
 MAX_POSITION_S = 1e9  # of a frame, thirty years; NaN and what lies beyond is no time, and nobody downstream can use it
 
@@ -67,12 +68,14 @@ class Pipeline:
         card: Card | None = None,
         repeats: bool = False,
         size: tuple[int, int] | None = None,
+        looks: int | None = None,
     ):
         """`transparent`: pictures are the foreground, not composited, for sinks that store alpha beside them.
         `on_picture` is called after each picture is written, on the calling thread.
         `card` is shown while there is no picture; None: nothing is, and the sinks wait. `repeats`: until then the last
         picture is written again and again, for sinks that are watched. `size` (H, W): of a card before the first frame;
-        None: until then there is none."""
+        None: until then there is none. `looks`, in lockstep: frames are photographs, each a stream of its own, seen so
+        often before its picture is kept, while the student learns; None: they are one stream."""
         self.masker = masker
         self.view = view or View()
         self.card = card
@@ -87,7 +90,7 @@ class Pipeline:
         self.latency = Durations()  # from capture to written
         self._source, self._sinks, self._on_picture, self._repeats = source, sinks, on_picture, repeats
         self._interruptible = source if isinstance(source, Interruptible) else None
-        self._lockstep, self._max_frames, self._size = lockstep, max_frames, size
+        self._lockstep, self._max_frames, self._size, self._looks = lockstep, max_frames, size, looks
         self._needs_alpha = transparent or any(sink.needs_alpha for sink in sinks)
         self._transparent = transparent
         self._stopping = threading.Event()
@@ -142,10 +145,20 @@ class Pipeline:
     def _run_in_lockstep(self) -> None:
         item = PaintedFrame()
         for frame in self._frames():
+            self._look(frame, item)
             self._paint(frame, item)
             self._write(item)
             if self._done():
                 return
+
+    def _look(self, frame: Frame, item: PaintedFrame) -> None:
+        """Of a photograph, all but its last look."""
+        if self._looks is not None:
+            self.masker.reset()
+            for left in range(self._looks - 1, 0, -1):
+                self._paint(replace(frame, position=frame.position - left * LOOK_S), item)
+                if self._stopping.is_set():
+                    return
 
     # -- threads -------------------------------------------------------------------------------------------------
 

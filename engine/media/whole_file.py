@@ -27,6 +27,6 @@ def write_whole(path: str | Path, data: bytes) -> None:
             file.write(data)
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
-    except OSError:
+    except BaseException:
         os.unlink(temporary)
         raise

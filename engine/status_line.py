@@ -1,0 +1,48 @@
+"""One line on the terminal about a run. Knows nothing about how it is run."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from .pipeline import Pipeline
+
+INTERVAL_S = 0.25  # between two updates
+BAR = 20  # characters
+
+
+class StatusLine:
+    """One line on the terminal, rewritten a few times a second: how far it is, how fast, and how the student learns."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._began = time.perf_counter()
+
+    def __call__(self, pipeline: Pipeline) -> None:
+        now = time.perf_counter()
+        if now < self._next:
+            return
+        self._next = now + INTERVAL_S
+        stats, period = pipeline.masker.stats, pipeline.period.summary("p50")["p50"]
+        paint = pipeline.masker.paint_path.summary("p50")["p50"]
+        line = self._progress(pipeline, now) + f"  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
+        share = 100 / (now - self._began + 1e-9)  # of one core, on average
+        line += f"  cpu {share * stats.cpu_s:.0f} %"
+        if pipeline.state is not None:
+            line += f"  {pipeline.state.value}"
+        if stats.learning is not None:
+            line += f" + learning {share * sum(stats.learning.cpu_s.values()):.0f} %"
+            curve = stats.learning.curve
+            score = f"{curve[-1][1]:.3f}" if curve else "-"
+            line += f"  IoU-Acc {score}  δ {stats.learning.delta}  version {stats.version}"
+        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+
+    def _progress(self, pipeline: Pipeline, now: float) -> str:
+        """How many frames are painted; where it is known how many there are, a bar and the time left as well."""
+        done, total = pipeline.frames, pipeline.expected
+        if not total or not done:
+            return f"frame {done}"
+        share = min(1.0, done / total)
+        left = round((now - self._began) * (1 / share - 1))
+        bar = "█" * round(share * BAR) + "·" * (BAR - round(share * BAR))
+        return f"{bar} {share:.0%}  {left // 60}:{left % 60:02} left  frame {done} of {total}"
