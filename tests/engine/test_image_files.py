@@ -201,7 +201,9 @@ def test_the_student_learns_on_a_photo_before_it_is_painted(photo, tmp_path):
     painted = []
     with Masker("ort-cpu", None, "none", threads=1, lockstep=True) as masker:
         process = masker.process
-        masker.process = lambda bgr, at, canvas=None: painted.append(round(at, 3)) or process(bgr, at, canvas or Canvas())
+        masker.process = lambda bgr, at, canvas=None: (
+            painted.append(round(at, 3)) or process(bgr, at, canvas or Canvas())
+        )
         sink = ImageFiles([str(tmp_path / "out.png")], transparent=True)
         Pipeline(open_source(str(photo)), masker, [sink], lockstep=True, transparent=True, looks=4).run()
     assert painted == [-0.12, -0.08, -0.04, 0.0]
