@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .stills import over_black, quiet_opencv, unreadable
+from .stills import over_black, quiet_opencv, shallow_avif, unreadable
 
 CHUNK_BYTES = 64_000_000  # of decoded frames at a time; the next ones are decoded from the beginning
 CHUNK_FRAMES = 64
@@ -26,21 +26,24 @@ def animation_frames(path: str | Path) -> Iterator[tuple[np.ndarray, float]]:
     import cv2
 
     try:
-        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        data = Path(path).read_bytes()
     except OSError as error:
         raise unreadable(path) from error
     start, count = 0, 1
     while True:
         try:
             with quiet_opencv():
-                read, found = cv2.imdecodeanimation(data, start=start, count=count)
+                read, found = cv2.imdecodeanimation(np.frombuffer(data, np.uint8), start=start, count=count)
         except cv2.error as error:
             raise unreadable(path, error) from error
         if not start and not (read and found.frames):
             raise unreadable(path)
         frames = found.frames if read else ()
         for frame, duration in zip(frames, np.ravel(found.durations)[: len(frames)], strict=True):
-            yield over_black(frame), float(duration if duration >= SHORTEST_MS else FALLBACK_MS) / 1000
+            yield (
+                over_black(shallow_avif(frame, data)),
+                float(duration if duration >= SHORTEST_MS else FALLBACK_MS) / 1000,
+            )
         if len(frames) < count:
             return
         start += count

@@ -138,7 +138,7 @@ def _decode(data: bytes, path: str | Path) -> tuple[np.ndarray, int]:
     if image is None:
         raise unreadable(path)
     if kind_of(data) == "avif":
-        return image, _avif_orientation(data[:HEAD_BYTES])
+        return shallow_avif(image, data), _avif_orientation(data[:HEAD_BYTES])
     exif = [bytes(block) for kind, block in zip(kinds, blocks, strict=True) if kind == cv2.IMAGE_METADATA_EXIF]
     return image, exif_orientation(exif[0]) if exif else 1
 
@@ -176,6 +176,15 @@ def exif_orientation(exif: bytes) -> int:
     except struct.error:
         pass
     return 1
+
+
+def shallow_avif(image: np.ndarray, data: bytes) -> np.ndarray:
+    """An image of an AVIF as uint8: OpenCV gives 10 and 12 bits as they are, in uint16. The box av1C says how many."""
+    if image.dtype != np.uint16:
+        return image
+    settings = data[:HEAD_BYTES].partition(b"av1C")[2][2:3]
+    bits = 12 if settings and settings[0] & 0x20 else 10
+    return (image >> (bits - 8)).astype(np.uint8)
 
 
 def _avif_orientation(head: bytes) -> int:

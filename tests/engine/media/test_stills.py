@@ -2,6 +2,7 @@
 
 import io
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -168,3 +169,15 @@ def png(width, height, depth, colour, pixels):
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("pixels", ["yuv444p10le", "yuv444p12le"])
+def test_deep_avifs_are_as_bright_as_shallow_ones(pixels, tmp_path):
+    shallow = "ffmpeg -v error -y -i in.png -c:v libaom-av1 -still-picture 1 -crf 5 -cpu-used 8 -pix_fmt"
+    RGB.resize((160, 120)).save(tmp_path / "in.png")
+    try:
+        subprocess.run([*shallow.split(), pixels, "deep.avif"], cwd=tmp_path, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs the program ffmpeg with libaom")
+    expected = np.asarray(RGB.resize((160, 120)))[..., ::-1].astype(int)
+    assert np.abs(read_still(tmp_path / "deep.avif") - expected).mean() < 6
