@@ -149,17 +149,21 @@ def run(options: Options, status: bool) -> int:
             sinks.append(sink)
             parts.append(sink)
         logging.getLogger("jit_masker").info("%s: %s", masker.backend_name, masker.backend_reason)
+        after_picture = AfterPicture(status, options)
         pipeline = Pipeline(
             PacedSource(source) if live and not source.live else source, masker, sinks,
             lockstep=pace == "lockstep", transparent=transparent, max_frames=options.max_frames,
-            on_picture=AfterPicture(status, options), view=View(options.mirror, options.frame == "auto"),
+            on_picture=after_picture, view=View(options.mirror, options.frame == "auto"),
             card=Card(options.background, options.card) if live else None, repeats=is_watched(output),
             size=options.camera_size[::-1] if options.camera_size is not None else None,
             looks=looks(output, learns=masker.stats.learning is not None),
         )  # fmt: skip
         if live:
             parts += accompany(pipeline, options, output, returning, sinks[0], remembered)
-        return _run(pipeline, options)
+        try:
+            return _run(pipeline, options)
+        finally:
+            after_picture.finish(pipeline)
 
 
 def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:
@@ -277,6 +281,10 @@ class AfterPicture:
             logging.getLogger("jit_masker").warning("%s", without_learning(failure))
         if self._status is not None:
             self._status(pipeline)
+
+    def finish(self, pipeline: Pipeline) -> None:
+        if self._status is not None:
+            self._status.finish(pipeline)
 
 
 def program() -> NoReturn:

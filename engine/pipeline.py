@@ -83,6 +83,7 @@ class Pipeline:
         self.sent, self.came = Snapshot(), Snapshot()  # pictures as written, frames as they came
         self.sent_size: tuple[int, int] | None = None  # (H, W) of the last picture
         self.frames = 0  # painted and written
+        self._position = 0.0  # s, of the last one
         self.state: PaintState | None = None  # of the last picture; None before the first
         self.elapsed = 0.0  # s
         self.capture, self.output = Durations(), Durations()  # one frame's reading, one picture's writing
@@ -107,10 +108,13 @@ class Pipeline:
         return self._incoming.dropped + self._dropped_pictures
 
     @property
-    def expected(self) -> int | None:
-        """How many frames there will be, as far as the source says."""
-        counts = [count for count in (self._source.frames, self._max_frames) if count is not None]
-        return min(counts, default=None)
+    def progress(self) -> float | None:
+        """What share of the source is written, as far as its number of frames or its length is known."""
+        counts = [count for count in (self._source.frames, self._max_frames) if count]
+        if counts:
+            return min(1.0, self.frames / min(counts))
+        length = getattr(self._source, "length", None)
+        return min(1.0, self._position / length) if length else None
 
     @property
     def losses(self) -> int:
@@ -308,6 +312,7 @@ class Pipeline:
         self.output.add(now - began)
         self.latency.add(now - frame.captured_at)
         self.frames += 1
+        self._position = frame.position
 
     def _write_out(self, picture: Picture) -> None:
         for sink in self._sinks:

@@ -18,6 +18,13 @@ class StatusLine:
         self._next = 0.0
         self._began = time.perf_counter()
 
+    def finish(self, pipeline: Pipeline) -> None:
+        """Say how it ended, and leave the line to whoever comes next."""
+        if pipeline.frames:
+            self._next = 0.0
+            self(pipeline)
+            print(file=sys.stderr, flush=True)
+
     def __call__(self, pipeline: Pipeline) -> None:
         now = time.perf_counter()
         if now < self._next:
@@ -39,10 +46,9 @@ class StatusLine:
 
     def _progress(self, pipeline: Pipeline, now: float) -> str:
         """How many frames are painted; where it is known how many there are, a bar and the time left as well."""
-        done, total = pipeline.frames, pipeline.expected
-        if not total or not done:
-            return f"frame {done}"
-        share = min(1.0, done / total)
+        share = pipeline.progress
+        if not share:
+            return f"frame {pipeline.frames}"
         left = round((now - self._began) * (1 / share - 1))
         bar = "█" * round(share * BAR) + "·" * (BAR - round(share * BAR))
-        return f"{bar} {share:.0%}  {left // 60}:{left % 60:02} left  frame {done} of {total}"
+        return f"{bar} {share:.0%}  {left // 60}:{left % 60:02} left  frame {pipeline.frames}"

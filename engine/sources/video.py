@@ -60,6 +60,8 @@ class Video:
         self.live = live or (self._remote and not self._container.duration)
         self.fps = float(stream.average_rate or 0.0)
         self.frames = stream.frames if stream.frames and not loop else None
+        # s, as far as the file says
+        self.length = self._container.duration / 1e6 if self._container.duration and not loop else None
         self.sound = spec if self._container.streams.audio and not self._remote and not loop else None
 
     def _open(self) -> Any:
