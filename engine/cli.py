@@ -242,7 +242,7 @@ def _run(pipeline: Pipeline, options: Options) -> int:
         if learner_failure is not None and can_do_without(learner_failure, options):
             learner_failure = None
         failure = failure or learner_failure
-        if failure is None and not pipeline.frames and not interrupted:
+        if failure is None and pipeline.state is None and not interrupted:
             failure = SourceError(f"{options.input} gave no frames; check what is sent into it")
         try:
             if options.report:

@@ -10,6 +10,7 @@ from .errors import UsageError
 from .media.naming import is_remote, local_path
 from .media.stills import is_still
 from .options import Options
+from .outputs import is_file
 
 OUTPUTS = ("output", "alpha", "report")  # that can be a folder
 
@@ -56,8 +57,8 @@ def folders(options: Options) -> list[str]:
 
 
 def is_folder(spec: str) -> bool:
-    """Whether an output means a folder."""
-    return spec.endswith(("/", os.sep)) or os.path.isdir(spec)
+    """Whether an output means a folder; a window is a window, also beside a folder of that name."""
+    return is_file(spec) and (spec.endswith(("/", os.sep)) or os.path.isdir(spec))
 
 
 def _inside(folder: str, name: str, spec: str, options: Options, several: bool, taken: set[str]) -> str:

@@ -66,7 +66,7 @@ def _inputs(jobs: Sequence[Options], config: str | None) -> Iterator[tuple[str, 
     if first.teacher.endswith(".toml"):
         try:
             model = tomllib.loads(Path(first.teacher).read_text(encoding="utf-8"))["model"]
-            yield f"the model of --teacher {first.teacher}", str(Path(first.teacher).parent / model)
+            yield f"the model of --teacher {first.teacher}", str(Path(first.teacher).parent / Path(model).expanduser())
         except (OSError, ValueError, KeyError, TypeError):
             pass  # whoever loads it says what is wrong
     for options in jobs:

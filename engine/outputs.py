@@ -52,8 +52,11 @@ def open_sinks(options: Options, output: str, source: Source, transparent: bool)
                 "a folder (for a folder of images), or say --max-frames 1"
             )
     fps = source.fps or 25.0
+    origins = getattr(source, "paths", ())  # of images
     if output.endswith("/"):
-        yield ImageFiles(folder_targets(options, output), transparent)
+        yield ImageFiles(folder_targets(options, output), transparent, origins=origins)
+    elif is_image(output):
+        yield ImageFiles([output], transparent, origins=origins)
     else:
         yield open_sink(output, fps=fps, sound=source.sound, transparent=transparent)
     if options.alpha and options.alpha.endswith("/"):

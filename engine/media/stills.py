@@ -2,7 +2,7 @@
 
 What a file is, its first bytes say, not its name: a phone's HEIC may be called .jpg. Where a picture is transparent it
 is black: the colours that stand there in the file were never meant to be seen. Of several pages the first is read;
-colour profiles are not applied.
+colour profiles are not applied, but can be passed on.
 """
 
 from __future__ import annotations
@@ -102,6 +102,23 @@ def read_still(path: str | Path) -> np.ndarray:
     if kind_of(data) == "tiff" and image.dtype == np.uint8:
         image = as_bgr(image)  # OpenCV has blended it over black already
     return np.ascontiguousarray(turned(over_black(image), orientation))
+
+
+def colour_profile(path: str | Path) -> bytes | None:
+    """The ICC profile of a JPEG, PNG or WebP, where it is one of RGB."""
+    import cv2
+
+    try:
+        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        with quiet_opencv():  # small and grey, since the pixels are not wanted
+            _, kinds, blocks = cv2.imdecodeWithMetadata(data, flags=cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    except (OSError, cv2.error):
+        return None
+    for kind, block in zip(kinds, blocks, strict=True):
+        profile = np.ravel(block).tobytes()
+        if kind == cv2.IMAGE_METADATA_ICCP and profile[16:20] == b"RGB ":
+            return profile
+    return None
 
 
 def over_black(image: np.ndarray) -> np.ndarray:

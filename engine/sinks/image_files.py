@@ -10,11 +10,13 @@ import numpy as np
 
 from ..contracts import Picture
 from ..errors import SinkError, UsageError
+from ..media.stills import colour_profile
 from ..media.whole_file import write_whole
 from .frame_size import alpha_of, as_bgra
 
 WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
 FORMATS = (*WITH_ALPHA, ".jpg", ".jpeg", ".bmp")
+WITH_PROFILE = (".png", ".webp", ".jpg", ".jpeg")  # where OpenCV writes one
 QUALITY = 95  # of JPEG and WebP, percent; the others lose nothing
 
 
@@ -52,6 +54,7 @@ class ImageFiles:
     paths : the file of each picture, by its index; one alone takes the first picture, whatever its index.
     transparent : keep alpha, straight.
     matte : write the alpha itself, grey, instead of the picture.
+    origins : the image files that the pictures were, in the same order: a cut-out keeps its colour profile.
 
     Raises
     ------
@@ -63,11 +66,14 @@ class ImageFiles:
 
     wanted = True
 
-    def __init__(self, paths: Sequence[str], transparent: bool = False, matte: bool = False) -> None:
+    def __init__(
+        self, paths: Sequence[str], transparent: bool = False, matte: bool = False, origins: Sequence[Path] = ()
+    ) -> None:
         for path in paths:
             check_image(path, transparent)
         self.needs_alpha = transparent or matte
         self._paths, self._matte = paths, matte
+        self._origins = origins if transparent else ()  # what is composited has colours of two files
         self._written = 0
 
     def write(self, picture: Picture) -> None:
@@ -79,7 +85,8 @@ class ImageFiles:
         if self.needs_alpha:
             pixels = alpha_of(picture) if self._matte else as_bgra(picture, None)
         try:
-            write_whole(path, encode(path, pixels))
+            origin = self._origins[picture.index] if picture.index < len(self._origins) else None
+            write_whole(path, encode(path, pixels, colour_profile(origin) if origin is not None else None))
         except OSError as error:
             raise SinkError(f"cannot write {path}: {error.strerror}; free space or name another file") from error
         self._written += 1
@@ -88,7 +95,7 @@ class ImageFiles:
         """Nothing is open between two pictures."""
 
 
-def encode(path: str, pixels: np.ndarray) -> bytes:
+def encode(path: str, pixels: np.ndarray, profile: bytes | None = None) -> bytes:
     """`pixels` uint8 (H, W), (H, W, 3) BGR or (H, W, 4) BGRA in the format of the suffix of `path`; SinkError."""
     import cv2
 
@@ -97,7 +104,12 @@ def encode(path: str, pixels: np.ndarray) -> bytes:
         ".jpg": cv2.IMWRITE_JPEG_QUALITY, ".jpeg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY
     }.get(suffix)  # fmt: skip
     try:
-        done, data = cv2.imencode(suffix, pixels, [quality, QUALITY] if quality is not None else [])
+        parameters = [quality, QUALITY] if quality is not None else []
+        if profile is not None and suffix in WITH_PROFILE:
+            kinds, blocks = [cv2.IMAGE_METADATA_ICCP], [np.frombuffer(profile, np.uint8)]
+            done, data = cv2.imencodeWithMetadata(suffix, pixels, kinds, blocks, parameters)
+        else:
+            done, data = cv2.imencode(suffix, pixels, parameters)
     except cv2.error:
         done = False
     if not done:

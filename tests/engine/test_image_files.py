@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from engine.cli import main
 from engine.contracts import Picture
@@ -132,6 +132,16 @@ def test_a_photo_is_turned_as_its_exif_says_and_says_so_no_more(photo, tmp_path,
     out, straight = (np.asarray(opened(tmp_path / name))[..., 3] for name in ("out.png", "straight.png"))
     assert opened(tmp_path / "out.png").getexif().get(0x0112, 1) == 1
     assert ((out > 127) != (straight > 127)).mean() < 0.02
+
+
+def test_a_cut_out_keeps_the_colour_profile(photo, tmp_path, paint):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    opened(photo).save(tmp_path / "in.jpg", icc_profile=profile)
+    paint("-i", tmp_path / "in.jpg", "-o", tmp_path / "out.png", "--background", "none")
+    assert opened(tmp_path / "out.png").info["icc_profile"] == profile
+    opened(photo).convert("L").save(tmp_path / "in.jpg", icc_profile=profile[:16] + b"GRAY" + profile[20:])
+    paint("-i", tmp_path / "in.jpg", "-o", tmp_path / "grey.png", "--background", "none")
+    assert "icc_profile" not in opened(tmp_path / "grey.png").info
 
 
 def test_a_folder_of_images_becomes_a_folder_of_images(photo, tmp_path, paint, caplog):

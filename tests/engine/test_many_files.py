@@ -103,6 +103,13 @@ def test_a_file_and_an_input_are_one_too_many():
         read_options(["-i", "a.mp4", "b.mp4"])
 
 
+def test_a_window_stays_a_window_beside_a_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "window").mkdir()
+    (job,) = plan(Options(input="a.mp4", output="window"), [])
+    assert job.output == "window"
+
+
 def test_what_has_no_name_needs_one(tmp_path):
     with pytest.raises(UsageError, match="has no name to be used in it; name a file"):
         plan(Options(input="-", output=f"{tmp_path}/"), [])
