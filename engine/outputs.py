@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .contracts import Sink, Source
@@ -19,17 +19,18 @@ def is_file(output: str) -> bool:
     return output not in ("window", "null", "-", "camera") and not output.startswith("camera:")
 
 
-def folder_targets(options: Options, folder: str) -> list[str]:
-    """The images that a folder of images becomes in `folder`, by their index."""
+def folder_targets(options: Options, folder: str, images: Sequence[Path] | None = None) -> list[str]:
+    """The files in `folder` that a folder of `images` becomes, by their index; None: those that lie in it now."""
     from .sinks.image_files import image_names
     from .sources.images import images_in
 
-    try:
-        names = [path.name for path in images_in(Path(local_path(options.input)))]
-    except SourceError:
-        return []  # told where the source is opened
-    matte = folder == options.alpha
-    return [os.path.join(folder, name) for name in image_names(names, matte or options.background == "none")]
+    if images is None:
+        try:
+            images = images_in(Path(local_path(options.input)))
+        except SourceError:
+            return []  # told where the source is opened
+    lossless = folder == options.alpha or options.background == "none"
+    return [os.path.join(folder, name) for name in image_names([path.name for path in images], lossless)]
 
 
 def looks(output: str, learns: bool) -> int | None:
@@ -54,12 +55,12 @@ def open_sinks(options: Options, output: str, source: Source, transparent: bool)
     fps = source.fps or 25.0
     origins = getattr(source, "paths", ())  # of images
     if output.endswith("/"):
-        yield ImageFiles(folder_targets(options, output), transparent, origins=origins)
+        yield ImageFiles(folder_targets(options, output, origins), transparent, origins=origins)
     elif is_image(output):
         yield ImageFiles([output], transparent, origins=origins)
     else:
         yield open_sink(output, fps=fps, sound=source.sound, transparent=transparent)
     if options.alpha and options.alpha.endswith("/"):
-        yield ImageFiles(folder_targets(options, options.alpha), matte=True)
+        yield ImageFiles(folder_targets(options, options.alpha, origins), matte=True)
     elif options.alpha:
         yield ImageFiles([options.alpha], matte=True) if is_image(options.alpha) else AlphaFile(options.alpha, fps)

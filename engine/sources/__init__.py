@@ -1,12 +1,11 @@
 """Where frames come from: `open_source` turns what a user names into a Source. Knows nothing about painting.
 
-camera.py, video.py (files and streams), images.py, raw_frames.py, synthetic.py; threaded.py is around those that can
-hang, paced.py around those that should keep to the clock.
+camera.py, video.py (files and streams), piped.py, images.py, raw_frames.py, synthetic.py; threaded.py is around those
+that can hang, paced.py around those that should keep to the clock.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,13 +17,12 @@ from .camera import Camera
 from .devices import CameraWish, RememberedCamera
 from .images import AnimatedImage, Images, images_in, log_hidden
 from .paced import PacedSource
+from .piped import PipedVideo
 from .raw_frames import RawFrames
 from .threaded import ThreadedSource
 from .video import FALLBACK_FPS, Video
 
 __all__ = ["CameraWish", "PacedSource", "can_return", "open_source", "source_opener"]
-
-log = logging.getLogger("jit_masker")
 
 NAMED = "camera:"  # and a part of a camera's name
 MAX_FPS, MAX_SIDE = 1000.0, 16384  # frames per second, pixels; beyond, it is a slip of the finger
@@ -104,7 +102,7 @@ def _open_local(spec: str, fps: float | None, loop: bool) -> Source:
     if is_pipe(str(path)):
         if loop:
             raise UsageError(f"{path} is a pipe, which can be read once only; leave out --loop")
-        return ThreadedSource(lambda: _pipe(path))
+        return ThreadedSource(lambda: PipedVideo(spec))
     if not path.is_file():
         raise SourceError(
             f"no file {spec}; expected a camera's number, a file, a folder of images, a URL, - or test://"
@@ -114,14 +112,6 @@ def _open_local(spec: str, fps: float | None, loop: bool) -> Source:
     if is_still(str(path)):
         return Images([path], fps or FALLBACK_FPS, loop)
     return Video(str(path), loop=loop)
-
-
-def _pipe(path: Path) -> Source:
-    video = Video(str(path))
-    if video.sound is not None:  # it would be read from the file once more
-        log.warning("the sound of %s is left out, since a pipe can be read once only; write it to a file first", path)
-        video.sound = None
-    return video
 
 
 def _check(size: tuple[int, int] | None, fps: float | None) -> None:

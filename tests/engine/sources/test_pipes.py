@@ -5,10 +5,11 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from tests.clips import figure_clip, read_clip
+from tests.clips import figure_clip, read_clip, write_clip
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs pipes with names")
 
@@ -38,8 +39,6 @@ def test_standard_input_is_read_by_its_name(suffix, clip, tmp_path):
     subject = clip
     if suffix != ".mkv":
         codec = {".ts": "mpeg2video", ".webm": "libvpx-vp9"}[suffix]
-        from tests.clips import write_clip
-
         subject = write_clip(tmp_path / f"in{suffix}", read_clip(clip), codec=codec)
     with open(subject, "rb") as file:
         done = jm("-i", "/dev/stdin", "-o", tmp_path / "out.mkv", given=file.read())
@@ -58,6 +57,15 @@ def test_an_image_through_a_pipe_is_one_frame(tmp_path):
     done = jm("-i", "/dev/stdin", "-o", tmp_path / "out.mkv", given=(tmp_path / "a.png").read_bytes())
     assert done.returncode == 0, done.stderr
     assert len(read_clip(tmp_path / "out.mkv")) == 1
+
+
+def test_an_mp4_with_its_index_at_the_end_says_what_it_would_need(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (20, 240, 320, 3), np.uint8)  # more than FFmpeg remembers
+    clip = write_clip(tmp_path / "clip.mp4", noise)
+    with open(clip, "rb") as file:
+        done = jm("-i", "/dev/stdin", "-o", tmp_path / "out.mkv", given=file.read())
+    assert done.returncode == 3
+    assert b"an mp4 with its index in front (-movflags +faststart)" in done.stderr
 
 
 def test_the_sound_of_a_pipe_is_left_out_with_a_word(tmp_path):
