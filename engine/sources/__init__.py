@@ -15,7 +15,7 @@ from ..media.naming import is_pipe, is_remote, is_stream, local_path
 from ..media.stills import is_animated, is_still, read_head
 from .camera import Camera
 from .devices import CameraWish, RememberedCamera
-from .images import AnimatedImage, Images, images_in, log_hidden
+from .images import AnimatedImage, Images, hidden_in, images_in
 from .paced import PacedSource
 from .piped import PipedVideo
 from .raw_frames import RawFrames
@@ -96,9 +96,7 @@ def _open_local(spec: str, fps: float | None, loop: bool) -> Source:
     """A folder, a file or a pipe. Which kind of file it is, its first bytes say; a pipe's are left to FFmpeg."""
     path = Path(spec)
     if path.is_dir():
-        images = images_in(path)
-        log_hidden(path)
-        return Images(images, fps or FALLBACK_FPS, loop)
+        return Images(images_in(path), fps or FALLBACK_FPS, loop, hidden_in(path))
     if is_pipe(str(path)):
         if loop:
             raise UsageError(f"{path} is a pipe, which can be read once only; leave out --loop")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +22,20 @@ class Images:
     """Image files, one frame each; sizes may differ. Looped they come for ever.
 
     Not live: they come as fast as they are asked for, with positions at `fps`. PacedSource gives them a clock. Of
-    several, those that cannot be read are left out, which is said once; their index and position stay free.
+    several, those that cannot be read are left out, which is said once, together with `hidden` ones that were left out
+    before; their index and position stay free.
     """
 
     sound: str | None = None
 
-    def __init__(self, paths: list[Path], fps: float, loop: bool = False):
+    def __init__(self, paths: list[Path], fps: float, loop: bool = False, hidden: Sequence[Path] = ()):
         self.paths = paths  # the file of the frame with that index
         self._loop = loop
         self.fps, self.live = fps, False
         self.frames: int | None = None if loop else len(paths)
         self._closed = False
         self._bad: dict[Path, str] = {}  # what cannot be read, and why
+        self._hidden = hidden
         first = next((path for path in paths if self._can_read(path)), None)
         if first is None:
             path, reason = next(iter(self._bad.items()))
@@ -42,17 +44,21 @@ class Images:
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
-        while not self._closed and (self._loop or index < len(self.paths)):
-            path = self.paths[index % len(self.paths)]
-            if self._can_read(path):
-                yield Frame(self._image, index, time.perf_counter(), index / self.fps)
-            index += 1
-            if index == len(self.paths) and self._bad:
-                (bad, reason), *_ = self._bad.items()
-                log.warning(
-                    "%d of %d images are left out, since they cannot be read; the first is %s: %s",
-                    len(self._bad), len(self.paths), bad, reason,
-                )  # fmt: skip
+        try:
+            while not self._closed and (self._loop or index < len(self.paths)):
+                path = self.paths[index % len(self.paths)]
+                if self._can_read(path):
+                    yield Frame(self._image, index, time.perf_counter(), index / self.fps)
+                index += 1
+        finally:
+            self._log_left_out()
+
+    def _log_left_out(self) -> None:
+        left_out = {**self._bad, **dict.fromkeys(self._hidden, "it is a hidden file, as other systems leave them")}
+        if left_out:
+            (first, reason), *_ = left_out.items()
+            count, total = len(left_out), len(self.paths) + len(self._hidden)
+            log.warning("%d of %d images are left out; the first is %s: %s", count, total, first, reason)
 
     def _can_read(self, path: Path) -> bool:
         """Whether it can; it is `_image` then. One image, looped, is decoded once, and a bad one tried once."""
@@ -110,11 +116,9 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(images, key=lambda p: [int(s) if s.isdecimal() else s.lower() for s in re.split(r"(\d+)", p.name)])
 
 
-def log_hidden(folder: Path) -> None:
-    """Say how many files look like images and are left out, since other systems hide them."""
-    hidden = sorted(path.name for path in _named_as_images(folder) if path.name.startswith("."))
-    if hidden:
-        log.warning("%d hidden files in %s are left out, such as %s", len(hidden), folder, hidden[0])
+def hidden_in(folder: Path) -> list[Path]:
+    """What looks like an image there and is hidden."""
+    return sorted(path for path in _named_as_images(folder) if path.name.startswith("."))
 
 
 def _named_as_images(folder: Path) -> list[Path]:

@@ -21,6 +21,26 @@ def test_a_folder_without_images_is_refused(tmp_path):
         open_source(str(tmp_path))
 
 
+def test_leavings_of_other_systems_are_left_out_with_one_word(tmp_path, caplog):
+    cv2.imwrite(str(tmp_path / "p1.jpg"), np.zeros((6, 8, 3), np.uint8))
+    (tmp_path / "._p1.jpg").write_bytes(bytes(4096))
+    (tmp_path / "._p2.jpg").write_bytes(bytes(4096))
+    (tmp_path / ".DS_Store").write_bytes(bytes(64))
+    assert [frame.index for frame in open_source(str(tmp_path))] == [0]
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "2 of 3 images are left out; the first is" in said
+    assert "._p1.jpg" in said
+
+
+def test_a_damaged_picture_in_the_middle_leaves_its_index_and_time_free(tmp_path, caplog):
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number}.jpg"), np.zeros((60, 80, 3), np.uint8))
+    (tmp_path / "2.jpg").write_bytes((tmp_path / "1.jpg").read_bytes()[:300])
+    frames = list(open_source(str(tmp_path), fps=10))
+    assert [(frame.index, frame.position) for frame in frames] == [(0, 0.0), (1, 0.1), (3, 0.3)]
+    assert "1 of 4 images are left out" in caplog.text
+
+
 def test_a_file_that_only_looks_like_an_image_is_refused(tmp_path):
     (tmp_path / "a.png").write_text("no image")
     with pytest.raises(SourceError, match="cannot read the image"):
