@@ -164,6 +164,8 @@ def unreadable(path: str | Path, error: Exception | None = None) -> UnreadableIm
     """Why OpenCV read nothing from the file, or raised `error`."""
     if "MAX_IMAGE" in str(error):
         return UnreadableImage(f"it has more than {MAX_PIXELS // 10**6} million pixels; make it smaller")
+    if kind := kind_of(read_head(path)):
+        return UnreadableImage(f"this {kind.upper()} is damaged or cut short; copy it again. Expected {EXPECTED}")
     return UnreadableImage(describe_bad_file(path, EXPECTED))
 
 

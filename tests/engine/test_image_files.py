@@ -163,7 +163,7 @@ def test_a_folder_of_images_becomes_a_folder_of_images(photo, tmp_path, paint, c
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1, said
     assert "3 of 6 images are left out; the first is" in said[0]
-    assert "3.jpg: its content is damaged" in said[0]
+    assert "3.jpg: this JPEG is damaged or cut short" in said[0]
 
 
 def test_pictures_of_a_folder_do_not_see_each_other(photo, tmp_path, paint):

@@ -121,7 +121,7 @@ def test_an_image_that_was_cut_short_is_damaged(suffix, tmp_path):
     Image.fromarray(noise).save(tmp_path / f"a.{suffix}")
     whole = (tmp_path / f"a.{suffix}").read_bytes()
     (tmp_path / f"a.{suffix}").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UnreadableImage, match="damaged|cut short"):
+    with pytest.raises(UnreadableImage, match="damaged"):
         read_still(tmp_path / f"a.{suffix}")
 
 
