@@ -100,9 +100,10 @@ def run_all(options: Options, files: Sequence[str], config: str | None, status: 
     from . import output_paths
     from .errors import JitMaskerError
     from .jobs import folders, plan
+    from .media.naming import local_path
 
     jobs = plan(options, files, COMMANDS)
-    output_paths.check(jobs, folders(options), config)
+    output_paths.check(jobs, folders(options), local_path(config) if config else None)
     if len(jobs) == 1:
         return run(jobs[0], status)
     codes: list[int] = []

@@ -181,7 +181,7 @@ def read_options(argv: list[str], commands: Iterable[str] = ()) -> tuple[Options
     if seen.files and seen.input is not None:
         raise UsageError(f"--input {seen.input} and {seen.files[0]} are both inputs; name all of them without --input")
     flags = {name: value for name, value in vars(seen).items() if name in Options.model_fields and value is not None}
-    merged = {**_from_file(seen.config), **_from_environment(), **flags}
+    merged = {**_from_file(local_path(seen.config) if seen.config else None), **_from_environment(), **flags}
     try:
         return Options(**merged), seen
     except ValidationError as error:

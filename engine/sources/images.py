@@ -15,6 +15,8 @@ from ..errors import SourceError
 from ..media.animation import animation_frames
 from ..media.stills import IMAGES, UnreadableImage, read_still
 
+IN_FOLDERS = (*IMAGES, ".jpe", ".jfif", ".gif", ".jxl")  # a GIF alone is a video, in a folder its first frame
+
 log = logging.getLogger("jit_masker")
 
 
@@ -123,7 +125,7 @@ def hidden_in(folder: Path) -> list[Path]:
 
 def _named_as_images(folder: Path) -> list[Path]:
     try:
-        return [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and path.is_file()]
+        return [path for path in folder.iterdir() if path.suffix.lower() in IN_FOLDERS and path.is_file()]
     except OSError as error:
         raise SourceError(
             f"cannot look into the folder {folder}: {error.strerror}; expected one you may read"

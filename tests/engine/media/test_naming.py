@@ -2,6 +2,7 @@
 
 import os
 
+import av
 import pytest
 
 from engine.cli import main
@@ -17,7 +18,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    return figure_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=6, width=64, height=48)
+    return figure_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=6, sound=True, width=64, height=48)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such names")
@@ -30,9 +31,11 @@ def test_a_file_of_any_name_is_input_background_matte_and_report(name, clip, tmp
     outputs = [f"out {end}.mp4", f"matte {end}.mkv", f"report {end}.json"]
     arguments = ["-i", name, "-o", outputs[0], "--alpha", outputs[1], "--report", outputs[2], "--background", name]
     assert main([*arguments, "--teacher", "none", "--threads", "1"]) == 0, capsys.readouterr().err
-    for path in outputs[:2]:
+    for path, sound in zip(outputs, (1, 0), strict=False):
         os.rename(path, "shown")
         assert len(read_clip("shown")) == 6
+        with av.open("shown") as container:
+            assert len(container.streams.audio) == sound
     assert os.path.getsize(outputs[2]) > 100
 
 

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine.errors import SourceError
 from engine.pixels import as_bgr
@@ -30,6 +31,14 @@ def test_leavings_of_other_systems_are_left_out_with_one_word(tmp_path, caplog):
     (said,) = [record.getMessage() for record in caplog.records]
     assert "2 of 3 images are left out; the first is" in said
     assert "._p1.jpg" in said
+
+
+def test_a_folder_gives_every_kind_of_image_and_names_those_it_cannot_read(tmp_path, caplog):
+    for number, (suffix, kind) in enumerate({"jfif": "JPEG", "gif": "GIF", "avif": "AVIF", "webp": "WEBP"}.items()):
+        Image.new("RGB", (20 + number, 10)).save(tmp_path / f"{number}.{suffix}", format=kind)
+    (tmp_path / "9.jxl").write_bytes(b"\xff\x0a" + bytes(50))
+    assert [frame.bgr.shape[1] for frame in open_source(str(tmp_path))] == [20, 21, 22, 23]
+    assert "9.jxl: it is a JPEG XL image" in caplog.text
 
 
 def test_a_damaged_picture_in_the_middle_leaves_its_index_and_time_free(tmp_path, caplog):
