@@ -6,12 +6,14 @@ signals before NumPy is imported, which takes a while.
 
 from typing import TYPE_CHECKING
 
+from .media import bound_images
 from .silence import keep_silent
 
 if TYPE_CHECKING:
     from .api import *  # noqa: F403 (its __all__ says which names)
 
 keep_silent()
+bound_images()
 
 __version__ = "0.1.0"
 

@@ -7,8 +7,9 @@ import logging
 import numpy as np
 
 from .backgrounds import open_background
-from .backgrounds.picture import cover, read_image
+from .backgrounds.picture import cover
 from .errors import JitMaskerError
+from .media.stills import read_image
 
 log = logging.getLogger("jit_masker")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from .sources.reopened import ReopenedSource
 
 RECONNECT_S = 60.0  # that a lost source is waited for, where nobody watches and nothing was said
-STATUS_INTERVAL_S = 0.25  # between two updates of the status line
 ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control"}  # names of our daemon threads
 COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
     "models": "engine.assets.command",
@@ -41,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `jm-engine`; returns its exit code."""
     import logging
 
-    from .errors import JitMaskerError, UsageError
+    from .errors import JitMaskerError
     from .siblings import check_siblings
 
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -51,15 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments and arguments[0] in COMMANDS:
             command: Callable[[list[str]], int] = importlib.import_module(COMMANDS[arguments[0]]).main
             return command(arguments[1:])
-        if arguments and not arguments[0].startswith("-"):
-            raise UsageError(f"unknown command {arguments[0]!r}; choose one of {', '.join(COMMANDS)}, or see --help")
         from .options import read_options  # takes its time, and a command needs none
 
         options, seen = read_options(arguments, COMMANDS)
         terminal = sys.stderr.isatty()
         level = logging.INFO if terminal or seen.verbose else logging.WARNING
         logging.basicConfig(level=level, format="jm-engine: %(message)s", stream=sys.stderr)
-        return list_backends() if seen.list_backends else run(options, status=terminal)
+        return list_backends() if seen.list_backends else run_all(options, seen.files, seen.config, status=terminal)
     except JitMaskerError as error:
         print(f"jm-engine: {error}", file=sys.stderr)
         return error.exit_code
@@ -99,23 +95,47 @@ def choose_pace(asked: str | None, source: str, live: bool, output: str) -> str:
     return pace
 
 
+def run_all(options: Options, files: Sequence[str], config: str | None, status: bool) -> int:
+    """A run for each of the `files`, or of the one --input; the exit code of the first that failed."""
+    import logging
+
+    from . import output_paths
+    from .errors import JitMaskerError
+    from .jobs import folders, plan
+    from .media.naming import local_path
+
+    jobs = plan(options, files, COMMANDS)
+    output_paths.check(jobs, folders(options), local_path(config) if config else None)
+    if len(jobs) == 1:
+        return run(jobs[0], status)
+    codes: list[int] = []
+    for job in jobs:
+        logging.getLogger("jit_masker").info("%d of %d: %s", len(codes) + 1, len(jobs), job.input)
+        try:
+            codes.append(run(job, status))
+        except JitMaskerError as error:  # one bad file does not end the rest
+            print(f"jm-engine: {error}", file=sys.stderr)
+            codes.append(error.exit_code)
+        if codes[-1] == process.INTERRUPTED:
+            return process.INTERRUPTED
+    return next((code for code in codes if code), 0)
+
+
 def run(options: Options, status: bool) -> int:
     """Build the parts, run them, write the report. Every part is closed whatever happens."""
     import logging
-    from functools import partial
 
-    from . import output_paths
     from .card import Card
     from .closing import closing
     from .control.remembered import Remembered
     from .default_teacher import open_masker
+    from .outputs import looks, open_sinks
     from .pipeline import Pipeline
     from .service_manager import ServiceManager
-    from .sinks import AlphaFile, is_watched, open_sink
+    from .sinks import is_watched
     from .sources import PacedSource
     from .view import View
 
-    output_paths.check(options)
     output = options.output or ("null" if options.headless else "window")
     remembered = Remembered.load() if is_watched(output) else Remembered()
     options = remembered.under(options)
@@ -126,42 +146,44 @@ def run(options: Options, status: bool) -> int:
         pace = choose_pace(options.pace, options.input, source.live, output)
         live = pace == "live"
         transparent = options.background == "none" and output != "null" and not is_watched(output)
-        fps = source.fps or 25.0
-        open_output = partial(
-            open_sink, output, fps=fps, others=getattr(source, "origin", source.sound),
-            unheard=getattr(source, "unheard", None), sound=options.sound, transparent=transparent,
-        )  # fmt: skip
-        # a file before the models are loaded: what cannot be written is told at once
-        sinks = [] if is_watched(output) else [open_output()]
-        parts += sinks
+        sinks: list[Sink] = []
+
+        def open_outputs() -> None:
+            for sink in open_sinks(options, output, source, transparent):
+                sinks.append(sink)
+                parts.append(sink)
+
+        if not is_watched(output):  # what cannot be written is told before the models are loaded
+            open_outputs()
         masker = open_masker(options, lockstep=pace == "lockstep")
         parts.append(masker)
         if not sinks:
-            sinks = [open_output()]
-            parts += sinks
-        if options.alpha:
-            sinks.append(AlphaFile(options.alpha, fps))
-            parts.append(sinks[-1])
+            open_outputs()
         logging.getLogger("jit_masker").info("%s: %s", masker.backend_name, masker.backend_reason)
-        manager = ServiceManager()
+        manager, after_picture = ServiceManager(), AfterPicture(status, options)
         pipeline = Pipeline(
             PacedSource(source) if live and not source.live else source, masker, sinks,
             lockstep=pace == "lockstep", transparent=transparent, max_frames=options.max_frames,
-            on_picture=AfterPicture(status, options),
-            on_turn=lambda pipeline: None if pipeline.hangs else manager.alive(),
+            on_picture=after_picture, on_turn=lambda pipeline: None if pipeline.hangs else manager.alive(),
             view=View(options.mirror, options.frame == "auto"),
             card=Card(options.background, options.card) if live else None, repeats=is_watched(output),
             size=options.camera_size[::-1] if options.camera_size is not None else None,
+            looks=looks(output, learns=masker.stats.learning is not None),
         )  # fmt: skip
         if live:
             parts += accompany(pipeline, options, output, returning, sinks[0], remembered)
         manager.ready()
-        code = _run(pipeline, options, choose_first_pass(options, masker, pace, output, status))
-        manager.stopping()
-        return code
+        first = choose_first_pass(options, masker, pace, output, after_picture)
+        try:
+            return _run(pipeline, options, first)
+        finally:
+            manager.stopping()
+            after_picture.finish(pipeline)
 
 
-def choose_first_pass(options: Options, masker: Masker, pace: str, output: str, status: bool) -> FirstPass | None:
+def choose_first_pass(
+    options: Options, masker: Masker, pace: str, output: str, after_picture: AfterPicture
+) -> FirstPass | None:
     """What learns before the first picture; None: nothing does.
 
     Raises
@@ -174,24 +196,23 @@ def choose_first_pass(options: Options, masker: Masker, pace: str, output: str, 
     from .errors import UsageError
     from .first_pass import FirstPass
     from .media.naming import local_path
-    from .sinks import is_watched
+    from .outputs import is_file
+    from .sinks import is_image
     from .sources import open_source
 
-    file = os.path.isfile(local_path(options.input)) and not options.loop
-    able = pace == "lockstep" and file
+    video = os.path.isfile(local_path(options.input)) and not options.loop and not is_image(output)
+    able = pace == "lockstep" and video
     if options.passes == 2 and not able:
         raise UsageError(
-            f"--passes is 2, and --input {options.input} at --pace {pace} is not read from a file in lockstep; "
-            "leave --passes out, or give a file and --pace lockstep"
+            f"--passes is 2, and --input {options.input} at --pace {pace} is no video that is read in lockstep; "
+            "leave --passes out, or give a video and --pace lockstep"
         )
-    wanted = options.passes or (1 if output in ("-", "null") or is_watched(output) else 2)
+    wanted = options.passes or (2 if is_file(output) else 1)
     if wanted == 1 or not able or masker.stats.learning is None:
         return None
-    line = StatusLine() if status else None
     return FirstPass(
-        masker, lambda: open_source(options.input, fps=options.fps), options.max_frames,
-        on_frame=line.first_pass if line is not None else lambda _: None,
-    )  # fmt: skip
+        masker, lambda: open_source(options.input, fps=options.fps), options.max_frames, after_picture.first_pass
+    )
 
 
 def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:
@@ -258,7 +279,7 @@ def _run(pipeline: Pipeline, options: Options, first: FirstPass | None) -> int:
 
     from . import report
     from .default_teacher import can_do_without
-    from .errors import SinkError
+    from .errors import SinkError, SourceError
 
     failure: BaseException | None = None
 
@@ -278,6 +299,8 @@ def _run(pipeline: Pipeline, options: Options, first: FirstPass | None) -> int:
         if learner_failure is not None and can_do_without(learner_failure, options):
             learner_failure = None
         failure = failure or learner_failure
+        if failure is None and pipeline.state is None and not interrupted:
+            failure = SourceError(f"{options.input} gave no frames; check what is sent into it")
         try:
             if options.report:
                 report.write(options.report, report.build(pipeline, report.ending(failure, bool(interrupted)), first))
@@ -296,6 +319,8 @@ class AfterPicture:
     """Ends a run whose learner could not begin, where the teacher was asked for by name; else it goes on."""
 
     def __init__(self, status: bool, options: Options):
+        from .status_line import StatusLine
+
         self._status = StatusLine() if status else None
         self._options = options
         self._warned = False
@@ -314,36 +339,14 @@ class AfterPicture:
         if self._status is not None:
             self._status(pipeline)
 
-
-class StatusLine:
-    """One line on the terminal, rewritten a few times a second."""
-
-    def __init__(self) -> None:
-        self._next = 0.0
-        self._began = time.perf_counter()
-
     def first_pass(self, taught: int) -> None:
         """After a frame of the first of two passes."""
-        print(f"\rlearning first: {taught} frames\033[K", end="", file=sys.stderr, flush=True)
+        if self._status is not None:
+            self._status.first_pass(taught)
 
-    def __call__(self, pipeline: Pipeline) -> None:
-        now = time.perf_counter()
-        if now < self._next:
-            return
-        self._next = now + STATUS_INTERVAL_S
-        stats, period = pipeline.masker.stats, pipeline.period.summary("p50")["p50"]
-        paint = pipeline.masker.paint_path.summary("p50")["p50"]
-        line = f"frame {pipeline.frames}  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
-        share = 100 / (now - self._began + 1e-9)  # of one core, on average
-        line += f"  cpu {share * stats.cpu_s:.0f} %"
-        if pipeline.state is not None:
-            line += f"  {pipeline.state.value}"
-        if stats.learning is not None:
-            line += f" + learning {share * sum(stats.learning.cpu_s.values()):.0f} %"
-            curve = stats.learning.curve
-            score = f"{curve[-1][1]:.3f}" if curve else "-"
-            line += f"  IoU-Acc {score}  δ {stats.learning.delta}  version {stats.version}"
-        print(f"\r{line}\033[K", end="", file=sys.stderr, flush=True)
+    def finish(self, pipeline: Pipeline) -> None:
+        if self._status is not None:
+            self._status.finish(pipeline)
 
 
 def program() -> NoReturn:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from . import __version__
 from .errors import UsageError
 from .masker import LEARNING_BUDGET, STUDENT
+from .media.naming import local_path
 from .painting.presence import MIN_AREA
 from .teacher_options import DEADLINE, MAX_DEADLINE, SIDE, Encoding, Privacy, TeacherOptions, Who
 
@@ -50,7 +51,9 @@ class Options(BaseModel):
         "0", description="camera number or camera:NAME, file, folder of images, URL, - (raw BGR), or test://"
     )
     output: str | None = Field(
-        None, description="window, a file (.mp4 .mov .mkv .webm), camera[:DEVICE], - (raw), or null"
+        None,
+        description="window, a video (.mp4 .mov .mkv .webm), an image (.png .jpg .webp …), a folder (ends with /), "
+        "camera[:DEVICE], - (raw), or null",
     )
     backend: str = Field("auto", description="what runs the student; see --list-backends")
     teacher: str = Field(
@@ -100,7 +103,9 @@ class Options(BaseModel):
         description="from file to file: copy it as it is, encode it (AAC, Opus), or none. "
         "Default: copy what the container can hold, encode the rest",
     )
-    alpha: str | None = Field(None, description="also write the matte to this .mkv, lossless, one grey frame per frame")
+    alpha: str | None = Field(
+        None, description="also write the matte: an .mkv, lossless, one grey frame per frame, or an image"
+    )
     report: str | None = Field(None, description="write a JSON report of the run to this file; see docs/report.md")
     camera_size: tuple[int, int] | None = Field(
         None, description="WxH asked of the camera, as in 1280x720; default: the best it offers up to 1280x720"
@@ -143,6 +148,11 @@ class Options(BaseModel):
             authority=self.teacher_authority, privacy=self.teacher_privacy,
         )  # fmt: skip
 
+    @field_validator("input", "output", "background", "alpha", "report", "card", "weights", "gallery", mode="before")
+    @classmethod
+    def _as_path(cls, value: Any) -> Any:
+        return local_path(value) if isinstance(value, str) else value
+
     @field_validator("learning_budget", "reconnect", mode="before")
     @classmethod
     def _or_unlimited(cls, value: Any, info: ValidationInfo) -> Any:
@@ -182,9 +192,11 @@ def read_options(argv: list[str], commands: Iterable[str] = ()) -> tuple[Options
     UsageError
         An invalid value, from wherever it came; the message names the option, the value, what is expected and a remedy.
     """
-    seen = _parser(commands).parse_args(argv)
+    seen = _parser(commands).parse_intermixed_args(argv)
+    if seen.files and seen.input is not None:
+        raise UsageError(f"--input {seen.input} and {seen.files[0]} are both inputs; name all of them without --input")
     flags = {name: value for name, value in vars(seen).items() if name in Options.model_fields and value is not None}
-    merged = {**_from_file(seen.config), **_from_environment(), **flags}
+    merged = {**_from_file(local_path(seen.config) if seen.config else None), **_from_environment(), **flags}
     try:
         return Options(**merged), seen
     except ValidationError as error:
@@ -211,7 +223,7 @@ def _expected(option: str, error: Any) -> str:
 def _parser(commands: Iterable[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "jm-engine",
-        usage="jm-engine [OPTIONS], or jm-engine COMMAND --help",
+        usage="jm-engine [OPTIONS] [FILE ...], or jm-engine COMMAND --help",
         description="Paint people over another background, with a student that learns while it paints.",
         epilog=f"Commands: {', '.join(commands)}. Every option can also stand "
         "in a TOML file (--config) or in the environment (JM_BACKGROUND=...); a teacher's token only there, as "
@@ -219,6 +231,7 @@ def _parser(commands: Iterable[str]) -> argparse.ArgumentParser:
         "5 model or checksum, 130 interrupted.",
         add_help=False,
     )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="inputs, one after another, each into the folder -o")
     for title, names in GROUPS.items():
         group = parser.add_argument_group(title)
         for name in names:

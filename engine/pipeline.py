@@ -38,6 +38,7 @@ STOP_TIMEOUT_S = 1.0  # after a stop, for a picture that is still on its way
 PAINTER_TIMEOUT_S = 5.0  # after a stop, for the frame that is being painted
 HANG_S = 10.0  # that the painter may take for one frame
 HOLD_S = 1.0  # that the last picture is shown where no new one comes; then the card
+LOOK_S = 1 / 25  # that a look at a photograph counts as
 TICK_S, ASLEEP_TICK_S = 0.05, 0.5  # between two pictures where no new one comes
 MAX_POSITION_S = 1e9  # of a frame, thirty years; NaN and what lies beyond is no time, and nobody downstream can use it
 
@@ -69,13 +70,15 @@ class Pipeline:
         card: Card | None = None,
         repeats: bool = False,
         size: tuple[int, int] | None = None,
+        looks: int | None = None,
     ):
         """`transparent`: pictures are the foreground, not composited, for sinks that store alpha beside them.
         `on_picture` is called after each picture is written, on the calling thread; `on_turn`, with threads, once a
         second or more often, whether one came or not.
         `card` is shown while there is no picture; None: nothing is, and the sinks wait. `repeats`: until then the last
         picture is written again and again, for sinks that are watched. `size` (H, W): of a card before the first frame;
-        None: until then there is none."""
+        None: until then there is none. `looks`, in lockstep: frames are photographs, each a stream of its own, seen so
+        often before its picture is kept, while the student learns; None: they are one stream."""
         self.masker = masker
         self.view = view or View()
         self.card = card
@@ -83,6 +86,7 @@ class Pipeline:
         self.sent, self.came = Snapshot(), Snapshot()  # pictures as written, frames as they came
         self.sent_size: tuple[int, int] | None = None  # (H, W) of the last picture
         self.frames = 0  # painted and written
+        self._position = 0.0  # s, of the last one
         self.state: PaintState | None = None  # of the last picture; None before the first
         self.elapsed = 0.0  # s
         self.capture, self.output = Durations(), Durations()  # one frame's reading, one picture's writing
@@ -92,7 +96,7 @@ class Pipeline:
         self._on_picture, self._on_turn = on_picture, on_turn
         self._painting_since: float | None = None  # s; None: the painter waits for a frame
         self._interruptible = source if isinstance(source, Interruptible) else None
-        self._lockstep, self._max_frames, self._size = lockstep, max_frames, size
+        self._lockstep, self._max_frames, self._size, self._looks = lockstep, max_frames, size, looks
         self._needs_alpha = transparent or any(sink.needs_alpha for sink in sinks)
         self._transparent = transparent
         self._stopping = threading.Event()
@@ -108,6 +112,15 @@ class Pipeline:
     def dropped(self) -> int:
         """Frames of a live source that were never shown; files drop none."""
         return self._incoming.dropped + self._dropped_pictures
+
+    @property
+    def progress(self) -> float | None:
+        """What share of the source is written, as far as its number of frames or its length is known."""
+        counts = [count for count in (self._source.frames, self._max_frames) if count]
+        if counts:
+            return min(1.0, self.frames / min(counts))
+        length = getattr(self._source, "length", None)
+        return min(1.0, self._position / length) if length else None
 
     @property
     def losses(self) -> int:
@@ -152,11 +165,21 @@ class Pipeline:
     def _run_in_lockstep(self) -> None:
         item = PaintedFrame()
         for frame in self._frames():
+            self._look(frame, item)
             self._paint(frame, item)
             self._write(item)
             if self._done():
                 return
         self._source_ended = not self._stopping.is_set()
+
+    def _look(self, frame: Frame, item: PaintedFrame) -> None:
+        """Of a photograph, all but its last look."""
+        if self._looks is not None:
+            self.masker.reset()
+            for left in range(self._looks - 1, 0, -1):
+                self._paint(replace(frame, position=frame.position - left * LOOK_S), item)
+                if self._stopping.is_set():
+                    return
 
     # -- threads -------------------------------------------------------------------------------------------------
 
@@ -311,6 +334,7 @@ class Pipeline:
         self.output.add(now - began)
         self.latency.add(now - frame.captured_at)
         self.frames += 1
+        self._position = frame.position
 
     def _write_out(self, picture: Picture) -> None:
         for sink in self._sinks:

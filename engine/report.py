@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from importlib import metadata
@@ -17,6 +16,7 @@ import numpy as np
 
 from .errors import JitMaskerError, SinkError
 from .first_pass import FirstPass
+from .media.whole_file import write_whole
 from .pipeline import Pipeline
 from .timing import Durations
 
@@ -83,20 +83,8 @@ def ending(error: BaseException | None, interrupted: bool) -> str:
 def write(path: str | Path, report: dict[str, Any]) -> None:
     """`report` as JSON at `path`: a file whole or not at all, a device or a pipe directly. SinkError where it fails."""
     text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-    target = Path(path).resolve()  # of a link, what it leads to
     try:
-        if target.exists() and not target.is_file():
-            target.write_text(text, encoding="utf-8")
-            return
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except OSError:
-            os.unlink(temporary)
-            raise
+        write_whole(path, text.encode())
     except OSError as error:
         raise SinkError(f"cannot write the report to {path}: {error.strerror}; choose another --report") from error
 

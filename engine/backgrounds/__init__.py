@@ -12,11 +12,14 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import UsageError
+from ..media.naming import is_pipe, local_path
+from ..media.stills import IMAGES as IMAGE_SUFFIXES
+from ..media.stills import is_animated, is_still, read_head
+from .animation import AnimatedPicture
 from .blur import Blur, parse_strength
 from .colour import COLOURS, Colour, parse_colour
 from .looping_video import SUFFIXES as VIDEO_SUFFIXES
 from .looping_video import LiveVideo, RepeatableVideo
-from .picture import SUFFIXES as IMAGE_SUFFIXES
 from .picture import StillPicture
 
 __all__ = ["COLOURS", "Background", "open_background"]
@@ -73,9 +76,14 @@ def open_background(spec: str, *, lossless: bool = False) -> Background:
         return Blur(parse_strength(spec))
     if spec in COLOURS or spec.startswith("#"):
         return Colour(parse_colour(spec))
-    suffix = Path(spec).suffix.lower()
-    if suffix in VIDEO_SUFFIXES:
-        return RepeatableVideo(spec) if lossless else LiveVideo(spec)
-    if suffix in IMAGE_SUFFIXES or os.path.isfile(spec):
-        return StillPicture(spec)
+    path = local_path(spec)
+    if is_pipe(path):
+        raise UsageError(f"the background {spec} is a pipe, which can be read once only; write it to a file first")
+    if is_animated(read_head(path)):
+        return AnimatedPicture(path)
+    suffix = Path(path).suffix.lower()
+    if is_still(path):
+        return StillPicture(path)
+    if suffix in VIDEO_SUFFIXES or os.path.isfile(path):
+        return RepeatableVideo(path) if lossless else LiveVideo(path)
     raise UsageError(f"unknown background {spec!r}; choose one of {POSSIBLE}")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import UsageError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+from ..media.stills import read_image
 
 
 class StillPicture:
@@ -25,23 +23,6 @@ class StillPicture:
 
     def close(self) -> None:
         pass
-
-
-def read_image(path: str, what: str = "the background") -> np.ndarray:
-    """An image file as uint8 (H, W, 3) BGR, turned as its EXIF says; grey, 16 bit and alpha are converted."""
-    import cv2
-
-    try:
-        # Not imread: it cannot tell a missing file from a damaged one, nor open every path on Windows.
-        data = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except OSError as error:
-        raise UsageError(f"cannot read {what} {path}: {error.strerror}; name an image or a video") from error
-    except cv2.error:
-        image = None
-    if image is None:
-        raise UsageError(f"cannot read {what} {path}: no image that is known here; use one of {', '.join(SUFFIXES)}")
-    return image
 
 
 def cover(image: np.ndarray, size: tuple[int, ...], out: np.ndarray | None = None) -> np.ndarray:

@@ -6,4 +6,16 @@ tracks.py     which tracks of a container can be used
 decoding.py   packets to frames, each a whole picture
 pictures.py   frames to BGR, and BGR to frames
 bad_file.py   what is wrong with a file that cannot be opened
+stills.py     an image file as an array
+animation.py  the frames of an animated WebP, PNG or AVIF
+whole_file.py a file that is there whole or not at all
 """
+
+import os
+
+MAX_PIXELS = 1 << 27  # of an image, 400 MB: more than a camera's, less than what a small file can unfold to
+
+
+def bound_images() -> None:
+    """Have OpenCV refuse larger images, unless somebody said otherwise; before it is imported."""
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .naming import is_pipe
+
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b"))  # bytes that text does not have
 ARCHIVES = {b"PK\x03\x04": "zip", b"Rar!": "rar", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip"}
 
@@ -13,6 +15,11 @@ def describe_bad_file(path: str | Path, expected: str) -> str:
 
     `expected`: what should have been there, for the end of the sentence.
     """
+    if is_pipe(str(path)):  # what it gave is gone, and more may never come
+        return (
+            f"nothing in it can be read as it comes; expected {expected}, and of a kind that needs no jumping back: "
+            "mkv, webm, ts, or an mp4 with its index in front (-movflags +faststart)"
+        )
     try:
         with open(path, "rb") as file:
             head = file.read(4096)

@@ -1,7 +1,8 @@
 """Where pictures go: `open_sink` turns what a user asks for into a Sink. Knows nothing about masks and threads.
 
 window.py (tk_window.py where OpenCV has none), virtual_camera.py (readers.py: who reads it), video_file.py
-(containers.py, hidden_file.py: its name; other_tracks.py: what goes along with the pictures), stdout.py, null.py.
+(containers.py, hidden_file.py: its name; other_tracks.py: what goes along with the pictures), image_files.py,
+stdout.py, null.py.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import os
 
 from ..contracts import Sink
 from ..errors import UsageError
-from .containers import CONTAINERS
+from .containers import CONTAINERS, container_of
+from .image_files import FORMATS, ImageFiles, check_image, is_image
 from .null import Null
 from .other_tracks import SoundMode
 from .stdout import Stdout
@@ -19,9 +21,13 @@ from .video_file import AlphaFile, VideoFile
 from .virtual_camera import VirtualCamera
 from .window import NoWindow, Window
 
-__all__ = ["AlphaFile", "Null", "Stdout", "TkWindow", "VideoFile", "VirtualCamera", "Window", "is_watched", "open_sink"]
+__all__ = [
+    "CONTAINERS", "AlphaFile", "ImageFiles", "Null", "Stdout", "TkWindow", "VideoFile", "VirtualCamera", "Window",
+    "check_output", "is_image", "is_watched", "open_sink",
+]  # fmt: skip
 
-POSSIBLE = f"window, camera, camera:DEVICE, -, null, or a file ({', '.join(CONTAINERS)})"
+POSSIBLE = f"window, camera, camera:DEVICE, -, null, a video ({', '.join(CONTAINERS)}), " \
+    f"an image ({', '.join(FORMATS)}), or a folder, which ends with a slash"  # fmt: skip
 
 
 def is_watched(spec: str) -> bool:
@@ -35,6 +41,20 @@ def open_window() -> Window | TkWindow:
         return Window()
     except NoWindow:
         return TkWindow()
+
+
+def check_output(path: str, transparent: bool, matte: bool = False) -> None:
+    """UsageError where a file of this name cannot be written, or not with alpha. `matte`: it is for the alpha alone."""
+    if is_image(path):
+        check_image(path, transparent)
+    elif matte:
+        if os.path.splitext(path)[1].lower() != ".mkv":
+            raise UsageError(f"cannot write alpha to {path!r}: name an .mkv, lossless grey video, or an image")
+    elif os.path.splitext(path)[1].lower() not in CONTAINERS:
+        raise UsageError(f"cannot write to {path!r}: unknown output; choose one of {POSSIBLE}")
+    elif transparent and container_of(path).transparent is None:
+        able = ", ".join(suffix for suffix, other in CONTAINERS.items() if other.transparent)
+        raise UsageError(f"{path}: {container_of(path).format} cannot hold alpha; use one of {able}")
 
 
 def open_sink(
@@ -51,8 +71,9 @@ def open_sink(
 
     Parameters
     ----------
-    spec : "window", "camera", "camera:DEVICE", "-" (raw frames to stdout), "null", or a path (.mp4, .mov, .mkv,
-        .webm).
+    spec : "window", "camera", "camera:DEVICE", "-" (raw frames to stdout), "null", or the path of a video
+        (.mp4, .mov, .mkv,
+        .webm) or of an image (.png, .jpg, …), which takes one picture.
     fps : frames per second, 0 if unknown.
     others : path or URL of the video whose sound, subtitles, chapters and tags go into the file that is written; sinks
         that are no files have none.
@@ -79,6 +100,8 @@ def open_sink(
         return open_window()
     if kind == "camera":
         return VirtualCamera(fps, device or None)
+    if is_image(spec):
+        return ImageFiles([spec], transparent)
     if os.path.splitext(spec)[1].lower() in CONTAINERS:
         return VideoFile(spec, fps, others, unheard, sound, transparent, threads)
     raise UsageError(f"cannot write to {spec!r}: unknown output; choose one of {POSSIBLE}")

@@ -1,7 +1,7 @@
 """Where frames come from: `open_source` turns what a user names into a Source. Knows nothing about painting.
 
-camera.py, video.py (files and streams), images.py, raw_frames.py, synthetic.py; threaded.py is around those that can
-hang, paced.py around those that should keep to the clock.
+camera.py, video.py (files and streams), piped.py, images.py, raw_frames.py, synthetic.py; threaded.py is around those
+that can hang, paced.py around those that should keep to the clock.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from pathlib import Path
 
 from ..contracts import Source
 from ..errors import SourceError, UsageError
-from ..media.naming import is_remote, is_stream
+from ..media.naming import is_pipe, is_remote, is_stream, local_path
+from ..media.stills import is_animated, is_still, read_head
 from .camera import Camera
 from .devices import CameraWish, RememberedCamera
-from .images import IMAGES, Images, images_in
+from .images import AnimatedImage, Images, hidden_in, images_in
 from .paced import PacedSource
+from .piped import PipedVideo
 from .raw_frames import RawFrames
 from .threaded import ThreadedSource
 from .video import FALLBACK_FPS, Video
@@ -72,8 +74,10 @@ def can_return(spec: str) -> bool:
 
 
 def _is_camera(spec: str) -> bool:
-    """A number, a device, or `camera:` and a part of a name."""
-    return spec.isdecimal() or spec.startswith(("/dev/video", "/dev/v4l/", NAMED))
+    """A number, a device, or `camera:` and a part of a name, unless a file is called so."""
+    if spec.startswith(NAMED):
+        return not Path(spec).exists()
+    return spec.isdecimal() or spec.startswith(("/dev/video", "/dev/v4l/"))
 
 
 def _open(spec: str, size: tuple[int, int] | None, fps: float | None, loop: bool) -> Source:
@@ -85,16 +89,27 @@ def _open(spec: str, size: tuple[int, int] | None, fps: float | None, loop: bool
         return ThreadedSource(lambda: RawFrames(size, fps or FALLBACK_FPS))
     if is_remote(spec):
         return ThreadedSource(lambda: Video(spec, live=is_stream(spec), loop=loop))
+    return _open_local(local_path(spec), fps, loop)
+
+
+def _open_local(spec: str, fps: float | None, loop: bool) -> Source:
+    """A folder, a file or a pipe. Which kind of file it is, its first bytes say; a pipe's are left to FFmpeg."""
     path = Path(spec)
     if path.is_dir():
-        return Images(images_in(path), fps or FALLBACK_FPS, loop)
+        return Images(images_in(path), fps or FALLBACK_FPS, loop, hidden_in(path))
+    if is_pipe(str(path)):
+        if loop:
+            raise UsageError(f"{path} is a pipe, which can be read once only; leave out --loop")
+        return ThreadedSource(lambda: PipedVideo(spec))
     if not path.is_file():
         raise SourceError(
             f"no file {spec}; expected a camera's number, a file, a folder of images, a URL, - or test://"
         )
-    if path.suffix.lower() in IMAGES:
+    if is_animated(read_head(path)):
+        return AnimatedImage(path, loop)
+    if is_still(str(path)):
         return Images([path], fps or FALLBACK_FPS, loop)
-    return Video(spec, loop=loop)
+    return Video(str(path), loop=loop)
 
 
 def _check(size: tuple[int, int] | None, fps: float | None) -> None:

@@ -45,6 +45,11 @@ class RawFrames:
             bgr = np.empty((self._height, self._width, 3), np.uint8)
             got = self._fill(bgr.data.cast("B"))
             if got < bgr.nbytes:
+                if not index and not self._closed:
+                    raise SourceError(
+                        f"standard input gave no frames: it ended after {got} bytes, and one of {self._width}x"
+                        f"{self._height} has {bgr.nbytes}; check the program in front of the pipe"
+                    )
                 if got:
                     log.warning("the last raw frame has %d of %d bytes and is left out", got, bgr.nbytes)
                 return

@@ -69,6 +69,8 @@ class Video:
         self.origin = spec if unheard is None else None
         self.sound = self.origin if sounds else None
         self.unheard = unheard if sounds else None
+        # s, as far as the file says
+        self.length = self._container.duration / 1e6 if self._container.duration and not loop else None
 
     def _why_unheard(self) -> str | None:
         """Why sound cannot be read beside the pictures; None: it can."""

@@ -147,7 +147,7 @@ def test_none_is_black():
     [
         np.full((20, 30), 128, np.uint8),
         np.full((20, 30), 128 * 257, np.uint16),
-        np.full((20, 30, 4), 128, np.uint8),
+        np.dstack([np.full((20, 30, 3), 128, np.uint8), np.full((20, 30), 255, np.uint8)]),
         np.full((20, 30, 3), 128 * 257, np.uint16),
     ],
     ids=["grey", "grey 16 bit", "alpha", "16 bit"],
@@ -171,14 +171,14 @@ def test_an_image_of_any_size_fills_a_frame_of_any_size(h, w, H, W):  # noqa: N8
 
 
 def test_an_image_that_is_missing_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"room\.png: No such file or directory; name an image or a video"):
+    with pytest.raises(UsageError, match=r"room\.png: No such file or directory; expected an image"):
         open_background(str(tmp_path / "room.png"))
 
 
-@pytest.mark.parametrize("content", [b"", b"not an image"])
-def test_an_image_that_is_none_is_refused_with_the_formats(content, tmp_path):
+@pytest.mark.parametrize(("content", "wrong"), [(b"", "it is empty"), (b"not an image", "it is text")])
+def test_an_image_that_is_none_is_refused_with_the_formats(content, wrong, tmp_path):
     (tmp_path / "room.png").write_bytes(content)
-    with pytest.raises(UsageError, match=r"room\.png: no image that is known here; use one of .*\.jpg"):
+    with pytest.raises(UsageError, match=rf"room\.png: {wrong}.*xpected an image \(\.jpg"):
         open_background(str(tmp_path / "room.png"))
 
 
