@@ -17,7 +17,7 @@ from ..errors import JitMaskerError, UsageError
 from ..media.decoding import Decoder
 from ..media.naming import for_ffmpeg
 from ..media.pictures import Pictures
-from ..media.tracks import video_track, warn_of_unknown_codecs, why_no_video
+from ..media.tracks import unknown_video_tracks, video_track, warn_of_unknown_codecs, why_no_video
 from .picture import cover
 
 log = logging.getLogger("jit_masker")
@@ -82,7 +82,8 @@ class LoopingVideo:
                 stream = video_track(container)
                 if stream is None:
                     raise ValueError(why_no_video(container) or "it has no pictures")
-                warn_of_unknown_codecs(self._path, container)
+                if unknown := unknown_video_tracks(container):
+                    warn_of_unknown_codecs(self._path, unknown)
                 for time, lasts, frame in _timed(container, stream, self.pictures):
                     end, seen = time + lasts, True
                     yield time, frame

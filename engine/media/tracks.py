@@ -44,18 +44,16 @@ def why_no_video(container: Any) -> str | None:
     return "it has sound, but no pictures" if container.streams.audio else None
 
 
-def warn_of_unknown_codecs(name: str, container: Any) -> None:
-    """Say once which tracks of `name` are left out because their codec is not known."""
-    for kind, tracks in (("video", container.streams.video), ("sound", container.streams.audio)):
-        unknown = [str(track.index) for track in tracks if not _is_known(track)]
-        if unknown:
-            rest = len(tracks) - len(unknown)
-            _warn_once(name, kind, ", ".join(unknown), "another is used" if rest else "the file goes without")
-
-
 @functools.cache
-def _warn_once(name: str, kind: str, which: str, instead: str) -> None:
-    log.warning("%s: %s track %s is in a codec that is not known here; %s", name, kind, which, instead)
+def warn_of_unknown_codecs(name: str, which: tuple[int, ...]) -> None:
+    """Say once that the video tracks `which` of `name`, of those that it has, are passed over."""
+    tracks = ", ".join(map(str, which))
+    log.warning("%s: video track %s is in a codec that is not known here; another is used", name, tracks)
+
+
+def unknown_video_tracks(container: Any) -> tuple[int, ...]:
+    """Indices of the video streams whose codec is not known."""
+    return tuple(track.index for track in container.streams.video if not _is_known(track))
 
 
 def _is_known(track: Any) -> bool:

@@ -16,7 +16,7 @@ from ..media.bad_file import describe_bad_file
 from ..media.decoding import Decoder
 from ..media.naming import for_ffmpeg, is_remote, local_path
 from ..media.pictures import Pictures
-from ..media.tracks import sound_tracks, video_track, warn_of_unknown_codecs, why_no_video
+from ..media.tracks import sound_tracks, unknown_video_tracks, video_track, warn_of_unknown_codecs, why_no_video
 
 log = logging.getLogger("jit_masker")
 
@@ -60,7 +60,8 @@ class Video:
         self._damage_reported = False
         self._pictures = Pictures(spec)
         self._container = self._open()
-        warn_of_unknown_codecs(spec, self._container)
+        if unknown := unknown_video_tracks(self._container):
+            warn_of_unknown_codecs(spec, unknown)
         stream = self._stream
         self.live = live or (self._remote and not self._container.duration)
         self.fps = float(stream.average_rate or 0.0)
