@@ -21,6 +21,7 @@ RATES = {
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # channels; what has another number of them becomes stereo
 BITS = {"aac": 96_000, "libopus": 64_000}  # per second and channel; beyond, nobody hears a difference
 KEPT_BEFORE = Fraction(1, 10)  # s before the first picture, of what an edit list leaves out: decoders begin there
+MAX_LATE = 8  # packets in a row that may come late, before one is left out to catch up
 TOLERANCE_S = 0.05  # between a sound's time and the samples before it; beyond, silence is put in, or samples left out
 
 
@@ -33,6 +34,7 @@ class CopiedTrack:
         self._waiting: Any = None  # the last packet: what comes after it tells whether it has room
         self._out: Any = None
         self._last: int | None = None  # ticks
+        self._late = 0  # packets in a row that came later than they should
         self._filter: Any = None
         self._extradata: bytes | None = None
         if first is not None:
@@ -52,6 +54,9 @@ class CopiedTrack:
         later = packet.pts - packet.dts if packet.pts is not None and packet.dts is not None else 0
         packet.dts = round(at / packet.time_base)
         packet.pts = packet.dts + max(0, later)
+        if self.stream.type != "audio":  # between two cues there may be minutes
+            yield from self._ready(packet, None)
+            return
         waiting, self._waiting = self._waiting, packet
         if waiting is not None:
             yield from self._ready(waiting, packet.dts)
@@ -69,6 +74,8 @@ class CopiedTrack:
             if moved is None:
                 return
             packet.dts, packet.pts = moved, moved + packet.pts - packet.dts
+        else:
+            self._late = 0
         self._last = packet.dts
         tick = packet.time_base
         for filtered in self._filter.filter(packet) if self._filter is not None else (packet,):
@@ -85,7 +92,11 @@ class CopiedTrack:
             return self._last + self._step(packet.time_base)
         self.mended += 1
         has_room = following is None or following == packet.dts or following - self._last > 1.8 * length
-        return self._last + length if has_room else None
+        late = self._last + length - packet.dts
+        if has_room or (late <= 1.5 * length and self._late < MAX_LATE):
+            self._late += 1
+            return self._last + length
+        return None
 
     def _step(self, tick: Fraction) -> int:
         """The least that is left of a step where the container counts in samples."""
@@ -135,10 +146,9 @@ def reason_against(container: Container, stream: Any, first: list[Any]) -> str |
                     track = CopiedTrack(stream, first[0] if first else None)
                     track.join(out)
                     for packet in first:
-                        for ready in track.feed(clone(packet), packet.dts * packet.time_base):
-                            out.mux(ready)
-                    if not first:
-                        out.start_encoding()
+                        out.mux(list(track.feed(clone(packet), packet.dts * packet.time_base)))
+                    out.mux(list(track.finish()))
+                    out.start_encoding()
             except (av.FFmpegError, OSError) as error:
                 return lines[-1][2].strip() if lines else str(error)
             except ValueError:  # PyAV's, where the format does not know the codec
