@@ -45,6 +45,10 @@ class CopiedTrack:
         self._out = output.add_stream_from_template(self.stream)
         if self._extradata is not None:
             self._out.codec_context.extradata = self._extradata
+        if self.stream.type == "audio":
+            channels = self.stream.codec_context.layout.nb_channels
+            if self.stream.codec_context.layout.name == f"{channels} channels" and channels in LAYOUTS:
+                self._out.codec_context.layout = LAYOUTS[channels]  # mp4 takes none that is not said
         return self._out
 
     def feed(self, packet: Any, at: Fraction) -> Iterator[Any]:
