@@ -52,13 +52,14 @@ class Container:
     sound: str  # the encoder for sound that it cannot hold as it is
     text: str  # the encoder for subtitles, likewise
     attachments: bool = False  # fonts and covers, as files inside it
+    avoids: str = " "  # how codecs begin that it could hold, and that hardly a player reads there
 
 
 _X264 = Codec("libx264", "yuv420p", _H264, even=True)
 _FFV1 = Codec("ffv1", "bgra", intra=True)
 _VPX, _VPX_ALPHA = Codec("libvpx-vp9", "yuv420p", _VP9), Codec("libvpx-vp9", "yuva420p", _VP9)
 CONTAINERS = {
-    ".mp4": Container("mp4", 90_000, _FRAGMENTS, _X264, None, "aac", "mov_text"),
+    ".mp4": Container("mp4", 90_000, _FRAGMENTS, _X264, None, "aac", "mov_text", avoids="pcm_"),
     ".mov": Container("mov", 90_000, _FRAGMENTS, _X264, None, "aac", "mov_text"),
     ".mkv": Container("matroska", 1000, _CLUSTERS, _X264, _FFV1, "aac", "subrip", attachments=True),
     ".webm": Container("webm", 1000, _CLUSTERS, _VPX, _VPX_ALPHA, "libopus", "webvtt"),

@@ -115,6 +115,8 @@ class OtherTracks:
                 continue
             codec = stream.codec_context.codec.canonical_name
             reason = reason_against(self._container, stream, first[stream.index]) if sound != "encode" else "asked for"
+            if reason is None and sound is None and codec.startswith(self._container.avoids):
+                reason = "few players read it there"
             if reason is None:
                 self._tracks[stream.index] = CopiedTrack(stream, first[stream.index][0])
             elif sound == "copy":

@@ -73,7 +73,9 @@ class CopiedTrack:
 
     def _ready(self, packet: Any, following: int | None) -> Iterator[Any]:
         """`packet` at a time of its own, where there is one for it before the `following` packet."""
-        if self._last is not None and packet.dts <= self._last:
+        # packets shorter than a tick share it (TrueHD in Matroska)
+        shared = packet.dts == self._last and (packet.duration or 0) <= 1 and self.stream.type == "audio"
+        if self._last is not None and packet.dts <= self._last and not shared:
             moved = self._moved(packet, following)
             if moved is None:
                 return
