@@ -98,7 +98,7 @@ class OtherTracks:
         self._ready: list[tuple[Fraction, int, Any]] = []  # heap: when, in which order, packet
         self._captions: dict[int, Captions] = {}
         self._order = count()
-        self._over = self._mended_told = False
+        self._over = self._closed = self._mended_told = False
         if self._left_out:
             log.warning("%s: left out of %s: %s", path, into, ", ".join(self._left_out))
 
@@ -199,7 +199,10 @@ class OtherTracks:
 
     def close(self) -> None:
         """Release the source."""
-        self._over, self._ready = True, []
+        damaged = sum(track.damaged for track in self._tracks.values() if isinstance(track, EncodedSound))
+        if damaged and not self._closed:
+            log.warning("%s: %d packets of its sound cannot be decoded and are left out", self._path, damaged)
+        self._over, self._closed, self._ready = True, True, []
         self._packets.close()
         self._source.close()
 

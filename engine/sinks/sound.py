@@ -142,6 +142,7 @@ def reason_against(container: Container, stream: Any, first: list[Any]) -> str |
     from ..media.ffmpeg import av
 
     # Here no thread of FFmpeg's is at work: one that wants to log would wait for this one, and this one for it.
+    level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as lines:
@@ -160,7 +161,7 @@ def reason_against(container: Container, stream: Any, first: list[Any]) -> str |
             except ValueError:  # PyAV's, where the format does not know the codec
                 return f"{container.format} has no {stream.codec_context.codec.canonical_name}"
     finally:
-        av.logging.set_level(None)
+        av.logging.set_level(level)
     return None
 
 

@@ -153,8 +153,9 @@ class Writer:
                 frame.pict_type = av.video.frame.PictureType.I
                 self._last_key = position
             self._mux(self._stream.encode(frame))
-            if not self._file.appeared and self._file.size > self._header_size:
-                self._file.appear()  # a second of it can be played
+            # a second of it can be played; Windows gives no name to a file that is open
+            if os.name == "posix" and not self._file.appeared and self._file.size > self._header_size:
+                self._file.appear()
 
     def close(self) -> None:
         """Finish the file. Without a single frame there is none."""
@@ -190,7 +191,13 @@ class Writer:
         context.sample_aspect_ratio = Fraction(1)
         # Between the keyframes asked for by time, the encoder is to set none by count; FFV1 has no other kind.
         context.gop_size = 1 if codec.intra else 10_000
-        tag_colours(context, codec)
+        colours = av.video.reformatter
+        if codec.pixels.startswith("yuv"):
+            # Said in the file, or a player guesses by the height and reds and greens of large pictures drift.
+            context.colorspace, context.color_range = colours.Colorspace.ITU601, colours.ColorRange.MPEG
+            context.color_primaries, context.color_trc = colours.ColorPrimaries.BT709, colours.ColorTrc.BT709
+        else:
+            context.color_range = colours.ColorRange.JPEG  # pixels as they are, from 0 to 255
         self._stream = stream
         if self._others is not None:
             self._others.join(self._output, stream)
@@ -248,15 +255,3 @@ class Writer:
 def error_number(error: BaseException) -> int | None:
     """The system's number of what went wrong, where it has one."""
     return getattr(error, "errno", None)
-
-
-def tag_colours(context: Any, codec: Codec) -> None:
-    """Say in the file how its colours are coded, or a player guesses by the height, and reds and greens drift."""
-    from ..media.ffmpeg import av
-
-    colours = av.video.reformatter
-    context.color_primaries, context.color_trc = colours.ColorPrimaries.BT709, colours.ColorTrc.BT709
-    if codec.pixels.startswith("yuv"):
-        context.colorspace, context.color_range = colours.Colorspace.ITU601, colours.ColorRange.MPEG
-    else:  # pixels as they are, from 0 to 255
-        context.color_range = colours.ColorRange.JPEG

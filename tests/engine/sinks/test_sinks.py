@@ -404,6 +404,17 @@ def test_an_alpha_of_another_size_than_its_picture_is_refused(tmp_path):
         AlphaFile(str(tmp_path / "out.mkv"), 25).write(make_picture(0, alpha=np.zeros((2, 2), np.uint8)))
 
 
+@pytest.mark.parametrize("make", [
+    lambda path: open_sink(path, fps=25, transparent=True), lambda path: AlphaFile(path, 25),
+])  # fmt: skip
+def test_a_lossless_file_says_that_its_values_go_from_0_to_255(make, tmp_path):
+    path = tmp_path / "out.mkv"
+    write_all(make(str(path)), [halves()])
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        assert context.color_range == 2
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (48, 64)])
 def test_an_alpha_file_keeps_every_byte(size, tmp_path):
     noise = np.random.default_rng(2)
@@ -452,6 +463,13 @@ def test_a_reader_that_goes_away_ends_the_wish_for_pictures_without_a_traceback(
     """
     done = run_python(code)
     assert (done.returncode, done.stderr) == (0, b"still wanted: False\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_file_on_a_full_device_is_an_error_that_says_so(tmp_path):
+    (tmp_path / "full.mkv").symlink_to("/dev/full")
+    with pytest.raises(SinkError, match=r"No space left on device.*free space"):
+        write_all(open_sink(str(tmp_path / "full.mkv"), fps=25), [make_picture(i) for i in range(60)])
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
