@@ -1,18 +1,18 @@
 """The times of recordings that were laid end to end, as sums."""
 
-from fractions import Fraction as F
+from fractions import Fraction
 
 from engine.sinks.part_clock import PictureClock, TrackClock
 
-STEP = F(1, 25)
+STEP = Fraction(1, 25)
 
 
 def clock(*parts):
     """The clock of pictures whose parts are (begin, end), s."""
-    pictures = PictureClock(F(parts[0][0]), STEP)
+    pictures = PictureClock(Fraction(parts[0][0]), STEP)
     for begin, end in parts:
         for i in range(round((end - begin) * 25)):
-            pictures.see(F(begin) + i * STEP)
+            pictures.see(Fraction(begin) + i * STEP)
     return pictures
 
 
@@ -21,7 +21,7 @@ def test_parts_of_a_recording_follow_each_other():
 
 
 def test_pictures_in_the_order_of_decoding_are_one_part():
-    pictures = PictureClock(F(0), STEP)
+    pictures = PictureClock(Fraction(0), STEP)
     for time in (0, 4, 2, 1, 3, 8, 6, 5, 7):
         pictures.see(time * STEP)
     assert (pictures.offsets, pictures.now) == ([0], 8 * STEP)
@@ -29,28 +29,28 @@ def test_pictures_in_the_order_of_decoding_are_one_part():
 
 def test_sound_moves_with_the_pictures_though_it_ended_before_them():
     track = TrackClock(clock((10, 13), (10, 12)))
-    assert track.place(F("12.7"), F("0.02"), final=False) == F("2.7")
-    assert track.place(F("9.98"), F("0.02"), final=False) == F("2.98")
+    assert track.place(Fraction("12.7"), Fraction("0.02"), final=False) == Fraction("2.7")
+    assert track.place(Fraction("9.98"), Fraction("0.02"), final=False) == Fraction("2.98")
 
 
 def test_sound_that_leaps_before_its_pictures_waits_for_them():
     pictures = clock((10, 13))
     track = TrackClock(pictures)
-    track.place(F("12.9"), F("0.02"), final=False)
-    assert track.place(F("10"), F("0.02"), final=False) is None
-    pictures.see(F(10))
-    assert track.place(F("10"), F("0.02"), final=False) == 3
+    track.place(Fraction("12.9"), Fraction("0.02"), final=False)
+    assert track.place(Fraction("10"), Fraction("0.02"), final=False) is None
+    pictures.see(Fraction(10))
+    assert track.place(Fraction("10"), Fraction("0.02"), final=False) == 3
 
 
 def test_sound_that_leaps_alone_goes_on_where_it_was_or_has_a_gap():
     back, forth = TrackClock(clock((10, 13))), TrackClock(clock((10, 13)))
     for track in (back, forth):
-        track.place(F("12.9"), F("0.1"), final=True)
-    assert back.place(F(0), F("0.1"), final=True) == 3
-    assert forth.place(F(100), F("0.1"), final=True) == 90
+        track.place(Fraction("12.9"), Fraction("0.1"), final=True)
+    assert back.place(Fraction(0), Fraction("0.1"), final=True) == 3
+    assert forth.place(Fraction(100), Fraction("0.1"), final=True) == 90
 
 
 def test_what_has_no_time_comes_after_what_was_before():
     track = TrackClock(clock((10, 13)))
-    track.place(F("12.9"), F("0.1"), final=False)
+    track.place(Fraction("12.9"), Fraction("0.1"), final=False)
     assert track.next == 3
