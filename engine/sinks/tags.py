@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
-# About the file that was, not about what is in it; the rest of these belong to Matroska's statistics.
-TECHNICAL = {
-    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode", "rotate", "bps",
-    "number_of_frames", "number_of_bytes", "source_id", "handler_name", "vendor_id", "language",
-}  # fmt: skip
+# About the file that was, not about what is in it: of mp4, Matroska's statistics, and what MXF says of its makers.
+TECHNICAL = re.compile(
+    r"major_brand|minor_version|compatible_brands|encoder|software|duration|timecode|rotate|bps|number_of_\w+|source_id"
+    r"|handler_name|vendor_id|language|_statistics.*|\w*uid|\w+_umid|\w+_ul|(product|application|company|toolkit)_\w+"
+)
 RENAMED = {  # as phones say it, and as everybody does
     "com.apple.quicktime.location.iso6709": "location",
     "com.apple.quicktime.creationdate": "date",
@@ -26,7 +27,7 @@ def carry_tags(source: Any, output: Any) -> None:
     """Title, date, artist, comment, place and so on."""
     found = {name.lower(): text for name, text in source.metadata.items()}
     for name, text in found.items():
-        if name not in TECHNICAL and not name.startswith("_statistics"):
+        if not TECHNICAL.fullmatch(name):
             output.metadata.setdefault(RENAMED.get(name, name), text)
 
 
