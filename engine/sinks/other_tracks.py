@@ -239,7 +239,7 @@ class OtherTracks:
             index = packet.stream.index
             if index in wanted:
                 seen.append(packet)
-                if len(first[index]) < LOOKED_AT and packet.dts is not None:
+                if len(first[index]) < LOOKED_AT:
                     first[index].append(clone(packet))
             else:
                 self._see(packet)
@@ -256,9 +256,13 @@ class OtherTracks:
         """Whether all that begins before `position` is read, or as much as may be held."""
         if self._read_ahead:
             return False
+        if not self._tracks:
+            return True
         sound = [self._reached[index] for index, track in self._tracks.items() if track.stream.type == "audio"]
-        furthest = max([*self._reached.values(), self._clock.now])
-        return furthest >= position + MAX_LEAD or (min(sound) if sound else furthest) >= position
+        ahead = [*sound, *([self._clock.now] if self._follow else [])]  # a text may stand far before its time
+        if max(ahead, default=0) >= position + MAX_LEAD:
+            return True
+        return (min(sound) if sound else max(ahead or self._reached.values())) >= position
 
     def _read(self) -> None:
         packet = self._read_ahead.popleft() if self._read_ahead else next(self._packets, None)

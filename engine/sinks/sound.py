@@ -129,7 +129,8 @@ def clone(packet: Any) -> Any:
     from ..media.ffmpeg import av
 
     twin = av.Packet(bytes(packet))
-    twin.pts, twin.dts, twin.time_base, twin.duration = packet.pts, packet.dts, packet.time_base, packet.duration
+    twin.pts, twin.time_base, twin.duration = packet.pts, packet.time_base, packet.duration
+    twin.dts = packet.dts if packet.dts is not None else packet.pts or 0
     twin.is_keyframe = packet.is_keyframe
     return twin
 

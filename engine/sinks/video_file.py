@@ -25,6 +25,7 @@ from .other_tracks import OtherTracks, SoundMode, open_other_tracks
 log = logging.getLogger("jit_masker")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, of what one may have on it, of one file
+REFUSED = (errno.EINVAL, errno.EPERM)  # what a muxer answers to packets that it does not like
 
 
 class VideoFile:
@@ -228,14 +229,19 @@ class Writer:
             self._release()
             reason = getattr(error, "strerror", None) or str(error)
             kept = "What was written stays" if self._file.appeared else "Nothing was written"
-            remedy = "free space or name another file" if error_number(error) in FULL else "name another file"
-            if self._others is not None and error_number(error) not in FULL:
-                remedy = "try another container, or --sound encode or none"
-            raise SinkError(f"cannot write {self._path}: {reason}. {kept}; {remedy}") from error
+            raise SinkError(f"cannot write {self._path}: {reason}. {kept}; {self._remedy(error)}") from error
         except BaseException:  # a second Ctrl-C
             self._finished = True
             self._release()
             raise
+
+    def _remedy(self, error: Exception) -> str:
+        number = getattr(error, "errno", None)
+        if number in FULL:
+            return "free space or name another file"
+        if self._others is None or (isinstance(error, OSError) and number not in REFUSED):
+            return "name another file"
+        return "try another container, or --sound encode or none"
 
     def _release(self) -> None:
         from ..media.ffmpeg import av
@@ -250,8 +256,3 @@ class Writer:
                 log.debug("closing %s: %s", self._path, error)
         self._output = self._stream = None
         self._file.discard()
-
-
-def error_number(error: BaseException) -> int | None:
-    """The system's number of what went wrong, where it has one."""
-    return getattr(error, "errno", None)
