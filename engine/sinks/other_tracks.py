@@ -36,6 +36,7 @@ class Track(Protocol):
 
     stream: Any
     mended: int
+    damaged: int
 
     def join(self, output: Any) -> Any: ...
 
@@ -79,6 +80,7 @@ class OtherTracks:
 
     def __init__(self, source: Any, path: str, into: str, container: Container, sound: SoundMode | None) -> None:
         self._source, self._path, self._into, self._container = source, path, into, container
+        self.refused = 0  # packets that the muxer did not take
         self._left_out: list[str] = []
         self._pictures = main_pictures(source)
         self._clock = _picture_clock(self._pictures)
@@ -181,27 +183,20 @@ class OtherTracks:
         if self._container.attachments:
             carry_attachments(self._source, output, self._cover_files)
 
-    def copy_until(self, position: float, output: Any) -> None:
-        """Mux what begins before `position` (s)."""
-        self._copy(position, output, over=False)
-
-    def finish(self, position: float, output: Any) -> None:
-        """Mux what is left before `position` (s); `math.inf`: all there is."""
-        self._copy(position, output, over=True)
-
-    def _copy(self, position: float, output: Any, over: bool) -> None:
+    def until(self, position: float, over: bool = False) -> Iterator[Any]:
+        """Packets of what begins before `position` (s), for the muxer; `over`: and of what ends there."""
         while not self._over and not self._is_read(position):
             self._read()
         while self._ready and self._ready[0][0] < position:
-            output.mux(heapq.heappop(self._ready)[2])
+            yield heapq.heappop(self._ready)[2]
         for captions in self._captions.values():
-            output.mux(list(captions.until(position, over)))
+            yield from captions.until(position, over)
 
     def close(self) -> None:
         """Release the source."""
-        damaged = sum(track.damaged for track in self._tracks.values() if isinstance(track, EncodedSound))
+        damaged = self.refused + sum(track.damaged for track in self._tracks.values())
         if damaged and not self._closed:
-            log.warning("%s: %d packets of its sound cannot be decoded and are left out", self._path, damaged)
+            log.warning("%s: %d packets of its sound or subtitles are damaged and left out", self._path, damaged)
         self._over, self._closed, self._ready = True, True, []
         self._packets.close()
         self._source.close()
@@ -226,6 +221,8 @@ class OtherTracks:
                         self._cover_files.append((packet.stream.codec_context.name, bytes(packet)))
                 elif packet.size:
                     yield packet
+        except IndexError:  # PyAV's at the end, where a stream turned up on the way (MPEG-TS)
+            return
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             log.warning("%s: its sound cannot be read to the end: %s", self._path, reason)

@@ -25,6 +25,7 @@ from .other_tracks import OtherTracks, SoundMode, open_other_tracks
 log = logging.getLogger("jit_masker")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, of what one may have on it, of one file
+MAX_REFUSALS = 20  # packets in a row
 REFUSED = (errno.EINVAL, errno.EPERM)  # what a muxer answers to packets that it does not like
 
 
@@ -129,6 +130,7 @@ class Writer:
         self._stream: Any = None
         self._last_tick: int | None = None
         self._last_key = -KEYFRAME_EVERY
+        self._refusals = 0  # in a row
         self._finished = False
 
     def add(self, others: str, sound: SoundMode | None) -> None:
@@ -167,8 +169,10 @@ class Writer:
             if self._output is not None:
                 self._mux(self._stream.encode())
                 if self._others is not None:
-                    self._others.finish(math.inf if self.keep_all else self._end, self._output)
-                self._output.close()
+                    for packet in self._others.until(math.inf if self.keep_all else self._end, over=True):
+                        self._put(packet)
+                with self._without_the_damaged():
+                    self._output.close()
                 self._file.appear()
         self._release()
 
@@ -215,8 +219,28 @@ class Writer:
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             if self._others is not None:
-                self._others.copy_until(float(packet.dts * packet.time_base), self._output)
+                for other in self._others.until(float(packet.dts * packet.time_base)):
+                    self._put(other)
+            self._put(packet)
+
+    def _put(self, packet: Any) -> None:
+        with self._without_the_damaged():
             self._output.mux(packet)
+            self._refusals = 0
+
+    @contextmanager
+    def _without_the_damaged(self) -> Iterator[None]:
+        """A muxer refuses damaged packets, some time after it was given them; ours are not: it has to be a few only."""
+        from ..media.ffmpeg import av
+
+        try:
+            yield
+        except av.FFmpegError as error:
+            self._refusals += 1
+            damaged = isinstance(error, av.InvalidDataError) or error.errno in REFUSED
+            if self._others is None or not damaged or self._refusals > MAX_REFUSALS:
+                raise
+            self._others.refused += 1
 
     @contextmanager
     def _as_sink_error(self) -> Iterator[None]:
