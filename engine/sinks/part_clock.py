@@ -69,8 +69,8 @@ class TrackClock:
         """Whether there is just no sound for a while: the pictures are there, too."""
         at = time + self._offset
         if self._pictures.seen:
-            return abs(at - self._pictures.now) <= NEAR
-        return 0 < at - self._end <= MAX_SILENCE
+            return self._end < at and abs(at - self._pictures.now) <= NEAR
+        return self._end < at <= self._end + MAX_SILENCE
 
     @property
     def next(self) -> Fraction:
