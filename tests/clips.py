@@ -152,3 +152,22 @@ def packets_of(path, kind="audio", track=0):
     with av.open(str(path)) as container:
         stream = getattr(container.streams, {"subtitle": "subtitles"}.get(kind, kind))[track]
         return [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(stream) if p.size]
+
+
+def decoded_alpha(path):
+    """BGRA frames of a VP9 file; FFmpeg's own vp9 decoder leaves the alpha out, libvpx is asked for each stream."""
+    with av.open(str(path)) as container:
+        decoder = av.CodecContext.create("libvpx-vp9", "r")
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        return [frame.to_ndarray(format="bgra") for packet in packets for frame in decoder.decode(packet)]
+
+
+def decoded_until_damage(path):
+    frames = []
+    with av.open(str(path)) as container:
+        try:
+            for frame in container.decode(video=0):
+                frames.append(frame.time)
+        except av.FFmpegError:
+            return frames
+    return frames

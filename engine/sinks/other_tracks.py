@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from ..errors import SinkError, UsageError
 from ..media.naming import for_ffmpeg, is_remote
+from ..media.tracks import is_cover, video_track
 from .containers import CONTAINERS, Container
 from .part_clock import PictureClock, TrackClock
 from .sound import CopiedTrack, EncodedSound, clone, reason_against
@@ -36,6 +37,7 @@ class Track(Protocol):
 
     stream: Any
     mended: int
+    damaged: int
 
     def join(self, output: Any) -> Any: ...
 
@@ -79,8 +81,9 @@ class OtherTracks:
 
     def __init__(self, source: Any, path: str, into: str, container: Container, sound: SoundMode | None) -> None:
         self._source, self._path, self._into, self._container = source, path, into, container
+        self.refused = 0  # packets that the muxer did not take
         self._left_out: list[str] = []
-        self._pictures = main_pictures(source)
+        self._pictures = video_track(source)
         self._clock = _picture_clock(self._pictures)
         known = [stream for stream in source.streams if stream.type in ("audio", "subtitle") and stream.codec_context]
         wanted = [stream for stream in known if stream.type != "audio" or sound != "none"]
@@ -181,27 +184,20 @@ class OtherTracks:
         if self._container.attachments:
             carry_attachments(self._source, output, self._cover_files)
 
-    def copy_until(self, position: float, output: Any) -> None:
-        """Mux what begins before `position` (s)."""
-        self._copy(position, output, over=False)
-
-    def finish(self, position: float, output: Any) -> None:
-        """Mux what is left before `position` (s); `math.inf`: all there is."""
-        self._copy(position, output, over=True)
-
-    def _copy(self, position: float, output: Any, over: bool) -> None:
+    def until(self, position: float, over: bool = False) -> Iterator[Any]:
+        """Packets of what begins before `position` (s), for the muxer; `over`: and of what ends there."""
         while not self._over and not self._is_read(position):
             self._read()
         while self._ready and self._ready[0][0] < position:
-            output.mux(heapq.heappop(self._ready)[2])
+            yield heapq.heappop(self._ready)[2]
         for captions in self._captions.values():
-            output.mux(list(captions.until(position, over)))
+            yield from captions.until(position, over)
 
     def close(self) -> None:
         """Release the source."""
-        damaged = sum(track.damaged for track in self._tracks.values() if isinstance(track, EncodedSound))
+        damaged = self.refused + sum(track.damaged for track in self._tracks.values())
         if damaged and not self._closed:
-            log.warning("%s: %d packets of its sound cannot be decoded and are left out", self._path, damaged)
+            log.warning("%s: %d packets of its sound or subtitles are damaged and left out", self._path, damaged)
         self._over, self._closed, self._ready = True, True, []
         self._packets.close()
         self._source.close()
@@ -226,6 +222,8 @@ class OtherTracks:
                         self._cover_files.append((packet.stream.codec_context.name, bytes(packet)))
                 elif packet.size:
                     yield packet
+        except IndexError:  # PyAV's at the end, where a stream turned up on the way (MPEG-TS)
+            return
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             log.warning("%s: its sound cannot be read to the end: %s", self._path, reason)
@@ -239,7 +237,7 @@ class OtherTracks:
             index = packet.stream.index
             if index in wanted:
                 seen.append(packet)
-                if len(first[index]) < LOOKED_AT and packet.dts is not None:
+                if len(first[index]) < LOOKED_AT:
                     first[index].append(clone(packet))
             else:
                 self._see(packet)
@@ -256,9 +254,13 @@ class OtherTracks:
         """Whether all that begins before `position` is read, or as much as may be held."""
         if self._read_ahead:
             return False
+        if not self._tracks:
+            return True
         sound = [self._reached[index] for index, track in self._tracks.items() if track.stream.type == "audio"]
-        furthest = max([*self._reached.values(), self._clock.now])
-        return furthest >= position + MAX_LEAD or (min(sound) if sound else furthest) >= position
+        ahead = [*sound, *([self._clock.now] if self._follow else [])]  # a text may stand far before its time
+        if max(ahead, default=0) >= position + MAX_LEAD:
+            return True
+        return (min(sound) if sound else max(ahead or self._reached.values())) >= position
 
     def _read(self) -> None:
         packet = self._read_ahead.popleft() if self._read_ahead else next(self._packets, None)
@@ -305,16 +307,6 @@ class OtherTracks:
                 self._captions[index].add(packet)
                 continue
             heapq.heappush(self._ready, (at, next(self._order), packet))
-
-
-def main_pictures(container: Any) -> Any:
-    """The video stream of `container` that is no cover picture; None where there is none."""
-    return next((stream for stream in container.streams.video if not is_cover(stream)), None)
-
-
-def is_cover(stream: Any) -> bool:
-    """Whether a video stream is one picture beside the sound or the video, as of an album."""
-    return bool(stream.disposition & type(stream.disposition).attached_pic)
 
 
 def _covers(source: Any) -> list[Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 MAX_BACK, MAX_GAP = 1, 60  # s, from one time to the next; beyond, another part begins: as in sources/video.py
-NEAR = 5  # s between the end of one part of a track and the start of its next
+NEAR = 5  # s between the end of one part of a track and the start of its next, or between a track and its pictures
+MAX_SILENCE = 3600  # s without sound where no pictures tell; an mp4 whose steps are longer ends the process
 
 
 def _leaps(before: Fraction, time: Fraction) -> bool:
@@ -36,6 +37,11 @@ class PictureClock:
             self._last = max(last, time)
 
     @property
+    def seen(self) -> bool:
+        """Whether a picture was seen."""
+        return self._last is not None
+
+    @property
     def now(self) -> Fraction:
         """When the last picture seen is shown; 0 before the first."""
         return Fraction(0) if self._last is None else self._last + self.offsets[-1]
@@ -51,14 +57,20 @@ class TrackClock:
 
     def place(self, time: Fraction, duration: Fraction, final: bool) -> Fraction | None:
         """Where what the file has at `time` belongs. None: ask again when more pictures are known, unless `final`."""
-        if self._last is not None and _leaps(self._last, time) and not self._enter(time):
+        if self._last is not None and _leaps(self._last, time) and not self._enter(time) and not self._is_gap(time):
             if not final:
                 return None
-            if time < self._last:
-                self._offset = self._end - time
+            self._offset = self._end - time
         self._last = time
         self._end = time + self._offset + duration
         return time + self._offset
+
+    def _is_gap(self, time: Fraction) -> bool:
+        """Whether there is just no sound for a while: the pictures are there, too."""
+        at = time + self._offset
+        if self._pictures.seen:
+            return self._end < at and abs(at - self._pictures.now) <= NEAR
+        return self._end < at <= self._end + MAX_SILENCE
 
     @property
     def next(self) -> Fraction:

@@ -31,6 +31,7 @@ class CopiedTrack:
     def __init__(self, stream: Any, first: Any = None) -> None:
         self.stream = stream
         self.mended = 0  # packets of sound whose times ran back or stood still
+        self.damaged = 0  # packets that cannot be read
         self._waiting: Any = None  # the last packet: what comes after it tells whether it has room
         self._out: Any = None
         self._last: int | None = None  # ticks
@@ -84,11 +85,23 @@ class CopiedTrack:
             self._late = 0
         self._last = packet.dts
         tick = packet.time_base
-        for filtered in self._filter.filter(packet) if self._filter is not None else (packet,):
+        for filtered in self._unwrapped(packet):
             if filtered.has_sidedata("new_extradata"):  # Matroska's muxer writes it over its own header
                 filtered = clone(filtered)
             filtered.stream, filtered.time_base = self._out, tick
             yield filtered
+
+    def _unwrapped(self, packet: Any) -> list[Any]:
+        from ..media.ffmpeg import av
+
+        if self._filter is None:
+            return [packet]
+        try:
+            unwrapped: list[Any] = self._filter.filter(packet)
+        except av.FFmpegError:  # no frame of AAC
+            self.damaged += 1
+            return []
+        return unwrapped
 
     def _moved(self, packet: Any, following: int | None) -> int | None:
         """The time for a packet whose own stands still or runs back; None: there was sound at that time already."""
@@ -129,7 +142,8 @@ def clone(packet: Any) -> Any:
     from ..media.ffmpeg import av
 
     twin = av.Packet(bytes(packet))
-    twin.pts, twin.dts, twin.time_base, twin.duration = packet.pts, packet.dts, packet.time_base, packet.duration
+    twin.pts, twin.time_base, twin.duration = packet.pts, packet.time_base, packet.duration
+    twin.dts = packet.dts if packet.dts is not None else packet.pts or 0
     twin.is_keyframe = packet.is_keyframe
     return twin
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -20,7 +19,7 @@ class ConvertedText:
 
     def __init__(self, stream: Any, encoder: str) -> None:
         self.stream = stream
-        self.mended = 0
+        self.mended = self.damaged = 0
         self._encoder = encoder
         self._out: Any = None
         self._last = -1  # ms
@@ -38,15 +37,18 @@ class ConvertedText:
         """See `CopiedTrack`."""
         from ..media.ffmpeg import av
 
-        with suppress(av.FFmpegError):  # a cue that is no text
+        try:
             cue = self.stream.codec_context.decode2(packet)
             if cue is None or not len(cue):
                 return  # mov_text says so where nothing is shown
             text = self._out.codec_context.encode_subtitle(cue)
-            text.pts = text.dts = self._last = max(round(at / MILLISECOND), self._last + 1)
-            text.duration = round((packet.duration or 0) * packet.time_base / MILLISECOND)
-            text.time_base, text.stream = MILLISECOND, self._out
-            yield text
+        except av.FFmpegError:
+            self.damaged += 1
+            return
+        text.pts = text.dts = self._last = max(round(at / MILLISECOND), self._last + 1)
+        text.duration = round((packet.duration or 0) * packet.time_base / MILLISECOND)
+        text.time_base, text.stream = MILLISECOND, self._out
+        yield text
 
     def finish(self) -> Iterator[Any]:
         """See `CopiedTrack`."""
@@ -74,6 +76,7 @@ class Captions:
     APART = 1000  # ticks, at least, from one packet to the next
     SAME = 10_000  # ticks between the starts of two texts that are shown at once
     SILENCE = 2_000_000  # ticks without a text after which that is said
+    ALONE = 600_000_000  # ticks behind everything else, where a text is damage
     UNTIL_NEXT = 5_000_000  # ticks that a text is shown whose end is not known
 
     def __init__(self, out: Any) -> None:
@@ -104,7 +107,7 @@ class Captions:
             yield self._packet(0, 1, NOTHING)
         while self._cues and (len(self._cues) > 1 or self._cues[0].end <= now or over):
             cue = self._cues.popleft()
-            if over and cue.start >= now:
+            if over and (cue.start >= now or cue.start - self._last > self.ALONE):
                 return
             start, end = max(cue.start, self._last + self.APART), cue.end
             end = max(round(min(end, now)) if over else end, start + self.APART)

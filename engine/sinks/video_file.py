@@ -26,6 +26,8 @@ from .other_tracks import OtherTracks, SoundMode, open_other_tracks
 log = logging.getLogger("jit_masker")
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, of what one may have on it, of one file
+MAX_REFUSALS = 20  # packets in a row
+REFUSED = (errno.EINVAL, errno.EPERM)  # what a muxer answers to packets that it does not like
 
 
 class VideoFile:
@@ -129,6 +131,7 @@ class Writer:
         self._stream: Any = None
         self._last_tick: int | None = None
         self._last_key = -KEYFRAME_EVERY
+        self._refusals = 0  # in a row
         self._finished = False
 
     def add(self, others: str, sound: SoundMode | None) -> None:
@@ -167,8 +170,10 @@ class Writer:
             if self._output is not None:
                 self._mux(self._stream.encode())
                 if self._others is not None:
-                    self._others.finish(math.inf if self.keep_all else self._end, self._output)
-                self._output.close()
+                    for packet in self._others.until(math.inf if self.keep_all else self._end, over=True):
+                        self._put(packet)
+                with self._without_the_damaged():
+                    self._output.close()
                 self._file.appear()
         self._release()
 
@@ -212,8 +217,28 @@ class Writer:
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
             if self._others is not None:
-                self._others.copy_until(float(packet.dts * packet.time_base), self._output)
+                for other in self._others.until(float(packet.dts * packet.time_base)):
+                    self._put(other)
+            self._put(packet)
+
+    def _put(self, packet: Any) -> None:
+        with self._without_the_damaged():
             self._output.mux(packet)
+            self._refusals = 0
+
+    @contextmanager
+    def _without_the_damaged(self) -> Iterator[None]:
+        """A muxer refuses damaged packets, some time after it was given them; ours are not: it has to be a few only."""
+        from ..media.ffmpeg import av
+
+        try:
+            yield
+        except av.FFmpegError as error:
+            self._refusals += 1
+            damaged = isinstance(error, av.InvalidDataError) or error.errno in REFUSED
+            if self._others is None or not damaged or self._refusals > MAX_REFUSALS:
+                raise
+            self._others.refused += 1
 
     @contextmanager
     def _as_sink_error(self) -> Iterator[None]:
@@ -226,14 +251,19 @@ class Writer:
             self._release()
             reason = getattr(error, "strerror", None) or str(error)
             kept = "What was written stays" if self._file.appeared else "Nothing was written"
-            remedy = "free space or name another file" if error_number(error) in FULL else "name another file"
-            if self._others is not None and error_number(error) not in FULL:
-                remedy = "try another container, or --sound encode or none"
-            raise SinkError(f"cannot write {self._path}: {reason}. {kept}; {remedy}") from error
+            raise SinkError(f"cannot write {self._path}: {reason}. {kept}; {self._remedy(error)}") from error
         except BaseException:  # a second Ctrl-C
             self._finished = True
             self._release()
             raise
+
+    def _remedy(self, error: Exception) -> str:
+        number = getattr(error, "errno", None)
+        if number in FULL:
+            return "free space or name another file"
+        if self._others is None or (isinstance(error, OSError) and number not in REFUSED):
+            return "name another file"
+        return "try another container, or --sound encode or none"
 
     def _release(self) -> None:
         from ..media.ffmpeg import av
@@ -248,8 +278,3 @@ class Writer:
                 log.debug("closing %s: %s", self._path, error)
         self._output = self._stream = None
         self._file.discard()
-
-
-def error_number(error: BaseException) -> int | None:
-    """The system's number of what went wrong, where it has one."""
-    return getattr(error, "errno", None)

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clips import read_clip
+from tests.clips import decoded_until_damage, read_clip
 from tests.data.make_clip import CLIP, PERSON
-from tests.engine.sinks.test_sinks import decoded_until_damage
 from tests.faults.whole_run import FRAMES, MAX_ROOM, NO_LEARNING, arguments, ended, left, start
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX devices and limits")

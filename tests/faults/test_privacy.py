@@ -6,8 +6,8 @@ import pytest
 
 from engine.contracts import Frame
 from engine.sources.synthetic import SyntheticPerson
+from tests.clips import decoded_alpha
 from tests.data.make_clip import PERSON
-from tests.engine.test_sinks import decoded_alpha
 from tests.faults.whole_run import FRAMES, certainly_room
 
 EMPTY = PERSON._scene(0).background

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import pytest
@@ -177,6 +178,16 @@ def test_ffprobe_sees_the_same(suffix, tmp_path):
     assert "color_range=tv" in shown.stdout
     decoded = subprocess.run(["ffmpeg", "-v", "error", "-i", out, "-f", "null", "-"], capture_output=True, text=True)
     assert (decoded.returncode, decoded.stderr) == (0, "")
+
+
+def test_a_text_that_stands_far_before_its_time_does_not_hold_back_the_sound(tmp_path):
+    clip = talk(tmp_path / "in.mkv", cues=[(0.1, 0.6, "Early"), (28.0, 28.5, "Late")], seconds=30)
+    with av.open(clip) as container:
+        order = [packet.stream.type for packet in container.demux() if packet.size]
+    assert "video" in order[order.index("subtitle") : len(order) - order[::-1].index("subtitle")]
+    with av.open(pass_through(clip, tmp_path / "out.mkv")) as container:
+        times = [float(p.pts * p.time_base) for p in container.demux(video=0, audio=0) if p.size]
+    assert max(earlier - later for earlier, later in pairwise(times)) < 0.3
 
 
 def test_packets_of_subtitles_are_not_held_back(tmp_path):

@@ -2,6 +2,8 @@
 
 from fractions import Fraction
 
+import pytest
+
 from engine.sinks.part_clock import PictureClock, TrackClock
 
 STEP = Fraction(1, 25)
@@ -42,12 +44,24 @@ def test_sound_that_leaps_before_its_pictures_waits_for_them():
     assert track.place(Fraction("10"), Fraction("0.02"), final=False) == 3
 
 
-def test_sound_that_leaps_alone_goes_on_where_it_was_or_has_a_gap():
-    back, forth = TrackClock(clock((10, 13))), TrackClock(clock((10, 13)))
-    for track in (back, forth):
-        track.place(Fraction("12.9"), Fraction("0.1"), final=True)
-    assert back.place(Fraction(0), Fraction("0.1"), final=True) == 3
-    assert forth.place(Fraction(100), Fraction("0.1"), final=True) == 90
+@pytest.mark.parametrize("time", [0, 100, 90000])
+def test_sound_that_leaps_alone_goes_on_where_it_was(time):
+    track = TrackClock(clock((10, 13)))
+    track.place(Fraction("12.9"), Fraction("0.1"), final=True)
+    assert track.place(Fraction(time), Fraction("0.1"), final=True) == 3
+
+
+def test_sound_that_is_away_for_minutes_has_a_gap():
+    track = TrackClock(clock((10, 200)))
+    track.place(Fraction("12.9"), Fraction("0.1"), final=False)
+    assert track.place(Fraction(199), Fraction("0.1"), final=False) == 189
+
+
+def test_where_no_pictures_tell_a_gap_is_an_hour_at_most():
+    track = TrackClock(PictureClock(Fraction(0), STEP))
+    track.place(Fraction(1), Fraction("0.1"), final=True)
+    assert track.place(Fraction(1000), Fraction("0.1"), final=True) == 1000
+    assert track.place(Fraction(90000), Fraction("0.1"), final=True) == Fraction("1000.1")
 
 
 def test_what_has_no_time_comes_after_what_was_before():

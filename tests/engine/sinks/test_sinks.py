@@ -18,7 +18,7 @@ from engine.contracts import Picture, Sink
 from engine.errors import SinkError, UsageError
 from engine.sinks import AlphaFile, Null, Stdout, TkWindow, VirtualCamera, Window, open_sink
 from engine.sinks.containers import CONTAINERS
-from tests.clips import beeping_clip
+from tests.clips import beeping_clip, decoded_alpha, decoded_until_damage
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted(CONTAINERS)
@@ -42,14 +42,6 @@ def write_all(sink, pictures):
 def decoded(path, layout="bgr24"):
     with av.open(str(path)) as container:
         return [(frame.time, frame.to_ndarray(format=layout)) for frame in container.decode(video=0)]
-
-
-def decoded_alpha(path):
-    """BGRA frames of a VP9 file; FFmpeg's own vp9 decoder leaves the alpha out, libvpx is asked for each stream."""
-    with av.open(str(path)) as container:
-        decoder = av.CodecContext.create("libvpx-vp9", "r")
-        packets = [packet for packet in container.demux(video=0) if packet.size]
-        return [frame.to_ndarray(format="bgra") for packet in packets for frame in decoder.decode(packet)]
 
 
 def run_python(code, **options):
@@ -299,17 +291,6 @@ def test_a_file_that_may_not_grow_is_one_error_and_stays_playable(suffix, tmp_pa
     assert f"cannot write {path}: File too large. What was written stays; free space" in done.stdout
     assert (done.returncode, done.stderr) == (0, "")
     assert len(decoded_until_damage(path)) > 10
-
-
-def decoded_until_damage(path):
-    frames = []
-    with av.open(str(path)) as container:
-        try:
-            for frame in container.decode(video=0):
-                frames.append(frame.time)
-        except av.FFmpegError:
-            return frames
-    return frames
 
 
 @posix

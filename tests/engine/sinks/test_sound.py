@@ -252,6 +252,36 @@ def test_sound_ends_with_the_last_picture_where_the_run_was_cut_short(tmp_path):
     assert packets_of(out)[-1][0] == pytest.approx(1.0, abs=0.03)
 
 
+# --- damage
+
+
+def spoilt(path, into):
+    """The same file with every fifth packet of its sound replaced by noise."""
+    with av.open(str(path)) as whole, av.open(str(into), "w") as out:
+        streams = {stream.index: out.add_stream_from_template(stream, opaque=True) for stream in whole.streams}
+        for number, packet in enumerate(packet for packet in whole.demux() if packet.size):
+            target = packet
+            if packet.stream.type == "audio" and number > 30 and number % 5 == 0:
+                target = av.Packet(bytes(range(256)) * 2)
+                target.pts, target.dts, target.duration = packet.pts, packet.dts, packet.duration
+                target.time_base = packet.time_base
+            target.stream = streams[packet.stream.index]
+            out.mux(target)
+    return into
+
+
+@pytest.mark.parametrize("suffix", FILES)
+@pytest.mark.parametrize("codec", ["aac", "ac3"])
+def test_damaged_sound_costs_its_packets_and_not_the_run(codec, suffix, tmp_path, caplog):
+    clip = beeping_clip(tmp_path / "in.mkv", sound=codec, rate=48000, layout="stereo")
+    broken = spoilt(clip, tmp_path / "broken.mkv")
+    out = pass_through(broken, tmp_path / f"out{suffix}")
+    assert len(packets_of(out, "video")) == 75
+    assert packets_of(out)[-1][0] == pytest.approx(3.0, abs=0.1)
+    if suffix == ".webm" or (codec, suffix) in (("ac3", ".mp4"), ("ac3", ".mov")):
+        assert "packets of its sound or subtitles are damaged and left out" in caplog.text
+
+
 # --- what cannot be had
 
 
