@@ -42,6 +42,7 @@ class Pictures:
         self._peak = hdr.USUAL_PEAK  # cd/m²
         self._said: set[str] = set()
         self._reformatter: Any = None
+        yuv.load()  # compiled before the first frame, not while it waits
 
     def bgr(self, frame: Any) -> np.ndarray:
         """A decoded frame of PyAV as uint8 (H, W, 3), BGR, C-contiguous, upright, of square pixels and SDR."""
