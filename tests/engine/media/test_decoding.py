@@ -5,6 +5,8 @@ import pytest
 
 from engine.backgrounds import open_background
 from engine.media import decoding
+from engine.media.ffmpeg import av
+from engine.media.pictures import Pictures
 from engine.sources import open_source
 from tests.engine.media.clips_of_kinds import plain, write
 
@@ -62,3 +64,30 @@ def test_an_interlaced_background_has_no_combs(lossless, tmp_path):
 def test_progressive_video_never_meets_the_filter(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "Deinterlacer", None)
     assert len(list(open_source(write(tmp_path / "a.mp4", [bar(16)] * 5)))) == 5
+
+
+def test_an_empty_packet_in_the_middle_is_no_damage_and_no_end(tmp_path):
+    """Theora and AVI write one where a picture is as the one before."""
+    with av.open(write(tmp_path / "a.mp4", [bar(16)] * 4)) as container:
+        stream = container.streams.video[0]
+        decoder, frames = decoding.Decoder(stream, Pictures("a")), []
+        for packet in container.demux(stream):
+            frames += decoder.decode(packet)
+            if packet.size:
+                empty = av.Packet(0)
+                empty.pts, empty.dts, empty.time_base = packet.pts, packet.dts, packet.time_base
+                assert list(decoder.decode(empty)) == []
+    assert len(frames) == 4
+
+
+@pytest.mark.parametrize(("codec", "pixels"), [("png", "rgb24"), ("qtrle", "rgb24")])
+def test_a_stream_that_says_it_for_all_of_its_frames_is_believed(codec, pixels, tmp_path):
+    """A frame of PNG or QuickTime RLE cannot tell, the container does."""
+
+    def set_up(context):
+        context.field_order = 3  # AV_FIELD_BB
+
+    path = write(tmp_path / "a.mov", interlaced(), codec=codec, pixels=pixels, set_up=set_up)
+    frames = list(open_source(path))
+    assert len(frames) == 8
+    assert max(combs(frame.bgr) for frame in frames) < 4
