@@ -143,6 +143,37 @@ def test_white_paper_of_hdr_is_nearly_white_and_its_peak_is_white(tmp_path):
     assert first(hdr_clip(tmp_path / "b.mp4", 18, 1.0)).min() >= 252
 
 
+@pytest.mark.parametrize("kind", ["yuv420p10le", "yuv444p12le", "yuv422p10le", "p010le", "gbrp10le", "rgb48le"])
+def test_hdr_of_every_layout_is_the_same(kind):
+    frame = av.VideoFrame(64, 64, "yuv420p10le")
+    for plane, value in zip(frame.planes, (500, 480, 590), strict=True):
+        np.frombuffer(plane, np.uint16)[:] = value
+    frame.colorspace, frame.color_range = 9, 1
+    same = frame if kind == "yuv420p10le" else frame.reformat(format=kind, src_colorspace=9, dst_colorspace=9)
+    for thing in (frame, same):
+        thing.color_trc, thing.color_primaries = 18, 9
+    assert np.abs(level(Pictures("a").bgr(same)) - level(Pictures("a").bgr(frame))).max() < 3
+
+
+def test_hdr_that_names_nothing_but_its_curve_is_taken_for_bt_2020():
+    shown = []
+    for primaries, matrix in ((9, 9), (2, 2)):
+        frame = av.VideoFrame(64, 64, "yuv420p10le")
+        for plane, value in zip(frame.planes, (500, 480, 590), strict=True):
+            np.frombuffer(plane, np.uint16)[:] = value
+        frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries = matrix, 1, 16, primaries
+        shown.append(Pictures("a").bgr(frame))
+    assert np.array_equal(*shown)
+
+
+def test_what_is_transparent_in_hdr_is_not_shown_either():
+    frame = av.VideoFrame(64, 64, "yuva444p10le")
+    for plane, value in zip(frame.planes, (700, 512, 512, 0), strict=True):
+        np.frombuffer(plane, np.uint16)[:] = value
+    frame.colorspace, frame.color_range, frame.color_trc, frame.color_primaries = 9, 1, 18, 9
+    assert not Pictures("a").bgr(frame).any()
+
+
 # -- the shape of pixels -----------------------------------------------------------------------------------------------
 
 
