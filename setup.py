@@ -80,7 +80,7 @@ setup(
         "onnx>=1.16",
         "onnxruntime>=1.18",
         "opencv-python-headless>=4.12",
-        "av>=13",
+        "av>=18",  # its conversions can be told to round
         "safetensors>=0.4",
         "pydantic>=2.6",
         "platformdirs>=4",

@@ -17,7 +17,8 @@ The implementations:
     fallback.py   NumPy and OpenCV, where Numba is missing or broken
     device/       Numba on an NVIDIA GPU, for arrays that are there already; see `engine.painting.gpu_painter`
 
-`load()` chooses one for the CPU and says why.
+`load()` chooses one for the CPU and says why. Before the first of these and after the last come the pixels of video,
+which have specifications and a `load()` of their own: yuv.py and hdr.py.
 """
 
 from __future__ import annotations

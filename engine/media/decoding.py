@@ -26,9 +26,12 @@ class Decoder:
 
     def decode(self, packet: Any) -> Iterator[Any]:
         """The frames that a packet completes; the empty one at the end of a stream completes all that are left."""
+        ends = packet.size == 0
+        if ends and packet.dts is not None:  # "as before", as Theora and AVI write it: nothing to decode
+            return
         for frame in self._context.decode(packet):
             yield from self._whole(frame)
-        if packet.size == 0:
+        if ends:
             yield from self.flush()
 
     def flush(self) -> Iterator[Any]:

@@ -25,7 +25,8 @@ H273 = {"bt709": 1, "bt601": 6}  # numbers of matrix, primaries and transfer ali
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 WIDE_PRIMARIES = {9: "bt2020", 11: "p3", 12: "p3"}
 HDR_TRANSFERS = {16: "pq", 18: "hlg"}
-FULL = 2  # of AVColorRange
+SWS_MATRICES = {"bt709": 1, "bt601": 5, "smpte240m": 7, "bt2020": 9}  # as swscale numbers them
+LIMITED, FULL = 1, 2  # of AVColorRange
 PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"}  # what our kernel takes; all else goes through FFmpeg
 MOST_STRETCHED = 5  # a pixel that is longer than this is a damaged header
 
@@ -42,6 +43,7 @@ class Pictures:
         self._peak = hdr.USUAL_PEAK  # cd/m²
         self._said: set[str] = set()
         self._reformatter: Any = None
+        yuv.load()  # compiled before the first frame, not while it waits
 
     def bgr(self, frame: Any) -> np.ndarray:
         """A decoded frame of PyAV as uint8 (H, W, 3), BGR, C-contiguous, upright, of square pixels and SDR."""
@@ -52,15 +54,16 @@ class Pictures:
     def _colours(self, frame: Any) -> np.ndarray:
         transfer, primaries = HDR_TRANSFERS.get(frame.color_trc), WIDE_PRIMARIES.get(frame.color_primaries)
         if transfer or primaries:
-            return self._sdr(frame, transfer or "sdr", primaries or "bt709")
-        name = frame.format.name
-        if name in PLANAR and all(plane.line_size > 0 for plane in frame.planes):
+            picture = self._sdr(frame, transfer or "sdr", primaries)
+            return _over_black(picture, self._converted(frame, "bgra")[..., 3]) if has_alpha(frame.format) else picture
+        if frame.format.name in PLANAR and all(plane.line_size > 0 for plane in frame.planes):
             out = np.empty((frame.height, frame.width, 3), np.uint8)
             matrix = yuv.matrix_to_bgr(standard_of(frame), is_full_range(frame))
             y, u, v = (_rows_of(plane) for plane in frame.planes)
             return yuv.load().bgr_from_yuv(y, u, v, matrix, out)
         if has_alpha(frame.format):
-            return _over_black(self._converted(frame, "bgra"))
+            bgra = self._converted(frame, "bgra")
+            return _over_black(bgra[..., :3], bgra[..., 3])
         return np.ascontiguousarray(self._converted(frame, "bgr24"))
 
     def _converted(self, frame: Any, wanted: str) -> np.ndarray:
@@ -74,24 +77,29 @@ class Pictures:
         exact = flags.BILINEAR | flags.ACCURATE_RND | flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP
         options: dict[str, Any] = {"interpolation": exact}
         if not frame.format.is_rgb and not frame.format.name.startswith(("gray", "pal", "mono", "ya")):
-            options["src_colorspace"] = kinds.Colorspace(
-                {"smpte240m": 7, "bt2020": 9, "bt709": 1}.get(standard_of(frame), 5)
-            )
-            options["src_color_range"] = kinds.ColorRange.JPEG if is_full_range(frame) else kinds.ColorRange.MPEG
+            options["src_colorspace"] = SWS_MATRICES[standard_of(frame)]
+            options["src_color_range"] = FULL if is_full_range(frame) else LIMITED
         return self._reformatter.reformat(frame, format=wanted, threads=1, **options).to_ndarray()
 
-    def _sdr(self, frame: Any, transfer: str, primaries: str) -> np.ndarray:
+    def _sdr(self, frame: Any, transfer: str, primaries: str | None) -> np.ndarray:
         if transfer == "pq":
             self._peak = _peak_of(frame) or self._peak
-        if transfer != "sdr":
-            self._say_once(logging.WARNING, f"is HDR ({transfer.upper()}); it is shown and written as SDR, BT.709")
-        else:
+        if transfer == "sdr":
             self._say_once(logging.INFO, "has colours wider than BT.709; those outside are cut")
-        wide = frame
-        if frame.format.name != "yuv420p10le":
-            wide = frame.reformat(format="yuv420p10le")
-        y, u, v = (_rows_of(plane, np.uint16) for plane in wide.planes)
-        tones = hdr.tone_map(transfer, primaries, standard_of(wide), is_full_range(frame), self._peak)
+        else:
+            self._say_once(logging.WARNING, f"is HDR ({transfer.upper()}); it is shown and written as SDR, BT.709")
+            primaries = primaries or ("bt709" if frame.color_primaries == H273["bt709"] else "bt2020")
+        standard = MATRICES.get(int(frame.colorspace)) or ("bt2020" if primaries == "bt2020" else "bt709")
+        full, ten_bits = is_full_range(frame), frame
+        if frame.format.is_rgb:
+            standard, full = "bt2020", False
+            ten_bits = frame.reformat(
+                format="yuv420p10le", dst_colorspace=SWS_MATRICES[standard], dst_color_range=LIMITED
+            )
+        elif frame.format.name != "yuv420p10le":
+            ten_bits = frame.reformat(format="yuv420p10le")
+        y, u, v = (_rows_of(plane, np.uint16) for plane in ten_bits.planes)
+        tones = hdr.tone_map(transfer, primaries or "bt709", standard, full, self._peak)
         return hdr.load()(y, u, v, tones, np.empty((frame.height, frame.width, 3), np.uint8))
 
     def _square(self, bgr: np.ndarray) -> np.ndarray:
@@ -149,7 +157,7 @@ def tag_colours(context: Any) -> None:
     Unsaid, players guess: reds and greens of large pictures drift.
     """
     number = H273[usual_standard(context.width, context.height)]
-    context.colorspace, context.color_range = number, 1
+    context.colorspace, context.color_range = number, LIMITED
     context.color_primaries = context.color_trc = number
 
 
@@ -180,14 +188,12 @@ def _rows_of(plane: Any, dtype: Any = np.uint8) -> np.ndarray:
     return np.frombuffer(plane, dtype).reshape(plane.height, -1)
 
 
-def _over_black(bgra: np.ndarray) -> np.ndarray:
-    """Straight BGRA over black: colours of what is transparent are nobody's to see."""
+def _over_black(bgr: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Straight colours over black: those of what is transparent are nobody's to see."""
     from .ffmpeg import cv2
 
-    alpha = np.ascontiguousarray(bgra[..., 3])
-    if alpha.min() == 255:
-        return np.ascontiguousarray(bgra[..., :3])
-    return cv2.multiply(np.ascontiguousarray(bgra[..., :3]), cv2.merge([alpha] * 3), scale=1 / 255)
+    bgr, alpha = np.ascontiguousarray(bgr), np.ascontiguousarray(alpha)
+    return bgr if alpha.min() == 255 else cv2.multiply(bgr, cv2.merge([alpha] * 3), scale=1 / 255)
 
 
 def _peak_of(frame: Any) -> float | None:

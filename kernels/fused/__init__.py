@@ -6,6 +6,7 @@ to two grey levels.
     guided_filter.py           fit_guided_filter, apply_guided_filter
     foreground_estimation.py   local_colours, estimate_foreground
     compositing.py             composite
+    yuv.py, hdr.py             the pixels of video: see kernels/yuv.py and kernels/hdr.py
     plan.py                    sampling tables and scratch, one plan for each of the seven
     rows.py                    loops that several share
     compilation.py             how they are compiled, and for what arrays

@@ -108,7 +108,7 @@ def _cpu() -> bytes:
 @functools.cache
 def _source(file: Path) -> bytes:
     """Checksum of all that may be compiled into a kernel of `file`: that, our own kernels, options and constants."""
-    files = [file, HERE.parent / "reference.py", *sorted(HERE.glob("*.py"))]
+    files = [file, HERE.parent / "reference.py", HERE.parent / "hdr.py", *sorted(HERE.glob("*.py"))]
     try:
         return hashlib.sha256(b"\0".join(f.read_bytes() for f in files)).digest()
     except OSError:  # installed without sources: nothing that is kept can be known to be of these
