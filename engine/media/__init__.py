@@ -4,6 +4,7 @@ ffmpeg.py     PyAV, loaded the one way that leaves OpenCV's windows working
 naming.py     what is a URL, and what a file of this machine
 bad_file.py   what is wrong with a file that cannot be opened
 stills.py     an image file as an array
+heic.py       the tiles of a phone's picture
 animation.py  the frames of an animated WebP, PNG or AVIF
 whole_file.py a file that is there whole or not at all
 """
