@@ -14,7 +14,6 @@ TRT = ["tensorrt-rtx-cu13>=1.7"]  # for desktop cards; server cards take `tensor
 MRCNN = [*LEARN, "torchvision>=0.21"]  # the one made for the torch that is installed; detectron2: docs/teachers.md
 SERVE = [*LEARN, "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
 RAY = [*SERVE, "ray[serve]>=2.40"]
-HEIF = ["pillow-heif>=0.22"]  # pictures of phones; its wheels bring libheif, LGPL, and x265, GPL-2.0
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
 PANEL = ["starlette>=0.40", "uvicorn>=0.30"]
 BROWSER = ["playwright>=1.50"]  # for the panel's tests, with a Chromium of the system's
@@ -94,7 +93,6 @@ setup(
         "mrcnn": MRCNN,
         "serve": SERVE,
         "ray": RAY,
-        "heif": HEIF,
         "virtualcam": VIRTUALCAM,
         "panel": PANEL,
         "browser": BROWSER,

@@ -73,8 +73,9 @@ class FirstPass:
 
     def _read(self, limit: int | None) -> Iterator[np.ndarray]:
         source = self._open()
-        known = [length for length in (source.frames, self._max_frames) if length is not None]
-        self._length = min(known) if source.frames is not None else None
+        seconds = getattr(source, "length", None)
+        length = source.frames or (round(seconds * source.fps) if seconds else 0)
+        self._length = min(length, self._max_frames or length) if length else None
         try:
             for count, frame in enumerate(source):
                 if self._stopping.is_set() or (limit is not None and count >= limit):

@@ -28,6 +28,7 @@ from .closing import closing
 from .contracts import Canvas, EndsWithSource, Frame, Interruptible, PaintState, Picture, Sink, Source
 from .mailboxes import LatestSlot, LosslessSlot, Snapshot
 from .masker import Masker
+from .pixels import shrunk
 from .timing import Durations
 from .view import View
 
@@ -39,6 +40,7 @@ PAINTER_TIMEOUT_S = 5.0  # after a stop, for the frame that is being painted
 HANG_S = 10.0  # that the painter may take for one frame
 HOLD_S = 1.0  # that the last picture is shown where no new one comes; then the card
 LOOK_S = 1 / 25  # that a look at a photograph counts as
+LOOK_SIDE = 1024  # pixels, the longer side; a student sees fewer, a teacher about half
 TICK_S, ASLEEP_TICK_S = 0.05, 0.5  # between two pictures where no new one comes
 MAX_POSITION_S = 1e9  # of a frame, thirty years; NaN and what lies beyond is no time, and nobody downstream can use it
 
@@ -173,13 +175,15 @@ class Pipeline:
         self._source_ended = not self._stopping.is_set()
 
     def _look(self, frame: Frame, item: PaintedFrame) -> None:
-        """Of a photograph, all but its last look."""
-        if self._looks is not None:
-            self.masker.reset()
-            for left in range(self._looks - 1, 0, -1):
-                self._paint(replace(frame, position=frame.position - left * LOOK_S), item)
-                if self._stopping.is_set():
-                    return
+        """Of a photograph, all looks but the last one, at a size that is enough to learn from."""
+        if self._looks is None:
+            return
+        self.masker.reset()
+        bgr = shrunk(frame.bgr, LOOK_SIDE) if self._looks > 1 else frame.bgr
+        for left in range(self._looks - 1, 0, -1):
+            if self._stopping.is_set():
+                return
+            self._paint(replace(frame, bgr=bgr, position=frame.position - left * LOOK_S), item)
 
     # -- threads -------------------------------------------------------------------------------------------------
 

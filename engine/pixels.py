@@ -1,4 +1,4 @@
-"""Any sensible picture as uint8 BGR. NumPy only; knows nothing about files."""
+"""Any sensible picture as uint8 BGR. Knows nothing about files."""
 
 from __future__ import annotations
 
@@ -29,3 +29,14 @@ def as_bgr(image: np.ndarray) -> np.ndarray:
     if image.shape[2] == 1:
         return np.repeat(image, 3, axis=2)
     return image[..., :3]
+
+
+def shrunk(bgr: np.ndarray, side: int) -> np.ndarray:
+    """`bgr` uint8 (H, W, 3), its longer side at most `side` pixels; itself where it is that already."""
+    import cv2
+
+    H, W = bgr.shape[:2]
+    scale = side / max(H, W)
+    if scale >= 1:
+        return bgr
+    return cv2.resize(bgr, (max(1, round(W * scale)), max(1, round(H * scale))), interpolation=cv2.INTER_AREA)

@@ -7,6 +7,7 @@ decoding.py   packets to frames, each a whole picture
 pictures.py   frames to BGR, and BGR to frames
 bad_file.py   what is wrong with a file that cannot be opened
 stills.py     an image file as an array
+heic.py       the tiles of a phone's picture
 animation.py  the frames of an animated WebP, PNG or AVIF
 whole_file.py a file that is there whole or not at all
 """

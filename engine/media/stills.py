@@ -11,7 +11,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,8 @@ from ..errors import UsageError
 from ..pixels import as_bgr
 from . import MAX_PIXELS
 from .bad_file import describe_bad_file
+from .heic import DAMAGED as DAMAGED_HEIC
+from .heic import read_layout, read_tiles
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
 EXPECTED = f"an image ({', '.join(IMAGES)})"
@@ -155,7 +156,7 @@ def _decode(data: bytes, path: str | Path) -> tuple[np.ndarray, int]:
     if image is None:
         raise unreadable(path)
     if kind_of(data) == "avif":
-        return shallow_avif(image, data), _avif_orientation(data[:HEAD_BYTES])
+        return shallow_avif(image, data), _avif_orientation(data)
     exif = [bytes(block) for kind, block in zip(kinds, blocks, strict=True) if kind == cv2.IMAGE_METADATA_EXIF]
     return image, exif_orientation(exif[0]) if exif else 1
 
@@ -206,33 +207,25 @@ def shallow_avif(image: np.ndarray, data: bytes) -> np.ndarray:
     return (image >> (bits - 8)).astype(np.uint8)
 
 
-def _avif_orientation(head: bytes) -> int:
-    """Of the boxes irot (quarter turns to the left) and then imir (0: top and bottom change places, 1: left and right),
-    as EXIF counts it; OpenCV leaves them to whoever reads."""
-    turns, axis = (head.partition(b"\0\0\0\x09" + box)[2][:1] for box in (b"irot", b"imir"))
-    turn = turns[0] & 3 if turns else 0
-    if not axis:
-        return (1, 8, 3, 6)[turn]
-    return ((4, 5, 2, 7), (2, 7, 4, 5))[axis[0] & 1][turn]
+def _avif_orientation(data: bytes) -> int:
+    """As EXIF counts it; OpenCV leaves the boxes that say it to whoever reads."""
+    try:
+        return read_layout(data).orientation
+    except DAMAGED_HEIC:
+        return 1
 
 
 def _read_heic(data: bytes) -> np.ndarray:
-    """Through pillow-heif, where it is installed: a phone stores its picture in tiles, which FFmpeg does not join."""
+    from .ffmpeg import av
+
     try:
-        import pillow_heif
-    except ImportError as error:
+        layout = read_layout(data)
+        return np.ascontiguousarray(turned(read_tiles(data, layout, MAX_PIXELS), layout.orientation))
+    except (*DAMAGED_HEIC, av.FFmpegError, OSError) as error:
         raise UnreadableImage(
-            'it is a HEIC picture, as phones take them; pip install "jit-masker[heif]", or convert it: '
+            f"it is a HEIC picture, as phones take them, and cannot be put together here ({error}); convert it: "
             "heif-convert IN OUT.jpg"
         ) from error
-    try:
-        picture: Any = pillow_heif.open_heif(data)
-        if picture.size[0] * picture.size[1] > MAX_PIXELS:
-            raise UnreadableImage(f"it has more than {MAX_PIXELS // 10**6} million pixels; make it smaller")
-        image = np.asarray(picture)  # RGB or RGBA, upright
-    except (ValueError, RuntimeError, OSError, EOFError) as error:
-        raise UnreadableImage(f"its HEIC content is damaged ({error}); copy it again") from error
-    return np.ascontiguousarray(over_black(image[..., [2, 1, 0, 3][: image.shape[2]]]))
 
 
 def read_image(path: str, what: str = "the background") -> np.ndarray:

@@ -149,7 +149,7 @@ class Video:
         packets = self._container.demux(stream)
         while not self._closed:
             try:
-                packet = next(packets, None)
+                packet = _next(packets)
                 frames = list(decoder.flush() if packet is None else decoder.decode(packet))
             except self._av.FFmpegError as error:
                 if self._remote:
@@ -177,3 +177,11 @@ class Video:
     def close(self) -> None:
         # the container is closed by whoever iterates: closing it under a thread that decodes crashes
         self._closed = True
+
+
+def _next(packets: Iterator[Any]) -> Any:
+    """The next packet; None at the end."""
+    try:
+        return next(packets, None)
+    except IndexError:  # PyAV's, at the end of a stream in which a track turned up on the way
+        return None

@@ -12,6 +12,7 @@ from engine.contracts import Picture
 from engine.errors import SinkError, UsageError
 from engine.media.stills import read_still
 from engine.media.whole_file import write_whole
+from engine.pixels import shrunk
 from engine.sinks.image_files import FORMATS, WITH_ALPHA, ImageFiles, image_names
 from tests.clips import figure_clip, read_clip
 from tests.data.make_clip import CLIP
@@ -200,6 +201,20 @@ def test_a_picture_into_a_format_without_alpha_is_told_first(photo, tmp_path, pa
     code, err = paint("-i", photo, "-o", tmp_path / "a.jpg", "--background", "none")
     assert code == 2
     assert ".jpg cannot hold alpha; use one of .png" in err
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (20_000, 5), (3000, 2000)])
+def test_any_size_is_painted(size, tmp_path, paint):
+    Image.new("RGB", size, (90, 80, 70)).save(tmp_path / "in.png")
+    assert paint("-i", tmp_path / "in.png", "-o", tmp_path / "out.png", "--background", "none")[0] == 0
+    assert opened(tmp_path / "out.png").size == size
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 5), (3000, 2000)])
+def test_what_is_learnt_on_is_no_larger_than_it_has_to_be(size):
+    small = shrunk(np.zeros((size[1], size[0], 3), np.uint8), 1024)
+    assert max(small.shape[:2]) == min(1024, max(size))
+    assert min(small.shape[:2]) >= 1
 
 
 def test_the_student_learns_on_a_photo_before_it_is_painted(photo, tmp_path):

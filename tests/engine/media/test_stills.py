@@ -3,16 +3,17 @@
 import io
 import struct
 import subprocess
-import sys
 import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from engine.backgrounds import open_background
 from engine.errors import SourceError, UsageError
 from engine.media.stills import UnreadableImage, is_animated, kind_of, read_still, turned
 from engine.sources import open_source
+from tests.heic_file import heic
 
 H, W = 30, 40
 SHOWN = np.zeros((H, W, 3), np.uint8)  # BGR, another colour in each corner
@@ -93,20 +94,36 @@ def test_of_several_pages_the_first_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.jpg", "no suffix"])
-def test_a_phones_heic_is_refused_by_what_it_is_whatever_it_is_called(name, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    (tmp_path / name).write_bytes(HEIC)
-    with pytest.raises(SourceError, match=r"it is a HEIC picture.*jit-masker\[heif\].*heif-convert"):
-        open_source(str(tmp_path / name))
-
-
-@pytest.mark.parametrize("name", ["IMG_1.heic", "IMG_1.jpg"])
-def test_a_heic_is_read_whole_where_pillow_heif_is_installed(name, tmp_path):
-    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
-    large = RGB.resize((1200, 900), Image.Resampling.NEAREST)
-    heif.from_pillow(large).save(tmp_path / name, format="HEIF", quality=95)
+def test_a_phones_heic_is_read_whole_whatever_it_is_called(name, tmp_path):
+    large = RGB.resize((300, 210), Image.Resampling.NEAREST)  # three by two tiles, cut at the right and below
+    (tmp_path / name).write_bytes(heic(np.asarray(large)[..., ::-1]))
     (frame,) = open_source(str(tmp_path / name))
-    assert np.abs(frame.bgr.astype(int) - np.asarray(large)[..., ::-1]).mean() < 3
+    assert frame.bgr.shape == (210, 300, 3)
+    assert np.abs(frame.bgr.astype(int) - np.asarray(large)[..., ::-1]).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("irot", "imir", "orientation"), [(1, None, 8), (2, None, 3), (3, None, 6), (None, 0, 4), (1, 0, 5)]
+)
+def test_a_heic_stands_as_its_boxes_say(irot, imir, orientation, tmp_path):
+    lying = stored(orientation).resize((280, 280), Image.Resampling.NEAREST)
+    (tmp_path / "a.heic").write_bytes(heic(np.asarray(lying)[..., ::-1], irot=irot, imir=imir))
+    shown = np.asarray(RGB.resize((280, 280), Image.Resampling.NEAREST))[..., ::-1]
+    assert np.abs(read_still(tmp_path / "a.heic").astype(int) - shown).mean() < 4
+
+
+def test_a_heic_that_cannot_be_put_together_is_refused_by_what_it_is(tmp_path):
+    whole = heic(np.asarray(RGB.resize((300, 210)))[..., ::-1])
+    for name, content in (
+        ("a.heic", HEIC),
+        ("b.jpg", whole[: len(whole) // 2]),
+        ("c.jpg", whole.replace(b"dimg", b"dxxx")),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(SourceError, match="it is a HEIC picture.*heif-convert"):
+            open_source(str(tmp_path / name))
+    with pytest.raises(UsageError, match="it is a HEIC picture"):
+        open_background(str(tmp_path / "b.jpg"))
 
 
 def test_jpeg_xl_is_refused_by_name(tmp_path):
