@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .pictures import Pictures
+
 DAMAGED = (ValueError, KeyError, IndexError, struct.error)  # what boxes raise that are not what they should be
 HEADER = struct.Struct(">I4s")
 
@@ -108,12 +110,13 @@ def read_tiles(data: bytes, layout: Layout, max_pixels: int) -> np.ndarray:
     if not 0 < H * W <= max_pixels:
         raise ValueError(f"{W}x{H} pixels")
     found: dict[int, np.ndarray] = {}
+    pictures = Pictures("a HEIC picture")
     container: Any
     with av.open(io.BytesIO(data), format="mov") as container:
         streams = [stream for stream in container.streams.video if stream.id in layout.tiles]
         for packet in container.demux(streams):
             for frame in packet.decode():
-                found.setdefault(packet.stream.id, frame.to_ndarray(format="bgr24"))
+                found.setdefault(packet.stream.id, pictures.bgr(frame))
     tiles = [found[item] for item in layout.tiles if item in found]
     if len(tiles) != len(layout.tiles) or len({tile.shape for tile in tiles}) != 1:
         raise ValueError(f"{len(tiles)} of {len(layout.tiles)} tiles")
