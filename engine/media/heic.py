@@ -116,7 +116,7 @@ def read_tiles(data: bytes, layout: Layout, max_pixels: int) -> np.ndarray:
         streams = [stream for stream in container.streams.video if stream.id in layout.tiles]
         for packet in container.demux(streams):
             for frame in packet.decode():
-                found.setdefault(packet.stream.id, pictures.bgr(frame))
+                found.setdefault(packet.stream.id, pictures.stored(frame))
     tiles = [found[item] for item in layout.tiles if item in found]
     if len(tiles) != len(layout.tiles) or len({tile.shape for tile in tiles}) != 1:
         raise ValueError(f"{len(tiles)} of {len(layout.tiles)} tiles")

@@ -47,11 +47,12 @@ class Pictures:
 
     def bgr(self, frame: Any) -> np.ndarray:
         """A decoded frame of PyAV as uint8 (H, W, 3), BGR, C-contiguous, upright, of square pixels and SDR."""
-        picture = self._square(self._colours(frame))
+        picture = self._square(self.stored(frame))
         turns = round(getattr(frame, "rotation", 0) / 90) % 4
         return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
 
-    def _colours(self, frame: Any) -> np.ndarray:
+    def stored(self, frame: Any) -> np.ndarray:
+        """The same, as it lies in the file: not turned, its pixels of their own shape."""
         transfer, primaries = HDR_TRANSFERS.get(frame.color_trc), WIDE_PRIMARIES.get(frame.color_primaries)
         if transfer or primaries:
             picture = self._sdr(frame, transfer or "sdr", primaries)
