@@ -69,10 +69,10 @@ def _tile(bgr):
         stream = container.add_stream("libx265", rate=1, options=quiet)
         stream.height, stream.width = bgr.shape[:2]
         stream.pix_fmt, stream.codec_context.codec_tag = "yuv444p", "hvc1"
-        # converted here: of a frame that PyAV converts while it encodes, libx265 now and then reads freed memory
-        frame = av.VideoFrame.from_ndarray(bgr, format="bgr24").reformat(format="yuv444p")
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+        frame = av.VideoFrame.from_ndarray(bgr, format="bgr24")
+        for packet in [*stream.encode(frame), *stream.encode()]:
+            packet.pts = packet.dts = 0  # libx265 leaves the dts of a single frame to chance
+            container.mux(packet)
     data = file.getvalue()
     at = data.index(b"hvcC") - 4
     settings = data[at : at + struct.unpack_from(">I", data, at)[0]]
