@@ -16,7 +16,8 @@ class StatusLine:
 
     def __init__(self) -> None:
         self._next = 0.0
-        self._began: float | None = None  # s, of the first picture
+        self._began = time.perf_counter()
+        self._painting_since: float | None = None  # s; what was learnt before says nothing of the time left
 
     def first_pass(self, taught: int) -> None:
         """After a frame of the first of two passes; how many were taught."""
@@ -34,13 +35,12 @@ class StatusLine:
         if now < self._next:
             return
         self._next = now + INTERVAL_S
-        self._began = self._began or now
+        self._painting_since = self._painting_since or now
         stats, period = pipeline.masker.stats, pipeline.period.summary("p50")["p50"]
         paint = pipeline.masker.paint_path.summary("p50")["p50"]
-        spent = now - self._began
-        line = self._progress(pipeline, spent)
+        line = self._progress(pipeline, now - self._painting_since)
         line += f"  {1000 / period if period else 0:.1f} fps  paint {paint or 0:.1f} ms"
-        share = 100 / (spent + 1e-9)  # of one core, on average
+        share = 100 / (now - self._began + 1e-9)  # of one core, on average
         line += f"  cpu {share * stats.cpu_s:.0f} %"
         if pipeline.state is not None:
             line += f"  {pipeline.state.value}"
