@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.media.saying import say_once
+
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -38,3 +40,9 @@ def room():
 @pytest.fixture
 def magenta():
     return np.array((255, 0, 255), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet():
+    """What was said of a file in another test may be said again."""
+    say_once.cache_clear()

@@ -5,6 +5,7 @@ naming.py     what is a URL, and what a file of this machine
 tracks.py     which tracks of a container can be used
 decoding.py   packets to frames, each a whole picture
 pictures.py   frames to BGR, and BGR to frames
+saying.py     what is said of a file, once
 bad_file.py   what is wrong with a file that cannot be opened
 stills.py     an image file as an array
 heic.py       the tiles of a phone's picture

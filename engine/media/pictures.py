@@ -18,7 +18,7 @@ import numpy as np
 
 from kernels import hdr, yuv
 
-log = logging.getLogger("jit_masker")
+from .saying import say_once
 
 HD_WIDTH, HD_HEIGHT = 1280, 577  # pixels, from where pictures that name no matrix are taken for BT.709
 H273 = {"bt709": 1, "bt601": 6}  # numbers of matrix, primaries and transfer alike: ITU-T H.273, tables 2 to 4
@@ -41,7 +41,6 @@ class Pictures:
         self.pixel_aspect: Fraction | None = None
         self._name = name
         self._peak = hdr.USUAL_PEAK  # cd/m²
-        self._said: set[str] = set()
         self._reformatter: Any = None
         yuv.load()  # compiled before the first frame, not while it waits
 
@@ -117,9 +116,7 @@ class Pictures:
         return cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
 
     def _say_once(self, level: int, what: str) -> None:
-        if what not in self._said:
-            self._said.add(what)
-            log.log(level, "%s: %s", self._name, what)
+        say_once(level, f"{self._name}: {what}")
 
 
 def square_size(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:

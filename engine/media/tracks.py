@@ -5,11 +5,10 @@ A track is of no use where FFmpeg does not know its codec, or where its only pic
 
 from __future__ import annotations
 
-import functools
 import logging
 from typing import Any
 
-log = logging.getLogger("jit_masker")
+from .saying import say_once
 
 UNKNOWN = "a codec that is not known here; convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
 
@@ -44,11 +43,10 @@ def why_no_video(container: Any) -> str | None:
     return "it has sound, but no pictures" if container.streams.audio else None
 
 
-@functools.cache
 def warn_of_unknown_codecs(name: str, which: tuple[int, ...]) -> None:
     """Say once that the video tracks `which` of `name`, of those that it has, are passed over."""
     tracks = ", ".join(map(str, which))
-    log.warning("%s: video track %s is in a codec that is not known here; another is used", name, tracks)
+    say_once(logging.WARNING, f"{name}: video track {tracks} is in a codec that is not known here; another is used")
 
 
 def unknown_video_tracks(container: Any) -> tuple[int, ...]:

@@ -16,9 +16,8 @@ from ..media.bad_file import describe_bad_file
 from ..media.decoding import Decoder
 from ..media.naming import for_ffmpeg, is_remote, local_path
 from ..media.pictures import Pictures
+from ..media.saying import say_once
 from ..media.tracks import sound_tracks, unknown_video_tracks, video_track, warn_of_unknown_codecs, why_no_video
-
-log = logging.getLogger("jit_masker")
 
 VIDEOS = "a video that is whole: mp4, mkv, webm, mov, avi …"
 FALLBACK_FPS = 25.0  # frames per second, for pictures without a clock
@@ -57,7 +56,6 @@ class Video:
         self._av, self._spec, self._loop, self._threads = av, spec, loop, threads
         self._remote = is_remote(spec)
         self._closed = False
-        self._damage_reported = False
         self._pictures = Pictures(spec)
         self._container = self._open()
         if unknown := unknown_video_tracks(self._container):
@@ -168,9 +166,9 @@ class Video:
                 yield self._pictures.bgr(frame), moment - first
             if packet is None:
                 break
-        if bad and not self._damage_reported:
-            self._damage_reported = True  # a looped file is damaged at the same place each time
-            log.warning("%s is damaged: %d of its packets cannot be decoded and are left out", self._spec, bad)
+        if bad:
+            damage = f"{bad} of its packets cannot be decoded and are left out"
+            say_once(logging.WARNING, f"{self._spec} is damaged: {damage}")
         if not good and not self._closed:
             raise SourceError(f"{self._spec} holds no picture that can be decoded; expected a video that is whole")
 
