@@ -53,8 +53,7 @@ def test_a_sound_codec_that_is_not_known_costs_the_sound_alone(tmp_path, caplog)
     source = open_source(path)
     assert source.sound is None
     assert len(list(source)) == 5
-    open_source(path).close()
-    assert caplog.text.count("sound track 1 is in a codec that is not known here; the file goes without") == 1
+    assert not caplog.text  # whoever writes a file says what it lacks
     with av.open(path) as container:
         assert tracks.sound_tracks(container) == []
 
