@@ -29,7 +29,7 @@ import psutil
 
 from engine.contracts import Picture
 from engine.control.client import Client
-from engine.errors import JitMaskerError, SourceError
+from engine.errors import JitMaskerError, SourceError, UsageError
 from engine.sinks import VideoFile
 from engine.sources import open_source
 
@@ -72,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> Result:
     minutes, seconds = (2, min(args.seconds, 10.0)) if args.quick else (args.minutes, args.seconds)
+    if minutes < 2:
+        raise UsageError(f"--minutes is {minutes}; expected 2 or more: one that is looked at, and one that is not")
     with tempfile.TemporaryDirectory(prefix="jm-call-") as folder:
         clip, corners, size = _with_poster(args.clip, Path(folder))
         # apart from what the user's own engines remember

@@ -14,8 +14,8 @@ from pathlib import Path
 from .harness import manifest
 from .harness.result import Result, Table
 
-ALONE = ("kernels", "table3", "swap", "startup", "memory", "interference", "soak")
-ON_CLIPS = ("table2", "fig3", "fig4", "accuracy", "conditions", "lies")
+ALONE = ("kernels", "table3", "swap", "startup", "memory", "interference", "soak", "call")
+ON_CLIPS = ("table2", "fig3", "fig4", "accuracy", "conditions", "lies", "passes")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--supervisely", metavar="DIR", help="Supervisely Person in its official layout, for table1")
     parser.add_argument("--masks", nargs="*", default=[], metavar="DIR", help="folders with images/ and masks/")
     parser.add_argument("--labels", metavar="DIR", help="folder that keeps the reference's labels; default: in --out")
-    parser.add_argument("--minutes", type=float, default=30.0, help="of the soak")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of the soak and of the call")
 
 
 def main(args: argparse.Namespace) -> Result:
@@ -60,6 +60,7 @@ def plan(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
         clips = ["--clips", args.clips, "--manifest", args.manifest, *(["--only", *args.only] if args.only else [])]
         clips += ["--frames", str(args.frames)] if args.frames else []
     extra = {"table3": clips, "memory": talk, "interference": talk, "soak": [*talk, "--minutes", str(args.minutes)]}
+    extra["call"] = [*talk, "--minutes", str(max(2, round(args.minutes)))]
     steps = [(bench, [*quick, *extra.get(bench, [])]) for bench in ALONE]
     labels = ["--labels", args.labels or str(Path(args.out) / "labels")]
     if args.clips is not None:
