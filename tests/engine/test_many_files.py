@@ -70,7 +70,7 @@ def test_what_is_there_already_is_kept_without_yes(tmp_path, paint):
 def test_files_of_one_name_do_not_write_over_each_other(tmp_path):
     names = ["x/a.mp4", "y/a.mp4", "a.mov", "a.avi"]
     outputs = [job.output for job in plan(Options(output="out/"), names)]
-    assert outputs == ["out/a.mp4", "out/a.mp4.mp4", "out/a.mov.mp4", "out/a.avi.mp4"]
+    assert outputs == ["out/a.mp4", "out/a.mp4.mp4", "out/a.mov", "out/a.avi.mp4"]
     assert len({*outputs}) == 4
 
 

@@ -90,9 +90,9 @@ def test_one_file_is_not_written_over_what_another_run_reads(tmp_path):
 
 
 def test_the_folder_that_is_read_is_not_written_into(tmp_path):
-    (tmp_path / "a.mov").write_bytes(b"kept")
-    with pytest.raises(UsageError, match=r"is in the folder of --input .*a.mov; name another folder"):
-        check(files=[str(tmp_path / "a.mov")], output=f"{tmp_path}/")
+    (tmp_path / "a.avi").write_bytes(b"kept")
+    with pytest.raises(UsageError, match=r"is in the folder of --input .*a.avi; name another folder"):
+        check(files=[str(tmp_path / "a.avi")], output=f"{tmp_path}/")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(b"kept")
     with pytest.raises(UsageError, match="is the same file as an image of --input"):
