@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -199,18 +200,24 @@ class MaskerStats:
     learning: LearningStats | None  # None without a teacher
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The file that frames come out of, as far as there is one."""
+
+    again: str | None = None  # path or URL at which what lies beside the pictures, sound above all, can be read
+    unheard: str | None = None  # why it has sound that cannot be read there
+    length: float | None = None  # s, of the pictures
+    images: tuple[Path, ...] = ()  # the file of the frame with that index
+
+
 @runtime_checkable
 class Source(Protocol):
-    """Where frames come from. Iterate once; `close()` may be called twice and from another thread.
-
-    One that is a video says in `origin` where all that is beside its pictures can be read, or in `unheard` why it
-    cannot; both are text or None.
-    """
+    """Where frames come from. Iterate once; `close()` may be called twice and from another thread."""
 
     live: bool  # True: a clock outside drives it and the newest frame matters; False: no frame may be lost
     fps: float  # frames per second, 0.0 if unknown
     frames: int | None  # how many there will be, if that is known
-    sound: str | None  # path or URL of what holds their sound, to be read a second time
+    origin: Origin
 
     def __iter__(self) -> Iterator[Frame]: ...
 

@@ -73,7 +73,7 @@ class FirstPass:
 
     def _read(self, limit: int | None) -> Iterator[np.ndarray]:
         source = self._open()
-        seconds = getattr(source, "length", None)
+        seconds = source.origin.length
         length = source.frames or (round(seconds * source.fps) if seconds else 0)
         self._length = min(length, self._max_frames or length) if length else None
         try:

@@ -53,17 +53,17 @@ def open_sinks(options: Options, output: str, source: Source, transparent: bool)
                 "a folder (for a folder of images), or say --max-frames 1"
             )
     fps = source.fps or 25.0
-    origins = getattr(source, "paths", ())  # of images
+    origin = source.origin
     if output.endswith("/"):
-        yield ImageFiles(folder_targets(options, output, origins), transparent, origins=origins)
+        yield ImageFiles(folder_targets(options, output, origin.images), transparent, origins=origin.images)
     elif is_image(output):
-        yield ImageFiles([output], transparent, origins=origins)
+        yield ImageFiles([output], transparent, origins=origin.images)
     else:
         yield open_sink(
-            output, fps=fps, others=getattr(source, "origin", source.sound), unheard=getattr(source, "unheard", None),
+            output, fps=fps, origin=origin,
             sound=options.sound, transparent=transparent,
         )  # fmt: skip
     if options.alpha and options.alpha.endswith("/"):
-        yield ImageFiles(folder_targets(options, options.alpha, origins), matte=True)
+        yield ImageFiles(folder_targets(options, options.alpha, origin.images), matte=True)
     elif options.alpha:
         yield ImageFiles([options.alpha], matte=True) if is_image(options.alpha) else AlphaFile(options.alpha, fps)

@@ -121,7 +121,7 @@ class Pipeline:
         counts = [count for count in (self._source.frames, self._max_frames) if count]
         if counts:
             return min(1.0, self.frames / min(counts))
-        length = getattr(self._source, "length", None)
+        length = self._source.origin.length
         return min(1.0, self._position / length) if length else None
 
     @property

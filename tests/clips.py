@@ -135,7 +135,7 @@ def pass_through(source, out, frames=None, **options):
     from engine.sources import open_source
 
     video = open_source(str(source))
-    sink = open_sink(str(out), fps=video.fps, others=video.origin, unheard=video.unheard, **options)
+    sink = open_sink(str(out), fps=video.fps, origin=video.origin, **options)
     for frame in video:
         sink.write(Picture(frame.bgr, None, frame.index, frame.position))
         if frame.index + 1 == frames:

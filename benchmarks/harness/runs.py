@@ -83,7 +83,7 @@ class TimedSource:
 
     def __init__(self, source: Source, live: bool):
         self.live = live
-        self.fps, self.frames, self.sound = source.fps, source.frames, source.sound
+        self.fps, self.frames, self.origin = source.fps, source.frames, source.origin
         self.captured_at: dict[int, float] = {}  # s, by frame index
         self._source = source
 

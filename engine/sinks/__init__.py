@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from ..contracts import Sink
+from ..contracts import Origin, Sink
 from ..errors import UsageError
 from .containers import CONTAINERS, container_of
 from .image_files import FORMATS, ImageFiles, check_image, is_image
@@ -26,6 +26,7 @@ __all__ = [
     "check_output", "is_image", "is_watched", "open_sink",
 ]  # fmt: skip
 
+NOWHERE = Origin()
 POSSIBLE = f"window, camera, camera:DEVICE, -, null, a video ({', '.join(CONTAINERS)}), " \
     f"an image ({', '.join(FORMATS)}), or a folder, which ends with a slash"  # fmt: skip
 
@@ -61,8 +62,7 @@ def open_sink(
     spec: str,
     *,
     fps: float,
-    others: str | None = None,
-    unheard: str | None = None,
+    origin: Origin = NOWHERE,
     sound: SoundMode | None = None,
     transparent: bool = False,
     threads: int = 1,
@@ -72,12 +72,9 @@ def open_sink(
     Parameters
     ----------
     spec : "window", "camera", "camera:DEVICE", "-" (raw frames to stdout), "null", or the path of a video
-        (.mp4, .mov, .mkv,
-        .webm) or of an image (.png, .jpg, …), which takes one picture.
+        (.mp4, .mov, .mkv, .webm) or of an image (.png, .jpg, …), which takes one picture.
     fps : frames per second, 0 if unknown.
-    others : path or URL of the video whose sound, subtitles, chapters and tags go into the file that is written; sinks
-        that are no files have none.
-    unheard : why there is sound, but none that could be read.
+    origin : of the pictures; its sound, subtitles, chapters and tags go into a video that is written.
     sound : "copy", "encode" or "none"; None copies what the container takes and encodes the rest.
     transparent : keep alpha; `Picture.bgr` is then the straight colour, not blended over anything.
     threads : of the encoder.
@@ -103,5 +100,5 @@ def open_sink(
     if is_image(spec):
         return ImageFiles([spec], transparent)
     if os.path.splitext(spec)[1].lower() in CONTAINERS:
-        return VideoFile(spec, fps, others, unheard, sound, transparent, threads)
+        return VideoFile(spec, fps, origin.again, origin.unheard, sound, transparent, threads)
     raise UsageError(f"cannot write to {spec!r}: unknown output; choose one of {POSSIBLE}")

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import v4l2
-from ..contracts import Frame
+from ..contracts import Frame, Origin
 from ..errors import SourceError
 from ..mailboxes import LatestSlot
 from ..pixels import as_bgr
@@ -54,7 +54,7 @@ class Camera:
 
     live = True
     frames: int | None = None
-    sound: str | None = None
+    origin = Origin()
 
     def __init__(
         self,

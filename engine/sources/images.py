@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..contracts import Frame
+from ..contracts import Frame, Origin
 from ..errors import SourceError
 from ..media.animation import animation_frames
 from ..media.stills import IMAGES, UnreadableImage, read_still
@@ -28,10 +28,8 @@ class Images:
     before; their index and position stay free.
     """
 
-    sound: str | None = None
-
     def __init__(self, paths: list[Path], fps: float, loop: bool = False, hidden: Sequence[Path] = ()):
-        self.paths = paths  # the file of the frame with that index
+        self._paths, self.origin = paths, Origin(images=tuple(paths))
         self._loop = loop
         self.fps, self.live = fps, False
         self.frames: int | None = None if loop else len(paths)
@@ -47,8 +45,8 @@ class Images:
     def __iter__(self) -> Iterator[Frame]:
         index = 0
         try:
-            while not self._closed and (self._loop or index < len(self.paths)):
-                path = self.paths[index % len(self.paths)]
+            while not self._closed and (self._loop or index < len(self._paths)):
+                path = self._paths[index % len(self._paths)]
                 if self._can_read(path):
                     yield Frame(self._image, index, time.perf_counter(), index / self.fps)
                 index += 1
@@ -59,7 +57,7 @@ class Images:
         left_out = {**self._bad, **dict.fromkeys(self._hidden, "it is a hidden file, as other systems leave them")}
         if left_out:
             (first, reason), *_ = left_out.items()
-            count, total = len(left_out), len(self.paths) + len(self._hidden)
+            count, total = len(left_out), len(self._paths) + len(self._hidden)
             log.warning("%d of %d images are left out; the first is %s: %s", count, total, first, reason)
 
     def _can_read(self, path: Path) -> bool:
@@ -83,7 +81,7 @@ class AnimatedImage:
     """The frames of an animated image, each at its own time; looped they come for ever."""
 
     live = False
-    sound: str | None = None
+    origin = Origin()
     frames: int | None = None
 
     def __init__(self, path: Path, loop: bool = False):

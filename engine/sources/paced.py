@@ -13,9 +13,7 @@ class PacedSource:
 
     def __init__(self, source: Source):
         self._source = source
-        self.live, self.fps, self.frames, self.sound = source.live, source.fps, source.frames, source.sound
-        self.origin: str | None = getattr(source, "origin", None)
-        self.unheard: str | None = getattr(source, "unheard", None)
+        self.live, self.fps, self.frames, self.origin = source.live, source.fps, source.frames, source.origin
         self._closed = False
 
     def __iter__(self) -> Iterator[Frame]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contracts import Frame
+from ..contracts import Frame, Origin
 from ..errors import SourceError, UsageError
 
 log = logging.getLogger("jit_masker")
@@ -25,7 +25,7 @@ class RawFrames:
 
     live = False
     frames: int | None = None
-    sound: str | None = None
+    origin = Origin()
 
     def __init__(self, size: tuple[int, int] | None, fps: float, stream: Any = None):
         if size is None:

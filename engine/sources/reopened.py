@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from ..contracts import Frame, PaintState, Source
+from ..contracts import Frame, Origin, PaintState, Source
 from ..errors import SourceError
 
 log = logging.getLogger("jit_masker")
@@ -37,13 +37,12 @@ class ReopenedSource:
 
     live = True
     frames: int | None = None
-    sound: str | None = None
 
     def __init__(self, open_it: Callable[[], Source], first: Source | None, patience: float = math.inf):
         self.absence: PaintState | None = PaintState.LOST if first is None else None
         self.fps = first.fps if first is not None else 0.0
         self.format = getattr(first, "format", "")  # of a camera, as it was opened last: "1280x720 30 fps mjpeg"
-        self.unheard: str | None = getattr(first, "unheard", None)
+        self.origin = Origin(unheard=first.origin.unheard if first is not None else None)
         self.losses = 0
         self._open_it, self._patience = open_it, patience
         self._source = first

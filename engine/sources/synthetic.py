@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import cv2
 import numpy as np
 
-from ..contracts import Frame
+from ..contracts import Frame, Origin
 from ..errors import UsageError
 
 DEFAULTS = {"width": 640, "height": 480, "fps": 25, "frames": 250, "seed": 0, "live": 0, "cut": 0, "empty": 0}
@@ -25,7 +25,7 @@ class SyntheticPerson:
     From frame `cut` on it is another person before another background; before frame `empty` nobody is there; 0: never.
     """
 
-    sound: str | None = None
+    origin = Origin()
 
     def __init__(self, width=640, height=480, fps=25, frames=250, seed=0, live=0, cut=0, empty=0):
         self.size = (height, width)

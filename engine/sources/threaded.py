@@ -24,9 +24,7 @@ class ThreadedSource:
     def __init__(self, open_it: Callable[[], Source]):
         (self._source,) = _in_a_thread(lambda: [open_it()], LosslessSlot())
         source, self._closed = self._source, False
-        self.live, self.fps, self.frames, self.sound = source.live, source.fps, source.frames, source.sound
-        self.origin: str | None = getattr(source, "origin", None)
-        self.unheard: str | None = getattr(source, "unheard", None)
+        self.live, self.fps, self.frames, self.origin = source.live, source.fps, source.frames, source.origin
         self._frames: LosslessSlot[Frame] = LosslessSlot()
 
     def __iter__(self) -> Iterator[Frame]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..contracts import Frame
+from ..contracts import Frame, Origin
 from ..errors import SourceError
 from ..media.bad_file import describe_bad_file
 from ..media.decoding import Decoder
@@ -64,12 +64,12 @@ class Video:
         self.live = live or (self._remote and not self._container.duration)
         self.fps = float(stream.average_rate or 0.0)
         self.frames = stream.frames if stream.frames and not loop else None
-        unheard, sounds = self._why_unheard(), bool(sound_tracks(self._container))
-        self.origin = spec if unheard is None else None
-        self.sound = self.origin if sounds else None
-        self.unheard = unheard if sounds else None
-        # s, as far as the file says
-        self.length = self._container.duration / 1e6 if self._container.duration and not loop else None
+        unheard, duration = self._why_unheard(), self._container.duration
+        self.origin = Origin(
+            again=spec if unheard is None else None,
+            unheard=unheard if sound_tracks(self._container) else None,
+            length=duration / 1e6 if duration and not loop else None,
+        )
 
     def _why_unheard(self) -> str | None:
         """Why sound cannot be read beside the pictures; None: it can."""

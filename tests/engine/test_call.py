@@ -10,7 +10,7 @@ import pytest
 
 from engine import Masker, sleep
 from engine.card import Card
-from engine.contracts import Canvas, Frame, PaintState
+from engine.contracts import Canvas, Frame, Origin, PaintState
 from engine.errors import UsageError
 from engine.options import Options
 from engine.pipeline import Pipeline
@@ -26,7 +26,7 @@ FIGURE = SyntheticPerson(seed=87, width=160, height=120)
 class Camera:
     """Gives frames as long as `on` is set; `absence` is what a source that is reopened would say."""
 
-    live, fps, frames, sound = True, 25.0, None, None
+    live, fps, frames, origin = True, 25.0, None, Origin()
 
     def __init__(self):
         self.on, self.closed, self.absence, self.losses = threading.Event(), False, None, 0

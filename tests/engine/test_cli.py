@@ -16,6 +16,7 @@ import pytest
 
 import engine
 from engine.cli import COMMANDS, choose_pace, main
+from engine.contracts import Origin
 from engine.errors import SourceError, UsageError
 from engine.options import GROUPS, SECRETS, Options, read_options
 from engine.sources.synthetic import SyntheticPerson
@@ -158,7 +159,7 @@ def test_somebody_who_watches_or_sends_makes_a_run_live(asked, live, output, pac
 class FailingSource:
     """Raises `error` after five frames."""
 
-    live, fps, frames, sound = False, 25.0, None, None
+    live, fps, frames, origin = False, 25.0, None, Origin()
 
     def __init__(self, error):
         self._error = error

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine import Masker
-from engine.contracts import Frame
+from engine.contracts import Frame, Origin
 from engine.errors import SinkError, SourceError
 from engine.pipeline import Pipeline
 from engine.sources.synthetic import SyntheticPerson
@@ -59,7 +59,7 @@ def test_threads_and_lockstep_paint_the_same_pictures(room):
 class BurstSource:
     """A live source that gives all its frames at once, then waits for `close`."""
 
-    live, fps, frames, sound = True, 25.0, None, None
+    live, fps, frames, origin = True, 25.0, None, Origin()
 
     def __init__(self, count):
         self._figure, self._count, self._end = SyntheticPerson(**SMALL), count, threading.Event()
@@ -110,7 +110,7 @@ def test_a_sink_that_nobody_looks_at_ends_the_run(masker):
 class LostSource:
     """Gives five frames, then is lost."""
 
-    live, fps, frames, sound = False, 25.0, None, None
+    live, fps, frames, origin = False, 25.0, None, Origin()
 
     def __iter__(self):
         yield from list(SyntheticPerson(frames=5, **SMALL))
@@ -171,7 +171,7 @@ def test_an_error_of_a_close_alone_is_raised_once_all_are_closed(masker):
 class ResizingSource:
     """Changes its size in mid-stream."""
 
-    live, fps, frames, sound = False, 25.0, None, None
+    live, fps, frames, origin = False, 25.0, None, Origin()
 
     def __iter__(self):
         for i, size in enumerate([(48, 64), (24, 32), (7, 5), (1, 1), (48, 64)]):

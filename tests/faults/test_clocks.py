@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from engine.contracts import Frame
+from engine.contracts import Frame, Origin
 from engine.sources.video import SteadyClock
 from tests.clips import write_clip
 from tests.data.make_clip import CLIP, PERSON
@@ -95,7 +95,7 @@ TIMES = {
 class OddlyTimed:
     """The clip's frames, at times of their own."""
 
-    live, fps, frames, sound = False, 25.0, FRAMES, None
+    live, fps, frames, origin = False, 25.0, FRAMES, Origin()
 
     def __init__(self, time):
         self._time = time

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from engine.contracts import Frame
+from engine.contracts import Frame, Origin
 from engine.sources.synthetic import SyntheticPerson
 from tests.clips import decoded_alpha
 from tests.data.make_clip import PERSON
@@ -17,7 +17,7 @@ MAGENTA = (255, 0, 255)  # BGR
 class Leaves:
     """A person for some frames, then the room alone; and the other way round."""
 
-    live, fps, frames, sound = False, 25.0, FRAMES, None
+    live, fps, frames, origin = False, 25.0, FRAMES, Origin()
 
     def __init__(self, there):
         self._there = there

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from engine.contracts import Picture
+from engine.contracts import Origin, Picture
 from engine.errors import JitMaskerError
 from engine.sinks import open_sink
 from engine.sinks.containers import CONTAINERS
@@ -83,7 +83,7 @@ def write_sound(path, encoder, rate, layout):
 def outcome(source, path):
     """What becomes of the sound of `source` in the file `path`: "as it is", the codec that it is encoded in, "no"."""
     try:
-        sink = open_sink(str(path), fps=25, others=str(source))
+        sink = open_sink(str(path), fps=25, origin=Origin(again=str(source)))
         for i in range(10):
             sink.write(Picture(np.zeros((32, 32, 3), np.uint8), None, i, i / 25))
         sink.source_ended()

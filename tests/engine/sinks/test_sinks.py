@@ -230,10 +230,10 @@ def test_an_encoder_given_more_threads_uses_them(tmp_path):
 
 WRITE_UNTIL_KILLED = """
     import os, signal, sys, numpy as np
-    from engine.contracts import Picture
+    from engine.contracts import Origin, Picture
     from engine.sinks import AlphaFile, open_sink
     path, transparent, sound = sys.argv[1], sys.argv[2] == "alpha", sys.argv[3] or None
-    sink = open_sink(path, fps=25, transparent=transparent, others=sound)
+    sink = open_sink(path, fps=25, transparent=transparent, origin=Origin(again=sound))
     noise = np.random.default_rng(0)
     for i in range(250):
         bgr = noise.integers(0, 255, (48, 64, 3), np.uint8)

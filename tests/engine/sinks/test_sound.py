@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from engine.contracts import Picture
+from engine.contracts import Origin, Picture
 from engine.errors import SinkError, UsageError
 from engine.sinks import open_sink
 from engine.sinks.containers import CONTAINERS
@@ -109,7 +109,7 @@ def test_sound_without_pictures_beside_it_is_taken_from_its_start(tmp_path):
                 packet.stream = stream
                 alone.mux(packet)
     video = write_clip(tmp_path / "silent.mp4", [np.zeros((48, 64, 3), np.uint8)] * 75)
-    sink = open_sink(str(tmp_path / "out.mp4"), fps=25, others=str(tmp_path / "voice.m4a"))
+    sink = open_sink(str(tmp_path / "out.mp4"), fps=25, origin=Origin(again=str(tmp_path / "voice.m4a")))
     for i, bgr in enumerate(read_clip(video)):
         sink.write(Picture(bgr, None, i, i / 25))
     sink.close()
@@ -308,14 +308,14 @@ def test_where_every_codec_is_unknown_the_file_is_silent_and_that_is_said(tmp_pa
 
 def test_sound_that_cannot_be_read_is_refused_with_the_way_out(tmp_path):
     with pytest.raises(SinkError, match=r"cannot read the sound of .*gone\.mp4.*--sound none"):
-        open_sink(str(tmp_path / "out.mp4"), fps=25, others=str(tmp_path / "gone.mp4"))
+        open_sink(str(tmp_path / "out.mp4"), fps=25, origin=Origin(again=str(tmp_path / "gone.mp4")))
 
 
 def test_a_file_is_not_written_over_its_own_sound(tmp_path):
     clip = tmp_path / "voice.mp4"
     before = Path(beeping_clip(clip)).read_bytes()
     with pytest.raises(UsageError, match="sound would be read from the same file"):
-        open_sink(str(clip), fps=25, others=str(clip))
+        open_sink(str(clip), fps=25, origin=Origin(again=str(clip)))
     assert clip.read_bytes() == before
 
 
@@ -337,14 +337,15 @@ def test_a_file_on_a_server_keeps_its_sound(tmp_path, caplog):
 
 def test_sound_that_a_server_gives_no_second_time_is_done_without_unless_it_was_asked_for(tmp_path, caplog):
     with pytest.raises(SinkError, match="cannot read the sound of http://"):
-        open_sink(str(tmp_path / "out.mp4"), fps=25, others="http://127.0.0.1:9/a.mp4", sound="copy")
-    open_sink(str(tmp_path / "out.mp4"), fps=25, others="http://127.0.0.1:9/a.mp4").close()
+        open_sink(str(tmp_path / "out.mp4"), fps=25, origin=Origin(again="http://127.0.0.1:9/a.mp4"), sound="copy")
+    open_sink(str(tmp_path / "out.mp4"), fps=25, origin=Origin(again="http://127.0.0.1:9/a.mp4")).close()
     assert len(caplog.records) == 1
 
 
 def test_that_a_source_cannot_be_read_twice_is_said(tmp_path, caplog):
-    open_sink(str(tmp_path / "out.mp4"), fps=25, unheard="a pipe cannot be read a second time").close()
-    open_sink(str(tmp_path / "out.mp4"), fps=25, unheard="a pipe cannot be read a second time", sound="none").close()
+    out, pipe = str(tmp_path / "out.mp4"), Origin(unheard="a pipe cannot be read a second time")
+    open_sink(out, fps=25, origin=pipe).close()
+    open_sink(out, fps=25, origin=pipe, sound="none").close()
     assert [record.message for record in caplog.records] == [
         f"{tmp_path}/out.mp4 is written without sound: a pipe cannot be read a second time"
     ]

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from engine.contracts import Frame, PaintState
+from engine.contracts import Frame, Origin, PaintState
 from engine.errors import SourceError
 from engine.sources import reopened
 from engine.sources.reopened import ReopenedSource, delay
@@ -16,7 +16,7 @@ from engine.sources.reopened import ReopenedSource, delay
 class Going:
     """Gives `count` frames, then is lost; `held`: waits for `close` instead."""
 
-    live, fps, frames, sound = True, 25.0, None, None
+    live, fps, frames, origin = True, 25.0, None, Origin()
 
     def __init__(self, count, held=False):
         self._count, self._held, self.closed = count, held, threading.Event()

@@ -54,7 +54,7 @@ def test_a_file_gives_every_frame_with_its_time(clip):
     frames = list(source)
     assert [f.index for f in frames] == list(range(20))
     assert np.allclose([f.position for f in frames], np.arange(20) / 25)
-    assert (source.fps, source.frames, source.live, source.sound) == (25.0, 20, False, None)
+    assert (source.fps, source.frames, source.live, source.origin.unheard) == (25.0, 20, False, None)
 
 
 def test_a_file_gives_the_pictures_that_went_in(clip):
@@ -65,7 +65,7 @@ def test_a_file_gives_the_pictures_that_went_in(clip):
 
 def test_a_file_with_sound_says_so(tmp_path):
     path = figure_clip(tmp_path / "clip.mp4", sound=True)
-    assert open_source(path).sound == path
+    assert open_source(path).origin.again == path
 
 
 def test_a_looped_file_begins_again_and_its_time_goes_on(clip):
