@@ -16,7 +16,7 @@ import numpy as np
 
 from engine import Masker
 from engine.cpu_budget import CpuBudget
-from engine.masker import LIVE_LEARNER
+from engine.learning import LIVE_LEARNER
 from engine.pipeline import Pipeline
 from engine.sinks import Null
 from engine.sources import PacedSource, open_source

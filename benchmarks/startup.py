@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 from engine.errors import JitMaskerError
-from engine.masker import LIVE_LEARNER
+from engine.learning import LIVE_LEARNER
 
 from .harness.progress import bar
 from .harness.result import Metric, Result, Table

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from .errors import BackendUnavailable, JitMaskerError, ModelError
-from .masker import LIVE_LEARNER, Masker
+from .learning import LIVE_LEARNER
+from .masker import Masker
 from .options import Options
 from .painting.edge_options import EdgeOptions
 from .teacher_options import TeacherOptions

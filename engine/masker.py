@@ -6,15 +6,11 @@ told in painting/. The learner is loaded when a teacher is asked for; without on
 
 from __future__ import annotations
 
-import functools
-import importlib
 import logging
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -24,9 +20,10 @@ from export.contracts import Published
 from . import cpu_budget
 from .backends import ON_GPU
 from .backgrounds import open_background
-from .contracts import Canvas, Learner, LearnerOptions, MaskerStats, PaintResult, PaintState, StartLearner
+from .contracts import Canvas, LearnerOptions, MaskerStats, PaintResult, PaintState, StartLearner
 from .cpu_budget import CpuBudget
 from .errors import CandidateRejected, JitMaskerError, ModelError, StudentFault, UsageError
+from .learning import Kind, Learning, check_kind
 from .painting.cpu_painter import CpuPainter
 from .painting.edge_options import EdgeOptions
 from .painting.gpu_painter import gpu_painter_for
@@ -43,11 +40,6 @@ log = logging.getLogger("jit_masker")
 
 STUDENT = "lite"
 LEARNING_BUDGET = 10.0  # percent of one core
-LEARNERS = {"thread": "training.online.learner", "process": "training.online.process_learner"}
-# who waits for pictures is served best by a learner in a process of its own: where that is possible
-LIVE_LEARNER: Literal["thread", "process"] = (
-    "process" if sys.platform == "linux" and sys.executable and not getattr(sys, "frozen", False) else "thread"
-)
 LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
 TAUGHT_BEFORE_S = 1e6  # frames that are taught lie that long before the stream, a second apart
 NO_PERSON = -30.0  # the logit of a pixel that is not a person, for frames that no student answered
@@ -105,7 +97,7 @@ class Masker:
         threads: int | CpuBudget | None = None,
         recipe: str = "default",
         learning_budget: float = LEARNING_BUDGET,
-        learner: Literal["thread", "process"] = "thread",
+        learner: Kind = "thread",
         lockstep: bool = False,
         min_area: float = MIN_AREA,
         edges: EdgeOptions | None = None,
@@ -119,8 +111,7 @@ class Masker:
             raise UsageError(
                 f"learning_budget is {learning_budget}; expected 0 (no learning) or more percent of a core"
             )
-        if learner not in LEARNERS or (learner == "process" and (lockstep or sys.platform != "linux")):
-            raise UsageError(f"learner is {learner!r}; expected thread, or on Linux and without lockstep process")
+        check_kind(learner, lockstep)
         teacher = None if teacher == "none" or not learning_budget else teacher
         self.threads = cpu_budget.divide(threads, teacher is not None, taking_turns=lockstep)
         cpu_budget.apply(self.threads)
@@ -141,21 +132,15 @@ class Masker:
             self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
         except CandidateRejected as error:
             raise ModelError(f"the weights {weights or 'that are shipped'} cannot be used: {error}") from error
-        self.learning = True  # False: no frame is offered, and the learner waits; set from any thread
-        self._learner: Learner | None = None
-        self._start_learner: Callable[[], Learner] | None = None
+        self._learning = Learning()
         if teacher is not None:
-            on_gpu = self.backend_name in ON_GPU
-            # two processes share a GPU in turns: the picture would wait for a step
-            module = LEARNERS["thread" if on_gpu else learner]
-            start: StartLearner = start_learner or importlib.import_module(module).start
             options = LearnerOptions(
-                as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep, on_gpu
-            )
-            self._start_learner = functools.partial(start, self.student, self.size, self.swap, options)
+                as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep,
+                on_gpu=self.backend_name in ON_GPU,
+            )  # fmt: skip
+            self._learning.prepare(learner, start_learner, self.student, self.size, self.swap, options)
         try:
-            if self._start_learner is not None:  # in a process of its own it gets ready meanwhile
-                self._learner = self._start_learner()
+            self._learning.begin()
             self.kernels = kernels.load()
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
@@ -206,14 +191,13 @@ class Masker:
         self._timing.end()
         self._cpu += time.thread_time() - began
         index, self._index, self._frames = self._index, self._index + 1, self._frames + 1
-        learner = self._learner
-        if learner is not None and self.learning and logits is not None:
-            learner.offer(untouched, logits, self._guard.scene)
+        if logits is not None:
+            self._learning.offer(untouched, logits, self._guard.scene)
         return PaintResult(canvas.picture, canvas.alpha, self._painter.foreground, index, student.version, state)
 
     def _untouched(self, bgr: np.ndarray, canvas: Canvas) -> np.ndarray:
         """The frame as it came, for the learner, also where it is painted in its own place."""
-        if self._learner is None or not np.may_share_memory(bgr, canvas.picture):
+        if self._learning.learner is None or not np.may_share_memory(bgr, canvas.picture):
             return bgr
         if self._original.shape != bgr.shape:
             self._original = np.empty(bgr.shape, np.uint8)
@@ -328,12 +312,9 @@ class Masker:
         """
         if self._closed:
             raise UsageError("this masker is closed; make a new one")
-        learner, self._learner = self._learner, None
-        if learner is not None:
-            learner.close()  # from here on it publishes nothing
+        self._learning.end()
         self._hot_swap.forget()
-        if self._start_learner is not None:
-            self._learner = self._start_learner()
+        self._learning.begin()
 
     def set_background(self, spec: str) -> None:
         """Another background from the next frame on; opened here, on the calling thread.
@@ -373,7 +354,7 @@ class Masker:
     @property
     def stats(self) -> MaskerStats:
         """What happened so far."""
-        swap, learning = self._hot_swap, self._learner.stats if self._learner is not None else None
+        swap = self._hot_swap
         return MaskerStats(
             self._frames,
             self._cpu,
@@ -384,13 +365,22 @@ class Masker:
             swap.swaps,
             swap.rejected,
             swap.rollbacks,
-            learning,
+            self._learning.stats,
         )
+
+    @property
+    def learning(self) -> bool:
+        """Whether frames are offered to the learner; False: it waits. Set from any thread."""
+        return self._learning.on
+
+    @learning.setter
+    def learning(self, on: bool) -> None:
+        self._learning.on = on
 
     @property
     def learner_failure(self) -> JitMaskerError | None:
         """Why nothing is learnt, where that was found out only after this was made. What was asked for is missing."""
-        return self._learner.failure if self._learner is not None else None
+        return self._learning.failure
 
     @property
     def live(self) -> LoadedStudent:
@@ -431,8 +421,7 @@ class Masker:
         with self._frame_lock:
             closed, self._closed = self._closed, True
         if not closed:
-            if self._learner is not None:
-                self._learner.close()
+            self._learning.close()
             self._hot_swap.close()
             self.background.close()
 

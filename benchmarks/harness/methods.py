@@ -16,7 +16,7 @@ from engine import Masker
 from engine import cpu_budget as budget
 from engine.contracts import Canvas, PaintResult, PaintState
 from engine.errors import ModelError
-from engine.masker import LIVE_LEARNER
+from engine.learning import LIVE_LEARNER
 from kernels import load as load_kernels
 
 from .. import peers
