@@ -76,8 +76,7 @@ def main(args: argparse.Namespace) -> Result:
         raise UsageError(f"--minutes is {minutes}; expected 2 or more: one that is looked at, and one that is not")
     with tempfile.TemporaryDirectory(prefix="jm-call-") as folder:
         clip, corners, size = _with_poster(args.clip, Path(folder))
-        # apart from what the user's own engines remember
-        environment = {**os.environ, "JM_HOME": folder, "XDG_RUNTIME_DIR": folder}
+        environment = {**os.environ, "XDG_RUNTIME_DIR": folder}  # its socket is none of the user's
         os.chmod(folder, 0o700)
         report = Path(folder) / "report.json"
         command = [
