@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from engine.cli import main
 from engine.contracts import Picture
 from engine.errors import SinkError, UsageError
 from engine.media.stills import read_still
@@ -29,15 +28,6 @@ def photo(tmp_path):
     path = tmp_path / "photo.png"
     Image.fromarray(read_clip(CLIP)[0][..., ::-1]).save(path)
     return path
-
-
-@pytest.fixture
-def paint(capsys):
-    def call(*arguments):
-        code = main(["--teacher", "none", "--threads", "1", *map(str, arguments)])
-        return code, capsys.readouterr().err
-
-    return call
 
 
 def opened(path):

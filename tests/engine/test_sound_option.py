@@ -2,20 +2,10 @@
 
 import pytest
 
-from engine.cli import main
 from engine.contracts import Picture
 from engine.pipeline import Pipeline
 from engine.sources import open_source
 from tests.clips import beeping_clip, figure_clip, packets_of, read_clip
-
-
-@pytest.fixture
-def paint(capsys):
-    def call(*arguments):
-        code = main(["--teacher", "none", "--threads", "1", *map(str, arguments)])
-        return code, capsys.readouterr().err
-
-    return call
 
 
 def test_the_readme_line_for_a_transparent_webm_keeps_the_sound(tmp_path, paint, caplog):
