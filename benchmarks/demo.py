@@ -76,7 +76,9 @@ def sheet(clip: str, out: str, alpha: str, curve: list[list[float]]) -> np.ndarr
     canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
     axes.plot(*zip(*curve, strict=True), color="#d0541b", marker=".", linewidth=1.5)
     axes.set(
-        xlabel="frame", ylabel="IoU-Acc", title="the live student against the teacher's label, before learning from it"
+        xlabel="frame, of both passes",
+        ylabel="IoU-Acc",
+        title="the live student against the teacher's label, before learning from it",
     )
     axes.grid(alpha=0.3)
     canvas.draw()
