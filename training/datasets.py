@@ -16,7 +16,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -25,11 +25,15 @@ import numpy as np
 from engine.errors import UsageError
 from engine.sources import open_source
 
+from .online.score import iou
+
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi"}
 MAX_SIDE = 640  # pixels; larger pictures are shrunk when read: a student sees no more, and memory is short
 LOOK, ALIKE = "look ", 6  # what marks the 64 bits of `_look`; so many may differ in pictures that look alike
 EVERY = 6  # frames of a video between two that are labelled
+BAND = 0.02  # of the longer side; so near to a mask's edge a teacher's matte is finer than the mask
+SAME_PERSON = 0.8  # IoU of a mask and a teacher's label, from which they mean the same
 LAYOUTS = "images/ and masks/, DAVIS 2016 (JPEGImages/480p), Supervisely Person (dsN/img and dsN/ann), or videos"
 
 Label = Callable[[np.ndarray], np.ndarray]  # a teacher: bgr uint8 (H, W, 3) -> float (h, w) in [0, 1]
@@ -45,7 +49,7 @@ class Sample:
 
 
 def load_dataset(folder: str | Path, teacher: Label | None = None) -> list[Sample]:
-    """Every sample of `folder`, whichever of the layouts it has; `teacher` labels videos.
+    """Every sample of `folder`, whichever of the layouts it has; `teacher` labels videos, and refines masks' edges.
 
     Raises
     ------
@@ -56,11 +60,11 @@ def load_dataset(folder: str | Path, teacher: Label | None = None) -> list[Sampl
     if not root.is_dir():
         raise UsageError(f"no folder {root}; expected one with {LAYOUTS}")
     if (root / "JPEGImages" / "480p").is_dir():
-        samples = list(_davis(root))
+        samples = [_refined(sample, teacher) for sample in _davis(root)]
     elif (root / "images").is_dir() and (root / "masks").is_dir():
-        samples = list(_pairs(root))
+        samples = [_refined(sample, teacher) for sample in _pairs(root)]
     elif any(root.glob("*/ann")):
-        samples = list(_supervisely(root))
+        samples = [_refined(sample, teacher) for sample in _supervisely(root)]
     elif _files(root, VIDEO_SUFFIXES):
         if teacher is None:
             raise UsageError(f"{root} holds videos without masks; say who labels them with --teacher rvm")
@@ -70,6 +74,21 @@ def load_dataset(folder: str | Path, teacher: Label | None = None) -> list[Sampl
     if not samples:
         raise UsageError(f"{root} holds no pictures; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
     return samples
+
+
+def fused(mask: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Who finds people and who draws their edges: `mask` decides, `label` refines what is near its edge.
+
+    Parameters
+    ----------
+    mask : uint8 (H, W), 255 = person, hard: people's own, or a finder's.
+    label : uint8 (H, W), a matte; not used where it means another person, or nobody.
+    """
+    if iou(mask > 127, label / np.float32(255)) < SAME_PERSON:
+        return mask
+    side = 2 * max(1, round(BAND * max(mask.shape))) + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.clip(label, cv2.erode(mask, disk), cv2.dilate(mask, disk))
 
 
 def load_images(folder: str | Path) -> list[np.ndarray]:
@@ -168,12 +187,20 @@ def _draw(thing: dict, mask: np.ndarray) -> None:
         np.maximum(mask, own, out=mask)
 
 
+def _refined(sample: Sample, teacher: Label | None) -> Sample:
+    return sample if teacher is None else replace(sample, mask=fused(sample.mask, _label(sample.bgr, teacher)))
+
+
+def _label(bgr: np.ndarray, teacher: Label) -> np.ndarray:
+    """uint8 (H, W), at the picture's size."""
+    return np.rint(cv2.resize(teacher(bgr), bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR) * 255).astype(np.uint8)
+
+
 def _video(path: Path, teacher: Label) -> Iterator[Sample]:
     for frame in open_source(str(path)):
         if frame.index % EVERY == 0:
             bgr = _shrunk(frame.bgr)
-            label = cv2.resize(teacher(bgr), bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-            yield Sample(bgr, np.rint(label * 255).astype(np.uint8), f"video {path.name}")
+            yield Sample(bgr, _label(bgr, teacher), f"video {path.name}")
 
 
 # -- files ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 import time
@@ -37,6 +38,8 @@ T = TypeVar("T")
 
 LITE_SHAPES = ((240, 320), (256, 256), (192, 336))  # (h, w): cameras with 4:3 and 16:9, and a square
 LOWEST = 0.1  # of the rate: where half a cosine ends
+SOMEBODY = 0.05  # share of a picture, from which who is on it may be put beside somebody else
+MEMORY = 0.999  # of the averaged weights, per step
 
 
 def to_image(bgr: np.ndarray, kind: Architecture) -> np.ndarray:
@@ -76,6 +79,30 @@ class Progress:
     history: list[tuple[int, float, float]] = field(default_factory=list)  # (step, mean loss, score) of each epoch
 
 
+class Average:
+    """The running mean of a student's weights, which is what is validated and kept: it forgets a batch's whims."""
+
+    def __init__(self, student: Student):
+        self.student = copy.deepcopy(student).requires_grad_(False)
+        self._steps = 0
+
+    @torch.no_grad()
+    def take_in(self, student: Student) -> None:
+        """One step more. Early ones count more, so that a random start is soon forgotten."""
+        self._steps += 1
+        share = 1 - min(MEMORY, self._steps / (self._steps + 10))
+        own = self.student.state_dict()
+        for name, value in student.state_dict().items():
+            own[name].lerp_(value, share) if value.is_floating_point() else own[name].copy_(value)
+
+    def state(self) -> dict[str, Any]:
+        return {"student": self.student.state_dict(), "steps": self._steps}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.student.load_state_dict(state["student"])
+        self._steps = state["steps"]
+
+
 class Training:
     """One training: data, student, optimiser, and where it stands."""
 
@@ -93,6 +120,7 @@ class Training:
         else:
             self.train, self.held_back = split(samples, args.hold_back)
         self.rooms = load_images(args.rooms) if args.rooms else []
+        self.people = [sample for sample in self.train if (sample.mask > 127).mean() > SOMEBODY]
         self.steps = len(self.train) // args.batch  # in an epoch
         if not self.steps:
             raise UsageError(f"{len(self.train)} images are less than one batch of {args.batch}; lower --batch")
@@ -101,6 +129,7 @@ class Training:
             self.student.load_weights(start(args.init, args.student))
         self.student = self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         keep_torch_in_cache()
+        self.average = Average(self.student)
         self.optimizer = torch.optim.Adam(self.student.parameters(), lr=args.rate, betas=(0.9, 0.999), eps=1e-8)
         self.rng = np.random.default_rng(args.seed)
         self.progress = Progress()
@@ -118,15 +147,15 @@ class Training:
                 group["lr"] = rate
             loss = self._epoch()
             p.epoch, p.step = p.epoch + 1, p.step + self.steps
-            score = validate(self.student, self.held_back, self.size) if self.held_back else -loss
+            average = self.average.student
+            score = validate(average, self.held_back, self.size) if self.held_back else -loss
             p.history.append((p.step, loss, score))
             p.seconds += time.monotonic() - began
             print(f"epoch {p.epoch}  step {p.step}  loss {loss:.4f}  IoU {score:.4f}", file=sys.stderr, flush=True)
             if score > p.best:
                 p.best, p.best_epoch = score, p.epoch
-                save_weights(
-                    self.args.out, StudentWeights(self.student.name, self.size, tensors_of(self.student), self._card())
-                )
+                weights = StudentWeights(average.name, self.size, tensors_of(average), self._card())
+                save_weights(self.args.out, weights)
             self._save()
         return p
 
@@ -143,6 +172,7 @@ class Training:
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
+            self.average.take_in(self.student)
             losses.append(loss.item())
         return float(np.mean(losses))
 
@@ -152,7 +182,8 @@ class Training:
         for first in range(0, self.steps * self.args.batch, self.args.batch):
             shape = self.shapes[self.rng.integers(len(self.shapes))]
             samples = [
-                augment(self.train[i], self.rooms, shape, self.rng) for i in order[first : first + self.args.batch]
+                augment(self.train[i], self.rooms, shape, self.rng, self.people)
+                for i in order[first : first + self.args.batch]
             ]
             images = np.stack([to_image(bgr, kind) for bgr, _ in samples])
             labels = np.stack([mask[None].astype(np.float32) / 255 for _, mask in samples])
@@ -176,7 +207,8 @@ class Training:
         """Everything that `--resume` needs, written to a temporary file and renamed."""
         temporary = self.checkpoint.with_suffix(".writing")
         state = {
-            "student": self.student.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "student": self.student.state_dict(), "average": self.average.state(),
+            "optimizer": self.optimizer.state_dict(),
             "rng": self.rng.bit_generator.state, "progress": vars(self.progress), "name": self.student.name,
         }  # fmt: skip
         torch.save(state, temporary)
@@ -192,6 +224,7 @@ class Training:
         if state["name"] != self.student.name:
             raise UsageError(f"{self.checkpoint} is of {state['name']}, and --student is {self.student.name}")
         self.student.load_state_dict(state["student"])
+        self.average.load(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.rng.bit_generator.state = state["rng"]
         self.progress = Progress(**state["progress"])
@@ -262,7 +295,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--data", action="append", required=True, help=f"folder with {LAYOUTS}; repeatable")
     add("--valid", help="held-back folder; the weights that are best on it are kept")
     add("--hold-back", type=float, default=0.05, help="without --valid: share of the data, by groups (default: 0.05)")
-    add("--teacher", help="who labels videos, for example rvm")
+    add("--teacher", help="who labels videos and refines the edges of masks, for example rvm")
     add("--rooms", help="folder of pictures without people, to paste people onto")
     add("--student", choices=list(STUDENTS), default="lite")
     add("--size", type=int, help="side of the input, pixels; default: the student's own, for lite three shapes in turn")

@@ -11,7 +11,7 @@ import pytest
 from engine.errors import UsageError
 from engine.sources.synthetic import SyntheticPerson
 from tests.clips import figure_clip
-from training.datasets import Sample, load_dataset, split
+from training.datasets import Sample, fused, load_dataset, split
 
 FIGURE = SyntheticPerson(width=64, height=48, seed=5)
 
@@ -156,3 +156,21 @@ def test_the_same_picture_again_is_one_group(tmp_path):
     assert len({s.group for s in samples}) == 2  # a bit differs
     for share in np.linspace(0, 1, 20):
         assert 0 in [len(part) for part in split(samples, share)]
+
+
+def test_a_teacher_draws_the_edges_and_the_mask_says_who_is_meant():
+    mask = np.zeros((100, 100), np.uint8)
+    mask[20:80, 20:80] = 255
+    matte = cv2.GaussianBlur(mask, (0, 0), 1.5)
+    matte[:10, :10] = 255  # something else that the teacher takes for a person
+    both = fused(mask, matte)
+    assert both[:10, :10].max() == 0
+    assert np.array_equal(both[22:78, 18:22], matte[22:78, 18:22])
+    assert np.array_equal(fused(mask, np.roll(matte, 40, 1)), mask)  # another person
+
+
+def test_masks_are_refined_where_a_teacher_is_at_hand(tmp_path):
+    root = write_pairs(tmp_path)
+    plain = load_dataset(root)
+    refined = load_dataset(root, lambda bgr: np.zeros(bgr.shape[:2], np.float32))  # it sees nobody: masks stay
+    assert all(np.array_equal(a.mask, b.mask) for a, b in zip(plain, refined, strict=True))

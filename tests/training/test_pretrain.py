@@ -1,5 +1,6 @@
 """jm-train, on a handful of small pictures: what it writes, and that an interrupted run loses nothing."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -7,8 +8,9 @@ from export.publish import load_student
 from export.store import load_weights
 from tests.training.test_datasets import write_pairs
 from training import pretrain
-from training.augment import augment
+from training.augment import Layer, augment
 from training.datasets import Sample
+from training.students import Student
 
 
 @pytest.fixture
@@ -109,6 +111,42 @@ def test_augmentation_keeps_mask_and_picture_together():
         assert drawn.shape == (64, 64)
         if (drawn > 250).any() and (drawn < 5).any():
             assert bgr[drawn > 250].mean() > bgr[drawn < 5].mean() + 50
+
+
+def test_whoever_comes_beside_somebody_is_in_the_mask_too():
+    """A white person before black, and a white one beside: two of them are in some masks."""
+    mask = np.zeros((96, 128), np.uint8)
+    mask[20:, 50:80] = 255
+    sample, rooms = Sample(np.repeat(mask[..., None], 3, 2), mask, "one"), [np.zeros((60, 80, 3), np.uint8)]
+
+    def most(others):
+        rng = np.random.default_rng(1)
+        masks = [augment(sample, rooms, (64, 64), rng, others)[1] for _ in range(100)]
+        return max(cv2.connectedComponents((m > 127).astype(np.uint8))[0] - 1 for m in masks)
+
+    assert (most([]), most([sample])) == (1, 2)
+
+
+def test_a_pasted_person_brings_no_halo_of_the_old_room():
+    """White, cut out of a green room by a soft mask: over black there is no green."""
+    soft = cv2.GaussianBlur(np.pad(np.full((60, 60), 255, np.uint8), 30), (0, 0), 3)
+    alpha = soft[..., None] / np.float32(255)
+    bgr = (alpha * 255 + (1 - alpha) * (0, 255, 0)).astype(np.uint8)
+    nobody = Layer(np.zeros_like(bgr), np.zeros_like(soft))
+    pasted = Layer(bgr, soft).over(nobody)
+    green = pasted.bgr[..., 1].astype(int) - pasted.bgr[..., 2]
+    assert green.max() <= 15  # of 255; without it 64
+    assert np.array_equal(pasted.mask, soft)
+
+
+def test_what_is_kept_is_the_mean_of_the_steps():
+    student = Student("lite")
+    average = pretrain.Average(student)
+    for value in range(400):
+        with pretrain.torch.no_grad():
+            student.get_parameter("stem.bias").fill_(value % 2)
+        average.take_in(student)
+    assert np.allclose(average.student.get_parameter("stem.bias").numpy(), 0.5, atol=0.05)
 
 
 def test_a_real_start_agrees_with_the_peer_it_comes_from(shared, data, tmp_path):
