@@ -185,9 +185,10 @@ def paint(
     found.scores = {name: TrueScores(measures) for name in painters}
     for index, frame in enumerate(shown):
         where, painted = regions(frame.alpha, margin), {}
+        true = np.rint(255 * frame.alpha).astype(np.float32) / 255  # in steps as alpha is painted, or .5 would be two
         for name, painter in painters.items():
             painted[name] = painter.process(frame.bgr)
-            found.scores[name].look(painted[name].alpha, frame.alpha, where, frame.is_cut)
+            found.scores[name].look(painted[name].alpha, true, where, frame.is_cut)
         found.person.append(float((frame.alpha > 0.5).mean()))
         if found.scores[OURS].is_worst():
             found.worst, found.rows = index, _rows(index, frame, painted, found.scores)

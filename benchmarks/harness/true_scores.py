@@ -74,7 +74,7 @@ class TrueScores:
         Parameters
         ----------
         painted : uint8 (H, W), alpha.
-        truth : float32 (H, W) in [0, 1].
+        truth : float32 (H, W) in [0, 1], in steps of 1/255.
         where : bool (H, W) each, where there certainly is room, and person; see `benchmarks.harness.leaks.regions`.
         is_cut : the first frame of another scene. How alpha changes from the last one to it is not asked.
         """
