@@ -30,6 +30,7 @@ BENCHES = {  # name -> text for --help; a newcomer adds a line here, and one in 
     "conditions": "lamps, exposure, pans, phones, small people: learning against not learning",
     "lies": "what a teacher that lies can do, on this machine and from a server",
     "leak": "how much of the real room each method lets out, and what of it can be put together or read",
+    "truth": "how good everybody's alpha is against a matte that is true, and who is ahead of whom",
     "kernels": "every kernel and the whole paint path, against the authors' way and other ways",
     "swap": "many swaps: time, and memory that stays flat",
     "interference": "what learning costs the picture",
@@ -72,6 +73,8 @@ def _import(name: str) -> ModuleType:
             from . import lies as bench
         case "leak":
             from . import leak as bench
+        case "truth":
+            from . import truth as bench
         case "kernels":
             from . import paint as bench
         case "swap":

@@ -29,7 +29,7 @@ from .harness import labels, manifest, methods, sheets, truth
 from .harness.cutouts import Data
 from .harness.evaluation import REFERENCE
 from .harness.labels import KeptTeacher, registered
-from .harness.leaks import Attack, Leaks, Reader, certain
+from .harness.leaks import TRUE_MARGIN, Attack, Leaks, Reader, certain, regions
 from .harness.methods import BACKGROUND, OURS, STILL, Method, PeerPainter
 from .harness.progress import bar
 from .harness.result import Metric, Result, Table
@@ -38,8 +38,6 @@ from .lies import CERTAIN, MARGIN
 
 PEERS = ["selfie", "selfie-landscape", "meet-full", "meet-lite", "rvm"]
 QUICK_FRAMES = 8
-TRUE_MARGIN = 2  # px; a matte that is true needs less than a teacher's, MARGIN
-ROUNDED = 0.5 / 255  # alpha that is 0 in eight bits
 BLURS = ("blur", "blur:0.01")  # backgrounds of ours that show the room: the default, and the weakest to be asked for
 CONTROL, CAMERA = "true alpha", "the camera"
 UNSEEN, TRAINED = "rooms that ours never saw", "photographs that ours was trained on"
@@ -156,13 +154,12 @@ def paint(clip: truth.Clip, data: Data, count: int, chosen: list[Method]) -> dic
             found[name] = Seen(reader=Reader(*truth.poster()) if clip.poster else None)
         frame: truth.TruthFrame | None = None
         for frame in bar(truth.frames(clip, data, count), f"leak {clip.name}", count):
-            room, person = (certain(where, TRUE_MARGIN) for where in (frame.alpha < ROUNDED, frame.alpha > 1 - ROUNDED))
-            matte.alpha = frame.alpha
+            where, matte.alpha = regions(frame.alpha), frame.alpha
             if (camera := found[CAMERA].reader) is not None:
                 camera.look(frame.bgr)
-            _look(found[CONTROL], clip, frame, control.process(frame.bgr), (room, person), False)
+            _look(found[CONTROL], clip, frame, control.process(frame.bgr), where, False)
             for name, painter in painters.items():
-                _look(found[name], clip, frame, painter.process(frame.bgr), (room, person), name.endswith(BLURS))
+                _look(found[name], clip, frame, painter.process(frame.bgr), where, name.endswith(BLURS))
         if clip.is_still and frame is not None:
             plain = np.full_like(frame.room, methods.PLAIN)
             for seen in found.values():
@@ -180,19 +177,19 @@ def _look(
     clip: truth.Clip,
     frame: truth.TruthFrame,
     painted: PaintResult,
-    regions: tuple[np.ndarray, np.ndarray],
+    where: tuple[np.ndarray, np.ndarray],
     is_blurred: bool,
 ) -> None:
     if seen.reader is not None:
         seen.reader.look(painted.picture)
     if is_blurred:  # the matte is that of the plain background
         return
-    seen.leaks.look(painted.alpha, *regions, frame.is_cut)
+    seen.leaks.look(painted.alpha, *where, frame.is_cut)
     if seen.leaks.worst() == len(seen.leaks.shown) - 1:
         seen.worst = [sheets.small(frame.bgr), sheets.grey(frame.alpha), sheets.small(painted.picture)]
     if clip.is_still:
         seen.attack = seen.attack or Attack(frame.bgr.shape)
-        seen.attack.look(painted.picture, painted.alpha, frame.room, regions[0])
+        seen.attack.look(painted.picture, painted.alpha, frame.room, where[0])
 
 
 def filmed_clips(args: argparse.Namespace, chosen: list[Method], teacher: KeptTeacher) -> Found:
@@ -204,9 +201,9 @@ def filmed_clips(args: argparse.Namespace, chosen: list[Method], teacher: KeptTe
             by_method = found[clip.name] = {name: Seen() for name in painters}
             for index, bgr in enumerate(_frames(clip.path, args.frames or truth.SHORT)):
                 label = teacher.whole(bgr)
-                regions = certain(label < CERTAIN, MARGIN), certain(label > 1 - CERTAIN, MARGIN)
+                where = certain(label < CERTAIN, MARGIN), certain(label > 1 - CERTAIN, MARGIN)
                 for name, painter in painters.items():
-                    by_method[name].leaks.look(painter.process(bgr).alpha, *regions, index in clip.cuts)
+                    by_method[name].leaks.look(painter.process(bgr).alpha, *where, index in clip.cuts)
     return found
 
 

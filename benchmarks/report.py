@@ -22,7 +22,7 @@ from .harness.result import Result, Table
 
 ORDER = (
     "table2", "fig3", "fig4", "table1", "table3", "kernels", "accuracy", "edges", "davis", "conditions", "lies",
-    "leak", "interference", "swap", "startup", "memory", "soak", "passes", "call",
+    "truth", "leak", "interference", "swap", "startup", "memory", "soak", "passes", "call",
 )  # fmt: skip
 TEMPLATE = Path(__file__).with_name("report.html")
 KINDS = {".png": "image/png", ".jpg": "image/jpeg"}
@@ -81,8 +81,9 @@ def page(folder: Path, benches: dict[str, dict[str, Any]]) -> str:
 
 
 def _bench_of(sheet: Path) -> str:
-    """Whose a sheet is: those of the leak bench say so, all others are table2's."""
-    return "leak" if sheet.stem.startswith("sheet-leak-") else "table2"
+    """Whose a sheet is: those of the benches on made clips say so, all others are table2's."""
+    told = sheet.stem.removeprefix("sheet-").partition("-")[0]
+    return told if told in ("leak", "truth") else "table2"
 
 
 def cards(benches: dict[str, dict[str, Any]]) -> Iterator[str]:

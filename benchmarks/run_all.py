@@ -21,9 +21,11 @@ ON_CLIPS = ("table2", "fig3", "fig4", "accuracy", "conditions", "lies", "passes"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     manifest.add_arguments(parser)
     parser.add_argument(
-        "--davis", metavar="DIR", help="DAVIS 2016 in its official layout, for table1, edges, davis and lies"
+        "--davis", metavar="DIR", help="DAVIS 2016 in its official layout, for table1, edges, davis, lies and truth"
     )
-    parser.add_argument("--data", metavar="DIR", help="people, rooms and a dancer, for leak; see jm-bench leak --help")
+    parser.add_argument(
+        "--data", metavar="DIR", help="people, rooms, a dancer, for leak and truth; see jm-bench leak --help"
+    )
     parser.add_argument("--supervisely", metavar="DIR", help="Supervisely Person in its official layout, for table1")
     parser.add_argument("--masks", nargs="*", default=[], metavar="DIR", help="folders with images/ and masks/")
     parser.add_argument("--labels", metavar="DIR", help="folder that keeps the reference's labels; default: in --out")
@@ -75,4 +77,7 @@ def plan(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
         steps.append(("davis", [*quick, "--clips", args.davis, *labels]))
     if args.data:
         steps.append(("leak", [*quick, "--data", args.data, *clips, *labels]))
+    known = [f"--{name}={given}" for name, given in (("data", args.data), ("davis", args.davis)) if given]
+    if known:
+        steps.append(("truth", [*quick, *known, *labels]))
     return [*steps, ("table1", [*quick, *people]), ("report", [])]

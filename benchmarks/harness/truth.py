@@ -1,14 +1,15 @@
 """Clips with a known truth: people with their mattes, pasted into rooms. I = alpha F + (1 - alpha) B, then the camera.
 
-Made frame by frame, the same each time. A scene is a person, a room, how the person moves and how the camera does; a
-clip is one scene or several, seen through one sensor. They are chosen by name out of one set of files, so that a
-number is always of the same pictures.
+Made frame by frame, the same each time. A scene is a person or several, a room, how each person moves and how the
+camera does; a clip is one scene or several, seen through one sensor. They are chosen by name out of one set of files,
+so that a number is always of the same pictures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import chain, repeat
 
 import cv2
@@ -28,13 +29,14 @@ PHOTOGRAPHS = "backgrounds/"  # our student was trained with people pasted into 
 
 @dataclass(frozen=True)
 class Scene:
-    """One person in one room."""
+    """One person in one room, or several; the true matte is of all of them together."""
 
     person: str  # a name in people/valid; or "dancer N", from frame N on
     room: str  # a picture, or a clip whose people are taken out of it
     path: str = "sway"  # a key of PATHS
     camera: str = "still"  # a key of CAMERAS
     across: float = 0.5  # where a room that is too wide is cut: 0 leaves its left side, 1 its right
+    others: tuple[tuple[str, str], ...] = ()  # (person, path) of who else is there, each in front of those before
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,10 @@ CLIPS = (
     Clip("pan", (Scene("dancer 31", f"{PHOTOGRAPHS}000000000486.jpg", "near", "pan"),)),
     Clip("exposure", (Scene("1392", f"{PHOTOGRAPHS}000000000560.jpg", "lean"),), drift=0.6, noise=3.0),
 )  # fmt: skip
+MORE = (  # what the clips above, whose numbers are kept, do not show
+    Clip("several", (Scene("1386", LAMP, "right", others=(("dancer 720", "across"), ("1333", "left"))),), noise=2.0),
+    Clip("small", (Scene("dancer 31", TABLE, "far"), Scene("dancer 1200", TABLE, "far", "shake")), noise=2.0),
+)
 QUICK = ("desk", "exposure")
 
 
@@ -103,25 +109,32 @@ def frames(clip: Clip, data: Data, count: int) -> Iterator[TruthFrame]:
     sensor = Sensor(clip)
     bounds = np.linspace(0, count, len(clip.scenes) + 1).round().astype(int)
     for number, (scene, begin, end) in enumerate(zip(clip.scenes, bounds[:-1], bounds[1:], strict=True)):
-        people, room = _people(scene.person, data), _room(data.room(scene.room), scene, clip.poster)
+        cast = ((scene.person, scene.path), *scene.others)
+        people, room = [_people(name, data) for name, _ in cast], _room(data.room(scene.room), scene, clip.poster)
         middle = _moved(-(room.shape[1] - WIDTH) / 2, -(room.shape[0] - HEIGHT) / 2)
-        own_height = HEIGHT if scene.person.startswith("dancer") else None
         for index in range(begin, end):
             camera = CAMERAS[scene.camera](index / FPS)
-            pose = camera @ PATHS[scene.path](index / FPS, (index - begin) / max(1, end - begin))
-            cutout = next(people)
-            foreground, alpha = _placed(cutout, pose, own_height)
             behind = cv2.warpAffine(room, (camera @ middle)[:2], (WIDTH, HEIGHT))
             gain = 2 ** (clip.drift * (_wave(index / FPS, 0.11) - 0.5))
-            lit = cv2.convertScaleAbs(foreground, alpha=gain), cv2.convertScaleAbs(behind, alpha=gain)
-            bgr = sensor(composed(*lit, alpha), index)
-            yield TruthFrame(bgr, alpha, lit[1], is_cut=number > 0 and index == begin)
+            lit, layers = cv2.convertScaleAbs(behind, alpha=gain), []
+            for (name, path), cutouts in zip(cast, people, strict=True):
+                pose = camera @ PATHS[path](index / FPS, (index - begin) / max(1, end - begin))
+                colours, alpha = _placed(next(cutouts), pose, HEIGHT if name.startswith("dancer") else None)
+                layers.append((cv2.convertScaleAbs(colours, alpha=gain), alpha))
+            bgr = sensor(composed(lit, *layers), index)
+            together = reduce(lambda far, near: far + near * (1 - far), [alpha for _, alpha in layers])
+            yield TruthFrame(bgr, together, lit, is_cut=number > 0 and index == begin)
 
 
-def composed(foreground: np.ndarray, room: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """alpha F + (1 - alpha) B, rounded: uint8 (H, W, 3) of two such and alpha float32 (H, W)."""
-    room = room.astype(np.float32)
-    return np.rint(room + alpha[..., None] * (foreground - room)).astype(np.uint8)
+def composed(room: np.ndarray, *people: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """alpha F + (1 - alpha) B, rounded once: uint8 (H, W, 3) of such a room and of people from the farthest on.
+
+    Of each person colours, uint8 (H, W, 3), and matte, float32 (H, W).
+    """
+    picture: np.ndarray = room.astype(np.float32)
+    for colours, alpha in people:
+        picture = picture + alpha[..., None] * (colours - picture)
+    return np.rint(picture).astype(np.uint8)
 
 
 def poster() -> tuple[np.ndarray, np.ndarray]:
@@ -176,9 +189,14 @@ def _placed(cutout: Cutout, pose: np.ndarray, own_height: float | None) -> tuple
     head = int(top[0]) if len(top) and own_height is None else 0
     scale = (0.8 * HEIGHT + BELOW) / (height - head) if own_height is None else (own_height + BELOW) / height
     stand = np.array([[scale, 0, (WIDTH - scale * width) / 2], [0, scale, HEIGHT + BELOW - scale * height], [0, 0, 1]])
-    there, size = (pose @ stand)[:2], (WIDTH, HEIGHT)
-    colours = cv2.warpAffine(cutout.colours, there, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return colours, cv2.warpAffine(cutout.alpha, there, size, flags=cv2.INTER_LINEAR)
+    colours, alpha, placed, size = cutout.colours, cutout.alpha, pose @ stand, (WIDTH, HEIGHT)
+    while np.linalg.det(placed[:2, :2]) < 1 / 4:  # less than half as large: a warp alone would skip pixels
+        colours, alpha = (
+            cv2.resize(layer, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for layer in (colours, alpha)
+        )
+        placed = placed @ np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
+    colours = cv2.warpAffine(colours, placed[:2], size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return colours, cv2.warpAffine(alpha, placed[:2], size, flags=cv2.INTER_LINEAR)
 
 
 # -- how they move: affine maps of the frame, float64 (3, 3) ---------------------------------------------------------
@@ -213,12 +231,36 @@ def _walk(seconds: float, share: float) -> np.ndarray:
     return _moved(float(x), 5 * abs(_wave(seconds, 0.9)), 1.5 * _wave(seconds, 0.9), 1.0)
 
 
+def _left(seconds: float, share: float) -> np.ndarray:
+    return _moved(-185 + 20 * _wave(seconds, 0.13), 0, 2 * _wave(seconds, 0.19, 0.3), 0.72)
+
+
+def _right(seconds: float, share: float) -> np.ndarray:
+    return _moved(185 + 15 * _wave(seconds, 0.1, 0.5), 0, 2 * _wave(seconds, 0.23), 0.78)
+
+
+def _across(seconds: float, share: float) -> np.ndarray:
+    """From the right side out of the picture on the left, and back to the middle."""
+    x = np.interp(share, (0.0, 0.1, 0.6, 1.0), (300, 300, -WIDTH, 0))
+    return _moved(float(x), 0, 0, 0.8)
+
+
+def _far(seconds: float, share: float) -> np.ndarray:
+    """On the floor at the back, nearer and farther: of the frame's height, a tenth to a third."""
+    scale = 0.23 + 0.13 * _wave(seconds, 0.15, -0.25)
+    return _moved(140 * _wave(seconds, 0.12), -230 + 300 * scale, 0, scale)
+
+
 PATHS = {
     "own": lambda seconds, share: np.eye(3),
     "near": lambda seconds, share: _moved(0, 0.72 * HEIGHT, 0, 1.75),  # of somebody who stands far from the camera
     "sway": _sway,
     "lean": _lean,
     "walk": _walk,
+    "left": _left,
+    "right": _right,
+    "across": _across,
+    "far": _far,
 }
 
 

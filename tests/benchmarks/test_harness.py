@@ -129,7 +129,16 @@ def test_all_runs_every_bench_that_has_what_it_needs_with_options_that_it_takes(
     for bench, options in steps:
         assert isinstance(_parser([bench]).parse_args([bench, *options]), argparse.Namespace)
     names = [bench for bench, _ in steps]
-    assert set(names) == {*ALONE, *(ON_CLIPS if with_clips else ()), "edges", "davis", "leak", "table1", "report"}
+    assert set(names) == {
+        *ALONE,
+        *(ON_CLIPS if with_clips else ()),
+        "edges",
+        "davis",
+        "leak",
+        "truth",
+        "table1",
+        "report",
+    }
     if with_clips:
         assert set(names) == BENCHES.keys() - {*READERS} | {"report"}
     nothing = SimpleNamespace(**{**vars(args), "clips": None, "davis": None, "masks": []})

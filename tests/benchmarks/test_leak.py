@@ -16,27 +16,14 @@ from benchmarks.harness.truth import Clip, Scene
 from engine.errors import UsageError
 from engine.sources.synthetic import SyntheticPerson
 from tests.clips import write_clip
+from tests.people import people_and_rooms
 from training.teachers import TEACHERS
-
-PAPER = (200, 180, 160)  # of the portrait's wall, BGR
 
 
 @pytest.fixture
 def data(tmp_path):
-    """Two portraits and two rooms; a red square is a person in front of a light wall."""
-    for folder in ("people/valid/images", "people/valid/masks", "backgrounds"):
-        (tmp_path / folder).mkdir(parents=True)
-    for name, red in (("anna", 220), ("ben", 120)):
-        mask = np.zeros((160, 120), np.uint8)
-        mask[60:, 30:90] = 255
-        bgr = np.full((160, 120, 3), PAPER, np.uint8)
-        bgr[mask > 0] = (20, 30, red)
-        cv2.imwrite(str(tmp_path / "people/valid/masks" / f"{name}.png"), mask)
-        cv2.imwrite(str(tmp_path / "people/valid/images" / f"{name}.jpg"), bgr)
-    for name, seed in (("hall", 1), ("attic", 2)):
-        coarse = np.random.default_rng(seed).integers(40, 216, (6, 8, 3), dtype=np.uint8)
-        cv2.imwrite(str(tmp_path / "backgrounds" / f"{name}.jpg"), cv2.resize(coarse, (320, 240)))
-    return Data(tmp_path, lambda bgr: np.zeros(bgr.shape[:2], np.float32))
+    """Two portraits and two rooms."""
+    return Data(people_and_rooms(tmp_path), lambda bgr: np.zeros(bgr.shape[:2], np.float32))
 
 
 def scene(person="anna", room="hall", **options):
