@@ -11,6 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("kernels", "export", "engine", "training", "benchmarks")  # each imports only what stands to its left
+TOP = {
+    "benchmarks", "docs", "engine", "export", "kernels", "tests", "training", ".ci", ".gitignore", "CHANGELOG.md",
+    "LICENSE", "Makefile", "NOTICE", "README.md", "constraints.txt", "pyproject.toml", "setup.py",
+}  # fmt: skip
 ROOTS = {"cli.py", "__main__.py", "demo.py"}  # composition roots: import anything, are imported by nobody
 
 
@@ -85,6 +89,13 @@ def test_style_and_types(command):
     tool, *arguments = command.split()
     done = subprocess.run([sys.executable, "-m", tool, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_strays_into_the_top_folder():
+    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout: what belongs to the project is not known")
+    assert {line.partition("/")[0] for line in listed.stdout.splitlines()} == TOP
 
 
 def test_requirements_do_not_pull_torch():
