@@ -386,6 +386,24 @@ def test_table1_has_a_row_for_every_teacher_that_is_not_there(bench, bright, mas
     assert "davischallenge.org" in text
 
 
+def test_table1_scores_the_sequences_of_people_alone_once_more(bench, bright, tmp_path):
+    for sequence, found in (("parkour", True), ("camel", False)):
+        picture = SyntheticPerson(width=64, height=48).picture(0)
+        truth = 255 * Threshold()(picture) if found else np.full((48, 64), 255, np.uint8)
+        for kind, name, image in (("JPEGImages", "0.png", picture), ("Annotations", "0.png", truth)):
+            (tmp_path / "davis" / kind / "480p" / sequence).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / "davis" / kind / "480p" / sequence / name), image)
+    scores = bench("table1", "--davis", str(tmp_path / "davis"), "--teachers", bright)["iou"][bright]
+    assert scores["DAVIS 2016, people alone"] == 1.0
+    assert scores["DAVIS 2016"] < 1.0
+    text = (tmp_path / "out" / "table1.md").read_text()
+    assert (
+        "| teacher | finds | DAVIS 2016: paper | DAVIS 2016, 2 pictures | DAVIS 2016, people alone, 1 pictures |"
+        in text
+    )
+    assert "A teacher of people cannot find those" in text
+
+
 # -- what stands beside a number -----------------------------------------------------------------------------------
 
 
