@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import cli, peers, truth
+from benchmarks import cli, peers, report, truth
 from benchmarks.harness import truth as made
 from benchmarks.harness.cutouts import Data
 from benchmarks.harness.leaks import regions
@@ -337,6 +337,11 @@ def test_a_sheet_shows_the_frame_on_which_ours_is_worst(data, stage):
     assert list(result.sheets) == ["truth-desk"]
     rows = ("frame", OURS, STILL, "everything", "red", "red, each frame alone")
     assert result.sheets["truth-desk"].shape[0] == len(rows) * 150
+
+
+def test_the_report_puts_a_sheet_below_the_bench_it_is_of(tmp_path):
+    names = ("sheet-truth-desk.jpg", "sheet-leak-desk.jpg", "sheet-easy1.jpg")
+    assert [report._bench_of(tmp_path / name) for name in names] == ["truth", "leak", "table2"]
 
 
 def test_without_a_teacher_there_is_no_row_of_it_and_nobody_learns(data, stage):
