@@ -15,6 +15,7 @@ from engine.errors import BackendUnavailable, ModelError, TeacherError, UsageErr
 from engine.options import read_options
 from engine.teacher_options import TeacherOptions
 from tests.fakes import HangingTeacher, RaisingTeacher
+from tests.tiny_yolo import tiny_yolo
 from training.online.score import iou
 from training.teachers import TEACHERS, SubjectFilter, checked, load, mrcnn50
 from training.teachers.deadline import DeadlineTeacher
@@ -72,6 +73,8 @@ def teacher(request, tmp_path_factory):
         return U2NetSmall(1, U2Net(small=True), side=96)
     if request.param == "mrcnn50":
         return MaskRcnn50(1, mrcnn50.Torchvision(random_mask_rcnn()))
+    if request.param.startswith("yolo-seg"):
+        return TEACHERS[request.param]()(1, tiny_yolo(), side=96)
     if request.param == "toml":
         return load(str(tiny_segmenter(tmp_path_factory.mktemp("segmenter"))), 1)
     request.getfixturevalue("rvm")

@@ -1,7 +1,7 @@
 """YOLOv7-seg, and YOLOv5s-seg where time is short: they find each person, also small ones and many.
 
-An InstanceTeacher; knows nothing about subject selection (subjects.py). Its weights are GPL-3.0: fetched, never shipped,
-and read without executing what is in them (torch_checkpoint.py).
+An InstanceTeacher; knows nothing about subject selection (subjects.py). Its weights are GPL-3.0 and fetched, never
+shipped; they are read without executing what is in the file (torch_checkpoint.py).
 """
 
 from __future__ import annotations
@@ -108,16 +108,16 @@ def select_people(found: torch.Tensor, classes: int) -> tuple[torch.Tensor, torc
     chosen = (kind == PERSON) & (scores >= SCORE)
     found, scores = found[chosen], scores[chosen]
     boxes = torch.cat((found[:, :2] - found[:, 2:4] / 2, found[:, :2] + found[:, 2:4] / 2), 1)
-    kept = suppress(boxes.cpu().numpy(), scores.cpu().numpy())[:MAX_PEOPLE]
+    kept = suppress(boxes.cpu().numpy(), scores.cpu().numpy())
     return boxes[kept], found[kept, BOX + classes :]
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
-    """Non-maximum suppression: the indices of `boxes` (N, 4), best first, each unlike all that are better."""
+    """Non-maximum suppression: indices of `boxes` (N, 4), best first, each unlike all that are better; MAX_PEOPLE."""
     order = np.argsort(-scores, kind="stable")
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     kept: list[int] = []
-    while len(order):
+    while len(order) and len(kept) < MAX_PEOPLE:
         best, rest = order[0], order[1:]
         kept.append(int(best))
         sides = np.minimum(boxes[best, 2:], boxes[rest, 2:]) - np.maximum(boxes[best, :2], boxes[rest, :2])
