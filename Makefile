@@ -14,7 +14,7 @@ MASKS  ?=
 
 # torch first, and its CPU build: what an index serves for Linux by default brings gigabytes of CUDA. Tried in order:
 # the configured index or folder, PyTorch's own index, and (macOS, Windows: that is the CPU build) the plain version.
-# torchvision last and without its requirements, which are CUDA's; where it cannot be had, its tests are skipped.
+# torchvision without its requirements, which are CUDA's, and LiteRT (60 MB): where one cannot be had, its tests skip.
 $(VENV)/ready: setup.py constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==$(TORCH)+cpu" -c constraints.txt 2>/dev/null \
@@ -22,6 +22,7 @@ $(VENV)/ready: setup.py constraints.txt pyproject.toml
 	  || $(BIN)/python -m pip install --quiet "torch==$(TORCH)" -c constraints.txt
 	$(BIN)/python -m pip install --quiet -e ".[dev]" -c constraints.txt
 	-$(BIN)/python -m pip install --quiet --no-deps torchvision -c constraints.txt
+	-$(BIN)/python -m pip install --quiet -e ".[bench]" -c constraints.txt
 	touch $@
 
 demo: $(VENV)/ready

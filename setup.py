@@ -16,6 +16,7 @@ SERVE = [*LEARN, "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
 RAY = [*SERVE, "ray[serve]>=2.40"]
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
 PANEL = ["starlette>=0.40", "uvicorn>=0.30"]
+BENCH = ["ai-edge-litert>=2.3"]  # what MediaPipe's networks run on; 60 MB, for two peers of jm-bench
 BROWSER = ["playwright>=1.50"]  # for the panel's tests, with a Chromium of the system's
 DEV = [
     "pytest>=8",
@@ -95,6 +96,7 @@ setup(
         "ray": RAY,
         "virtualcam": VIRTUALCAM,
         "panel": PANEL,
+        "bench": BENCH,
         "browser": BROWSER,
         "dev": SERVE + PANEL + DEV,
     },

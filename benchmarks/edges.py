@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> Result:
     if not datasets:
         raise UsageError("nothing to measure; give --masks DIR or --davis DIR")
     chosen, absent = methods.chosen(args)
-    scored = [m for m in chosen if m.name != OURS and m.has_weights()]
+    scored = [m for m in chosen if m.name != OURS]
     tables, metrics = [], {}
     numbers: dict[str, dict[str, dict[str, float]]] = {}
     for kind, folder in datasets:

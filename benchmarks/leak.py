@@ -46,7 +46,7 @@ KEYS = ("leak", "p99", "worst", "first second", "after cuts", "lost", "lost p99"
 class TrueMatte:
     """A peer that is told: what it scores is the floor of a measure."""
 
-    settings, random = "the matte that the clip was made with", False
+    settings, remembers = "the matte that the clip was made with", False
 
     def __init__(self) -> None:
         self.alpha = np.empty((0, 0), np.float32)
@@ -87,7 +87,6 @@ def main(args: argparse.Namespace) -> Result:
     with registered(teacher) as name:
         taught = argparse.Namespace(**{**vars(args), "teacher": "none" if args.teacher == "none" else name})
         chosen, absent = methods.chosen(taught)
-        chosen = [method for method in chosen if method.has_weights()]
         known = made_clips(args, chosen, reference) if args.data is not None else {}
         filmed = filmed_clips(args, chosen, teacher) if args.clips is not None else {}
     groups = by_room(known) | {f"clips as they come, {args.teacher}'s labels for the truth": filmed}

@@ -21,7 +21,7 @@ from .harness.scores import EVERY
 from .harness.sheets import sheet
 from .harness.timing import block_medians, percentiles
 
-PEERS = ["selfie", "sinet", "rvm", "u2netp", "u2netp-240"]
+PEERS = ["selfie", "selfie-landscape", "meet-full", "meet-lite", "sinet", "rvm", "u2netp", "u2netp-240"]
 PAPER = {  # IoU-Acc, ms on its GPU, ms on its CPU (with the teacher remote); Table 2, VideoCall at 240p
     OURS: (0.8950, 40.0, 83.0),
     "u2netp": (0.8326, 44.0, 447.0),
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> Result:
     for clip in clips.clips:
         for method in chosen:  # times first: nothing of the scoring is in memory yet
             timed[method.name].append(times(method, clip, args))
-        mattes = {m.name: scorer.paint(clip, m) for m in chosen if m.has_weights()}
+        mattes = {m.name: scorer.paint(clip, m) for m in chosen}
         for name, scores in scorer.score(clip, mattes).items():
             scored[name].append(float(np.mean(scores.iou_acc)))
         shown = {name: mattes[name] for name in mattes if name in (OURS, "selfie")}
@@ -70,7 +70,7 @@ def _row(method: Method, scores: list[float], runs: list[Times]) -> tuple:
     late = percentiles([ms for run in runs for ms in run.latencies_ms], 50, 95)
     dropped = sum(run.dropped for run in runs)
     return (
-        method.name, float(np.mean(scores)) if scores else None, paper[0], _period(runs), paper[2], paper[1],
+        method.name, float(np.mean(scores)), paper[0], _period(runs), paper[2], paper[1],
         late["p50"], late["p95"], dropped, method.settings(),
     )  # fmt: skip
 
@@ -87,12 +87,12 @@ def _period(runs: list[Times]) -> float:
 
 def _numbers(clips: Sequence[Clip], scores: list[float], runs: list[Times]) -> dict[str, Any]:
     return {
-        "iou_acc": round(float(np.mean(scores)), 4) if scores else None,
+        "iou_acc": round(float(np.mean(scores)), 4),
         "period_ms": round(_period(runs), 3),
         "latency_ms": percentiles([ms for run in runs for ms in run.latencies_ms], 50, 95),
         "clips": {
             clip.name: {
-                "iou_acc": round(scores[i], 4) if scores else None,
+                "iou_acc": round(scores[i], 4),
                 "period_ms": round(float(np.mean(run.periods_ms)), 3),
                 "latency_ms": percentiles(run.latencies_ms, 50, 95),
                 "report": run.report,
@@ -105,8 +105,7 @@ def _numbers(clips: Sequence[Clip], scores: list[float], runs: list[Times]) -> d
 def _metrics(pace: str, scored: dict[str, list[float]], timed: dict[str, list[Times]]) -> dict[str, Metric]:
     metrics = {}
     for name, runs in timed.items():
-        if scored[name]:
-            metrics[f"{name}: IoU-Acc, {pace}"] = Metric([float(np.mean(scored[name]))], "higher", "")
+        metrics[f"{name}: IoU-Acc, {pace}"] = Metric([float(np.mean(scored[name]))], "higher", "")
         periods, late = [ms for r in runs for ms in r.periods_ms], [ms for r in runs for ms in r.latencies_ms]
         metrics[f"{name}: between paints, live"] = Metric(block_medians(periods), "lower")
         metrics[f"{name}: latency, live"] = Metric(block_medians(late), "lower")

@@ -55,7 +55,7 @@ class Found:
 class Labels:
     """The teacher as a peer: its label of each frame, by itself."""
 
-    settings, random = "each frame alone", False
+    settings, remembers = "each frame alone", False
 
     def __init__(self, teacher: KeptTeacher):
         self._teacher = teacher
@@ -83,8 +83,7 @@ def main(args: argparse.Namespace) -> Result:
     with registered(teacher) as name:
         is_taught = args.teacher != "none"
         chosen, absent = methods.chosen(argparse.Namespace(**{**vars(args), "teacher": name if is_taught else "none"}))
-        absent |= {method.name: "its weights are random" for method in chosen if not method.has_weights()}
-        cast = Cast([m for m in chosen if m.has_weights()], teacher if is_taught else None, args)
+        cast = Cast(chosen, teacher if is_taught else None, args)
         made = made_clips(args, cast, reference) if args.data is not None else {}
         drawn = davis_sequences(args, cast) if args.davis is not None else {}
     trained = {clip.name for clip in CLIPS if clip.is_trained_on}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import report
+from engine.contracts import Picture
 from engine.errors import UsageError
 from engine.masker import Masker
 from engine.sources import PacedSource, open_source
@@ -24,7 +25,7 @@ from .labels import KeptTeacher
 from .manifest import Clip
 from .methods import OURS, STILL, Method
 from .runs import RecordedMattes, Run, run
-from .scores import Scores, is_scored, score
+from .scores import Scores, is_scored, score, scored_frames
 
 REFERENCE = "rvm"  # the teacher that everybody is scored against, whoever taught
 TIMED, QUICK_TIMED = 150, 30  # frames of each clip; a slow peer needs half a minute for 150
@@ -67,18 +68,29 @@ class Scorer:
         self.label = KeptTeacher(lambda: reference, args.labels).whole
 
     def __call__(self, clip: Clip, methods: Sequence[Method]) -> dict[str, Scores]:
-        """The scores of each method that has weights on `clip`, over the frames that `--frames` leaves."""
-        return self.score(clip, {method.name: self.paint(clip, method) for method in methods if method.has_weights()})
+        """The scores of each method on `clip`, over the frames that `--frames` leaves."""
+        return self.score(clip, {method.name: self.paint(clip, method) for method in methods})
 
     def paint(self, clip: Clip, method: Method) -> RecordedMattes:
-        """The mattes of `clip` by `method`: ours at --pace, others on every frame, however long it takes."""
+        """The mattes of `clip` by `method`: ours at --pace, others on every frame, however long it takes.
+
+        Who remembers nothing paints the frames that are scored alone: the same mattes, in a fraction of the time.
+        """
         pace = self._args.pace if method.name == OURS else "lockstep"
         mattes = RecordedMattes(is_scored(clip.cuts, self._flicker))
         with method.open(lockstep=pace == "lockstep") as painter:
-            done = run(painter, clip.path, pace, self._args.frames, mattes)
-        if not done.stamps:
+            if method.remembers:
+                run(painter, clip.path, pace, self._args.frames, mattes)
+            else:
+                self._paint_scored(painter, clip, mattes)
+        if not mattes.indices():  # the first frame is always scored
             raise UsageError(f"{clip.path} holds no frame; expected a clip")
         return mattes
+
+    def _paint_scored(self, painter: Masker, clip: Clip, mattes: RecordedMattes) -> None:
+        for index, bgr, _ in scored_frames(clip.path, clip.cuts, self._args.frames, self._flicker):
+            painted = painter.process(bgr)
+            mattes.write(Picture(painted.picture, painted.alpha, index, 0.0))
 
     def score(self, clip: Clip, mattes: dict[str, RecordedMattes]) -> dict[str, Scores]:
         """Mattes painted by `paint`, scored."""

@@ -45,9 +45,10 @@ class Method:
             return f"{self.args.student}, {taught}"
         return _described(self.name, self.args.threads)[0]
 
-    def has_weights(self) -> bool:
-        """False for a peer with random weights: its time is true, and its alpha is not worth scoring."""
-        return self.name in (OURS, STILL) or not _described(self.name, self.args.threads)[1]
+    @property
+    def remembers(self) -> bool:
+        """Whether its alpha depends on the frames before: if not, those that nobody looks at need not be painted."""
+        return self.name in (OURS, STILL) or _described(self.name, self.args.threads)[1]
 
     def open(self, lockstep: bool, background: str = BACKGROUND) -> Masker:
         """A painter with `process` and `close`; its errors are those of Masker and of `benchmarks.peers.load`.
@@ -66,9 +67,9 @@ class Method:
 
 @functools.cache
 def _described(peer: str, threads: int) -> tuple[str, bool]:
-    """A peer's settings, and whether its weights are random; asked once, because a peer takes a second to load."""
+    """A peer's settings, and whether it remembers; asked once, because a peer takes a second to load."""
     loaded = peers.load(peer, threads)
-    return loaded.settings, loaded.random
+    return loaded.settings, loaded.remembers
 
 
 class PeerPainter:

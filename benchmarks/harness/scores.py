@@ -104,14 +104,14 @@ def score(
     flicker : False saves the label of every frame after a fifth one.
     """
     keepers = {name: _Keeper(kept) for name, kept in mattes.items()}
-    for index, bgr, since_cut in _scored_frames(clip, cuts, frames, flicker):
+    for index, bgr, since_cut in scored_frames(clip, cuts, frames, flicker):
         truth = label(bgr)
         for keeper in keepers.values():
             keeper.look(index, bgr, since_cut, truth)
     return {name: keeper.scores for name, keeper in keepers.items()}
 
 
-def _scored_frames(
+def scored_frames(
     clip: str, cuts: Collection[int], frames: int | None, flicker: bool
 ) -> Iterator[tuple[int, np.ndarray, int]]:
     """(index, frame, frames since the last cut) of the frames that are scored."""

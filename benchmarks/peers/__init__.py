@@ -6,7 +6,6 @@ every bench that compares then has it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 
 from engine.backends.ort_cpu import PROVIDER, session_options
-from engine.errors import ModelError, UsageError
+from engine.errors import UsageError
 
 
 def _selfie() -> type:
@@ -82,7 +81,7 @@ class Peer(Protocol):
     """The constructor takes `(threads: int)` and raises ModelError where its weights cannot be had."""
 
     settings: str  # how it is run, for the table
-    random: bool  # its weights are random: its time is true, its alpha means nothing
+    remembers: bool  # its alpha depends on the frames before
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
         """Alpha float32 (H, W) in [0, 1] of a frame uint8 (H, W, 3)."""
@@ -108,12 +107,3 @@ def session(model: str | Path | bytes, threads: int) -> Any:
     """An ONNX Runtime session of a peer: our CPU provider, our thread budget, all optimisations."""
     source = model if isinstance(model, bytes) else str(model)
     return ort.InferenceSession(source, session_options(threads), providers=[PROVIDER])
-
-
-def weights(file: str, where: str) -> Path:
-    """The path of `file` in the folder JM_MODELS; ModelError, which says `where` it is had, if it is not there."""
-    folder = os.environ.get("JM_MODELS")
-    if folder is None or not (Path(folder) / file).is_file():
-        told = "JM_MODELS is not set" if folder is None else "the folder in JM_MODELS does not hold it"
-        raise ModelError(f"no {file}: {told}. Get it from {where} and set JM_MODELS to its folder")
-    return Path(folder) / file

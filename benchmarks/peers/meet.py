@@ -8,23 +8,20 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from . import session, weights
+from engine.assets import fetch
 
-WHERE = (
-    "github.com/PINTO0309/PINTO_model_zoo (082_MediaPipe_Meet_Segmentation: {file}.tflite, converted to ONNX; mind "
-    "Google's terms)"
-)
+from . import session
 
 
 class MeetFull:
     """A peer. Squashed to the net's input, RGB in [0, 1]; the softmax of two logits, class 1 is the person."""
 
-    file, size = "segm_full_v679", (144, 256)  # (h, w)
-    random = False
+    asset, size = "meet-full", (144, 256)  # (h, w)
+    remembers = False
 
     def __init__(self, threads: int = 1):
         self.settings = f"{self.size[1]}x{self.size[0]}, every frame"
-        self._session = session(weights(f"{self.file}.onnx", WHERE.format(file=self.file)), threads)
+        self._session = session(fetch(self.asset), threads)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
@@ -37,4 +34,4 @@ class MeetFull:
 class MeetLite(MeetFull):
     """The smaller one."""
 
-    file, size = "segm_lite_v681", (96, 160)
+    asset, size = "meet-lite", (96, 160)

@@ -16,7 +16,7 @@ class RecurrentRVM:
     """A peer. Full size in, full size out; the recurrent state goes from frame to frame."""
 
     settings = "full size, recurrent, downsample_ratio = 512 / longer side"
-    random = False
+    remembers = True
 
     def __init__(self, threads: int = 1):
         self._session = session(fetch("rvm"), threads)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from . import session, weights
+from engine.assets import fetch
 
-FILE, SIDE = "SINet_Softmax_simple.onnx", 320
-WHERE = "github.com/locaal-ai/obs-backgroundremoval (data/models)"
+from . import session
+
+SIDE = 320  # pixels
 MEAN = np.array((102.890434, 111.25247, 126.91212), np.float32)  # grey levels, B, G, R: as its authors trained it
 STD = np.array((62.93292, 62.82138, 66.355705), np.float32) * 255
 
@@ -20,10 +21,10 @@ class SINet:
     """
 
     settings = "320x320, every frame"
-    random = False
+    remembers = False
 
     def __init__(self, threads: int = 1):
-        self._session = session(weights(FILE, WHERE), threads)
+        self._session = session(fetch("sinet"), threads)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:

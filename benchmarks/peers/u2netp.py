@@ -1,27 +1,17 @@
-"""U²-Net† (Qin et al., 2020), the paper's own baseline, on ONNX Runtime, at its makers' size and at the paper's 240.
-
-Its weights are in no package index. Where $U2NET_HOME holds no u2netp.pth the net runs with random ones: its time does
-not depend on them, and every table says so.
-"""
+"""U²-Net† (Qin et al., 2020), the paper's own baseline, on ONNX Runtime, at its makers' size and at the paper's 240."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import warnings
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import torch
+import onnx
 
-from training.teachers.u2net import U2Net
+from engine.assets import fetch
 
 from . import session
 
-FILE = "u2netp.pth"
-WHERE = "github.com/xuebinqin/U-2-Net (saved_models/u2netp)"
 MEAN, STD = np.array((0.485, 0.456, 0.406), np.float32), np.array((0.229, 0.224, 0.225), np.float32)
 
 
@@ -29,16 +19,11 @@ class U2NetP:
     """A peer. Squashed to a square, divided by its brightest pixel, ImageNet's normalisation; as its makers run it."""
 
     side = 320  # pixels
+    remembers = False
 
     def __init__(self, threads: int = 1):
-        net = U2Net(small=True)
-        path = Path(os.environ.get("U2NET_HOME", os.environ.get("JM_MODELS", "."))) / FILE
-        self.random = not path.is_file()
-        if not self.random:
-            net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        told = f", random weights (get {FILE} from {WHERE}, set U2NET_HOME)" if self.random else ""
-        self.settings = f"{self.side}x{self.side}, every frame{told}"
-        self._session = session(exported(net.eval(), self.side), threads)
+        self.settings = f"{self.side}x{self.side}, every frame"
+        self._session = session(graph(fetch("u2netp"), self.side), threads)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
@@ -56,22 +41,15 @@ class U2NetP240(U2NetP):
     side = 240
 
 
-class FirstOutput(torch.nn.Module):
-    """The net's fused map alone: its side outputs are for training, and cost time."""
+def graph(path: Path, side: int) -> bytes:
+    """The network of rembg's file for pictures of `side` x `side`, with its fused map alone.
 
-    def __init__(self, net: torch.nn.Module):
-        super().__init__()
-        self.net = net
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        answer: Any = self.net(image)
-        return answer[0] if isinstance(answer, (tuple, list)) else answer
-
-
-def exported(net: torch.nn.Module, side: int) -> bytes:
-    """`net` as ONNX for an input of (1, 3, side, side)."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter announces its own successor
-        path = Path(folder) / "net.onnx"
-        torch.onnx.export(FirstOutput(net), (torch.zeros(1, 3, side, side),), path, input_names=["image"], dynamo=False)
-        return path.read_bytes()
+    Its side outputs are for training, and cost time. It computes the size of each layer from that of the picture, so
+    that the size it declares is all there is to change.
+    """
+    model = onnx.load(path)
+    del model.graph.output[1:]
+    for value in (model.graph.input[0], model.graph.output[0]):
+        height, width = value.type.tensor_type.shape.dim[2:]
+        height.dim_value = width.dim_value = side
+    return model.SerializeToString()

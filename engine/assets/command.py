@@ -15,7 +15,7 @@ def main(argv: list[str]) -> int:
     commands.add_parser("list", help="name, size, licence, and whether the file is here")
     pull = commands.add_parser("pull", help="fetch, verify, and print the paths")
     pull.add_argument("names", nargs="*", metavar="NAME", help=", ".join(table.ASSETS))
-    pull.add_argument("--all", action="store_true", help="every one")
+    pull.add_argument("--all", action="store_true", help="every one that can be fetched")
     pull.add_argument("--list", action="store_true", help="the same as `list`")
     options = parser.parse_args(argv)
     if options.command == "list" or options.list:
@@ -23,7 +23,8 @@ def main(argv: list[str]) -> int:
     try:
         if not options.names and not options.all:
             raise UsageError(f"pull needs a NAME or --all; known names: {', '.join(table.ASSETS)}")
-        wanted = list(table.ASSETS.values()) if options.all else [table.find(name) for name in options.names]
+        every = [asset for asset in table.ASSETS.values() if asset.downloaders]
+        wanted = every if options.all else [table.find(name) for name in options.names]
     except UsageError as error:
         say(f"jm-engine: {error}")
         return error.exit_code
@@ -44,7 +45,7 @@ def _pull_each(wanted: list[table.Asset]) -> int:
 
 def _list() -> int:
     for asset in table.ASSETS.values():
-        print(f"{asset.name:10} {asset.size / 1e6:5.1f} MB  {asset.licence} ({asset.source})\n{'':10} {_where(asset)}")
+        print(f"{asset.name:16} {asset.size / 1e6:5.1f} MB  {asset.licence} ({asset.source})\n{'':16} {_where(asset)}")
     return 0
 
 
@@ -61,4 +62,6 @@ def _where(asset: table.Asset) -> str:
         return str(local)
     if refusal is not None:
         return str(refusal)
-    return f"{cached} is damaged; pull it again" if cached.exists() else "not here yet"
+    if cached.exists():
+        return f"{cached} is damaged; pull it again"
+    return "not here yet" if asset.downloaders else "not here; it cannot be fetched, and JM_MODELS can name its folder"

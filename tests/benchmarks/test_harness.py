@@ -10,13 +10,17 @@ import pytest
 
 from benchmarks import peers
 from benchmarks.cli import BENCHES, READERS, _parser
+from benchmarks.harness.evaluation import Scorer
 from benchmarks.harness.machine import header
-from benchmarks.harness.methods import BACKGROUND, PeerPainter
+from benchmarks.harness.manifest import Clip
+from benchmarks.harness.methods import BACKGROUND, Method, PeerPainter
 from benchmarks.harness.runs import WARM, Run, run
+from benchmarks.harness.scores import is_scored
 from benchmarks.harness.timing import block_medians, percentiles, side_by_side
 from benchmarks.run_all import ALONE, ON_CLIPS, plan
 from engine import Masker
 from tests.clips import figure_clip
+from training.teachers import TEACHERS
 
 FRAMES = 16
 COLOUR = tuple(int(BACKGROUND[i : i + 2], 16) for i in (5, 3, 1))  # BGR
@@ -25,7 +29,7 @@ COLOUR = tuple(int(BACKGROUND[i : i + 2], 16) for i in (5, 3, 1))  # BGR
 class LeftHalf:
     """A peer: who stands to the left is a person."""
 
-    settings, random = "none", False
+    settings, remembers = "none", False
 
     def __call__(self, bgr):
         alpha = np.zeros(bgr.shape[:2], np.float32)
@@ -68,6 +72,60 @@ def test_a_peer_paints_over_the_background_of_ours_with_the_whole_budget():
 def test_a_peer_that_does_not_exist_is_named_with_those_that_do():
     with pytest.raises(peers.UsageError, match=r"unknown peer 'nobody'; choose of selfie, selfie-landscape, meet-full"):
         peers.load("nobody", 1)
+
+
+# -- what is painted for scoring -----------------------------------------------------------------------------------
+
+
+class Counts:
+    """A peer that draws the frame's brightness, and knows how often it was asked."""
+
+    settings, remembers = "none", False
+    asked = 0
+
+    def __init__(self, threads=1):
+        pass
+
+    def __call__(self, bgr):
+        Counts.asked += 1
+        return bgr[..., 1].astype(np.float32) / 255
+
+
+class CountsAndRemembers(Counts):
+    remembers = True
+
+
+class Bright(Counts):
+    """The reference."""
+
+    def __call__(self, bgr):
+        return (bgr[..., 1] > 127).astype(np.float32)
+
+
+@pytest.mark.parametrize(("frames", "flicker"), [(None, True), (23, True), (None, False)])
+def test_who_remembers_nothing_paints_what_is_scored_alone_and_has_the_same_numbers(
+    tmp_path, monkeypatch, frames, flicker
+):
+    cut = 31
+    clip = Clip("one", figure_clip(tmp_path / "one.mp4", 90, width=64, height=48), "medium", (cut,), ())
+    for name, peer in {"forgets": Counts, "remembers": CountsAndRemembers, "rvm": Bright}.items():
+        monkeypatch.setitem(peers.PEERS, name, lambda peer=peer: peer)
+        monkeypatch.setitem(TEACHERS, name, lambda peer=peer: peer)
+    args = argparse.Namespace(threads=1, labels=None, frames=frames, pace="lockstep")
+    scorer, mattes, asked = Scorer(args, flicker), {}, {}
+    for name in ("forgets", "remembers"):
+        method = Method(name, args)
+        Counts.asked = 0
+        mattes[name], asked[name] = scorer.paint(clip, method), Counts.asked
+    wanted = [i for i in range(frames or 90) if is_scored(clip.cuts, flicker)(i)]
+    assert asked == {"forgets": len(wanted), "remembers": frames or 90}
+    assert mattes["forgets"].indices() == mattes["remembers"].indices() == wanted
+    assert all((mattes["forgets"][i] == mattes["remembers"][i]).all() for i in wanted)
+    forgets, remembers = (vars(scores) for scores in scorer.score(clip, mattes).values())
+    assert {key: np.hstack(value) for key, value in forgets.items() if value} == {
+        key: pytest.approx(np.hstack(value), abs=1e-9) for key, value in remembers.items() if value
+    }
+    assert len(forgets["iou_acc"]) > 4
 
 
 # -- what is timed -------------------------------------------------------------------------------------------------

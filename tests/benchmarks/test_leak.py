@@ -232,7 +232,7 @@ def test_a_poster_is_read_in_a_room_and_not_on_a_plain_wall():
 
 
 class Everything:
-    settings, random = "none", False
+    settings, remembers = "none", False
 
     def __init__(self, threads=1):
         pass
@@ -301,7 +301,7 @@ def test_without_a_folder_it_says_what_is_wanted(monkeypatch):
 
 
 def test_the_quick_bench_runs_on_real_rooms(shared, rvm, tmp_path, capsys):
-    given = ["leak", "--quick", "--data", str(shared), "--peers", "selfie-landscape", "meet-full", "meet-lite"]
+    given = ["leak", "--quick", "--data", str(shared), "--peers", "sinet", "meet-full", "meet-lite"]
     assert cli.main([*given, "--out", str(tmp_path)]) in (0, 1)
     found = json.loads(capsys.readouterr().out.splitlines()[-1])["clips"]
     assert list(found) == list(truth.QUICK)

@@ -16,7 +16,7 @@ from benchmarks.harness.methods import OURS, STILL
 from benchmarks.harness.quality import THETA, connectivity_error, dtssd, mad
 from benchmarks.harness.true_scores import MEASURES, ON_MASKS, TrueScores, averages, verdict
 from benchmarks.harness.truth import Clip, Scene
-from engine.errors import UsageError
+from engine.errors import ModelError, UsageError
 from engine.sources.synthetic import SyntheticPerson
 from tests.people import people_and_rooms
 from training.teachers import TEACHERS
@@ -262,7 +262,7 @@ def test_a_clip_shows_a_person_up_to_a_third_of_the_frame_s_height_and_one_three
 
 
 class Everything:
-    settings, random = "none", False
+    settings, remembers = "none", False
 
     def __init__(self, threads=1):
         pass
@@ -271,8 +271,9 @@ class Everything:
         return np.ones(bgr.shape[:2], np.float32)
 
 
-class Guess(Everything):
-    random = True
+class Absent:
+    def __init__(self, threads=1):
+        raise ModelError("no weights; get them from the moon")
 
 
 class Red(Everything):
@@ -285,14 +286,14 @@ class Red(Everything):
 @pytest.fixture
 def stage(monkeypatch, data):
     """Peers and a teacher that weigh nothing; two short clips."""
-    for name, peer in {"everything": Everything, "red": Red, "guess": Guess}.items():
+    for name, peer in {"everything": Everything, "red": Red, "absent": Absent}.items():
         monkeypatch.setitem(peers.PEERS, name, lambda peer=peer: peer)
     for name in ("rvm", "red"):
         monkeypatch.setitem(TEACHERS, name, lambda: Red)
     clips = (Clip("desk", (scene(),)), Clip("cuts", (scene(), scene("ben", "attic"))))
     monkeypatch.setattr(truth, "CLIPS", clips)
     monkeypatch.setattr(truth, "MORE", (Clip("several", (scene(**COUPLE),)),))
-    return ["--frames", "6", "--teacher", "red", "--peers", "everything", "red", "guess"]
+    return ["--frames", "6", "--teacher", "red", "--peers", "everything", "red", "absent"]
 
 
 def write_sequence(folder, name, figure, frames=4):
@@ -328,7 +329,7 @@ def test_everybody_is_scored_on_the_same_frames_and_the_best_is_named(data, stag
     assert {row[0]: row[4] for row in judged.rows}["IoU ↑"] == "NO: everything; red; red, each frame alone"
     assert result.metrics["red: IoU; made clips"].better == "higher"
     assert result.metrics["everything: MAD; made clips"].better == "lower"
-    assert "guess: its weights are random" in result.notes
+    assert "absent: no weights; get them from the moon" in result.notes
     assert any(row[0] == "several" and row[1].startswith("2 at once") for row in result.tables[-1].rows)
 
 
@@ -387,11 +388,11 @@ def test_without_a_folder_it_says_what_is_wanted():
 
 
 def test_the_quick_bench_runs_on_real_rooms(shared, rvm, tmp_path, capsys):
-    given = ["truth", "--quick", "--data", str(shared), "--peers", "selfie-landscape"]
+    given = ["truth", "--quick", "--data", str(shared), "--peers", "meet-lite"]
     assert cli.main([*given, "--out", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])["clips"]
     assert list(found) == list(truth.QUICK)
     for clip in found.values():
-        assert list(clip["methods"]) == [OURS, STILL, "selfie-landscape", "rvm, each frame alone"]
+        assert list(clip["methods"]) == [OURS, STILL, "meet-lite", "rvm, each frame alone"]
         assert all(numbers["iou"] > 0.8 and numbers["mad"] < 50 for numbers in clip["methods"].values())
     assert {path.name for path in tmp_path.glob("sheet-*.jpg")} == {f"sheet-truth-{name}.jpg" for name in truth.QUICK}
