@@ -394,5 +394,5 @@ def test_the_quick_bench_runs_on_real_rooms(shared, rvm, tmp_path, capsys):
     assert list(found) == list(truth.QUICK)
     for clip in found.values():
         assert list(clip["methods"]) == [OURS, STILL, "meet-lite", "rvm, each frame alone"]
-        assert all(numbers["iou"] > 0.8 and numbers["mad"] < 50 for numbers in clip["methods"].values())
+        assert all(numbers["iou"] > 0.8 and numbers["mad"] < 100 for numbers in clip["methods"].values())
     assert {path.name for path in tmp_path.glob("sheet-*.jpg")} == {f"sheet-truth-{name}.jpg" for name in truth.QUICK}
