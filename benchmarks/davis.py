@@ -16,10 +16,10 @@ import numpy as np
 from engine import Masker
 from engine.errors import UsageError
 from training.online.score import iou, iou_acc
-from training.teachers import load
 
 from .harness import labels, methods
 from .harness.datasets import DATASETS
+from .harness.evaluation import kept_teacher
 from .harness.labels import KeptTeacher, registered
 from .harness.methods import OURS, STILL
 from .harness.progress import bar
@@ -82,7 +82,7 @@ def main(args: argparse.Namespace) -> Result:
     names = sequence_names(Path(args.clips), args.sequences.split(",") if args.sequences else None)
     if args.quick:
         names, args.passes = names[:1], min(args.passes, QUICK_PASSES)
-    teacher = KeptTeacher(lambda: load(args.teacher, args.threads), args.labels)
+    teacher = kept_teacher(args.teacher, args)
     found = {}
     with registered(teacher) as name:
         taught = argparse.Namespace(**{**vars(args), "teacher": name})

@@ -13,7 +13,6 @@ import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -23,11 +22,10 @@ from engine import Masker
 from engine.contracts import PaintResult
 from engine.errors import UsageError
 from engine.sources import open_source
-from training.teachers import load
 
 from .harness import labels, manifest, methods, sheets, truth
 from .harness.cutouts import Data
-from .harness.evaluation import REFERENCE
+from .harness.evaluation import REFERENCE, kept_teacher
 from .harness.labels import KeptTeacher, registered
 from .harness.leaks import TRUE_MARGIN, Attack, Leaks, Reader, certain, regions
 from .harness.methods import BACKGROUND, OURS, STILL, Method, PeerPainter
@@ -85,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> Result:
     if args.data is None and args.clips is None:
         raise UsageError(f"nothing to measure; give --data DIR, {Data.__doc__} Or --clips DIR. {manifest.WHERE}")
-    teacher, reference = (KeptTeacher(partial(load, n, args.threads), args.labels) for n in (args.teacher, REFERENCE))
+    teacher, reference = (kept_teacher(name, args) for name in (args.teacher, REFERENCE))
     with registered(teacher) as name:
         taught = argparse.Namespace(**{**vars(args), "teacher": "none" if args.teacher == "none" else name})
         chosen, absent = methods.chosen(taught)

@@ -12,7 +12,6 @@ import gc
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,11 @@ import numpy as np
 from engine import Masker
 from engine.contracts import PaintResult
 from engine.errors import UsageError
-from training.teachers import load
 
 from . import davis
 from .harness import labels, methods, sheets
 from .harness.cutouts import Data
-from .harness.evaluation import REFERENCE
+from .harness.evaluation import REFERENCE, kept_teacher
 from .harness.labels import KeptTeacher, registered
 from .harness.leaks import TRUE_MARGIN, regions
 from .harness.methods import OURS, STILL, Method, PeerPainter
@@ -81,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> Result:
     if args.data is None and args.davis is None:
         raise UsageError(f"nothing to measure; give --data DIR, {Data.__doc__} Or --davis DIR, DAVIS 2016")
-    teacher, reference = (KeptTeacher(partial(load, n, args.threads), args.labels) for n in (args.teacher, REFERENCE))
+    teacher, reference = (kept_teacher(name, args) for name in (args.teacher, REFERENCE))
     with registered(teacher) as name:
         is_taught = args.teacher != "none"
         chosen, absent = methods.chosen(argparse.Namespace(**{**vars(args), "teacher": name if is_taught else "none"}))

@@ -12,6 +12,7 @@ from .datasets import Sample
 
 PASTE = 0.55  # share of samples whose room is replaced
 FAR = 0.25  # share of those who stand far from the camera
+PART = 0.15  # share of those who are mostly outside the frame
 EMPTY = 0.04  # share of samples that show a room without a person
 ANOTHER = 0.2  # share of samples with another person beside, or behind, the first
 MOVING = 0.2  # share of samples blurred by motion
@@ -56,10 +57,12 @@ def _placed(sample: Sample, canvas: tuple[int, int], pasted: bool, rng: np.rando
     matrix = cv2.getRotationMatrix2D((w / 2, h / 2), rng.normal(0, 6), scale)
     if rng.random() < 0.5:
         matrix = matrix @ np.array([[-1, 0, w], [0, 1, 0], [0, 0, 1.0]])
-    x, y = rng.uniform(-0.45, 0.45) if pasted else rng.uniform(-0.18, 0.18), rng.uniform(-0.18, 0.18)
-    target = np.array(((0.5 + x) * canvas[0], (0.5 + y) * canvas[1]))
+    x, y = rng.uniform(-0.18, 0.18, 2)
     if pasted:  # nobody is cut off in the air
-        target[1] = canvas[1] - scale * h / 2 + abs(y) * scale * h
+        x, y = 2.5 * x, 0.5 - (0.5 - abs(y)) * scale * h / canvas[1]
+        if rng.random() < PART:
+            x, y = np.copysign(rng.uniform(0.45, 0.75), x), rng.uniform(y - 0.3, y + 0.5)
+    target = np.array(((0.5 + x) * canvas[0], (0.5 + y) * canvas[1]))
     matrix[:, 2] += target - matrix @ (w / 2, h / 2, 1)
     border = cv2.BORDER_CONSTANT if pasted else cv2.BORDER_REPLICATE
     bgr, mask = (

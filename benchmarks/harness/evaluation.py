@@ -7,8 +7,10 @@ frame, which is repeatable. Mattes are painted in either; times are live, for in
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from engine import report
@@ -44,6 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser, peers: list[str], pace: str |
     if timed:
         parser.add_argument("--timed", type=int, default=TIMED, help=f"frames of each clip; default: {TIMED}")
     parser.set_defaults(threads=2)
+
+
+def kept_teacher(name: str, args: argparse.Namespace) -> KeptTeacher:
+    """A teacher whose labels are kept in `args.labels`: the reference's in the folder itself, which all benches share,
+    another's in one of its own in there. What it says of a frame would otherwise be taken for what the reference says.
+    """
+    folder = Path(args.labels) if args.labels else None
+    if folder is not None and name != REFERENCE:
+        folder /= re.sub(r"[^\w.-]+", "-", name)
+    return KeptTeacher(lambda: load(name, args.threads), folder)
 
 
 class Scorer:

@@ -1,14 +1,18 @@
 """Scores of a bench on masks made by hand: numbers that a wrong implementation would change."""
 
+from argparse import Namespace
+
 import numpy as np
 import pytest
 
+from benchmarks.harness import evaluation
 from benchmarks.harness.labels import KeptTeacher
 from benchmarks.harness.quality import boundary_f, flicker, gradient_error, recovery, sad, still
 from benchmarks.harness.runs import RecordedMattes
 from benchmarks.harness.scores import EVERY, NOBODY, Scores, average, is_scored, score
 from engine.contracts import Picture
 from tests.clips import write_clip
+from training.teachers import TEACHERS
 
 H, W = 40, 50  # 2000 pixels: 5 % are 100
 
@@ -79,6 +83,17 @@ def test_a_label_is_asked_for_once_for_what_a_frame_shows(tmp_path, folder):
             raise AssertionError("the teacher was made again")
 
         np.testing.assert_array_equal(KeptTeacher(absent, kept_in)(frame), labels[0])
+
+
+def test_two_teachers_share_a_folder_and_no_label(tmp_path, monkeypatch):
+    for name, level in (("rvm", 0.2), ("http://there:1/x", 0.8)):
+        monkeypatch.setitem(TEACHERS, name, lambda level=level: lambda threads: lambda bgr: np.full((H, W), level))
+    args, frame = Namespace(labels=str(tmp_path), threads=1), np.zeros((H, W, 3), np.uint8)
+    monkeypatch.setattr(evaluation, "load", lambda name, threads: TEACHERS[name]()(threads))
+    labels = [evaluation.kept_teacher(name, args)(frame)[0, 0] for name in ("rvm", "http://there:1/x", "rvm")]
+    assert labels == pytest.approx([0.2, 0.8, 0.2])
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["http-there-1-x"]
+    assert len(list(tmp_path.glob("*.png"))) == 1  # the reference's, where every bench looks for it
 
 
 def test_only_frames_that_are_scored_are_labelled_and_only_as_many_as_were_painted(tmp_path):
