@@ -40,7 +40,8 @@ class Layer:
 def own_colours(layer: Layer) -> np.ndarray:
     """`layer.bgr`, where it is partly room with the person's colours from further inside: no halo of the old room."""
     inside = (layer.mask >= 255 * SOLID).astype(np.float32)
-    near, carried = inside, layer.bgr * inside[..., None]
+    near: np.ndarray = inside
+    carried: np.ndarray = layer.bgr * inside[..., None]
     for _ in range(2):
         near, carried = (cv2.blur(values, (2 * REACH + 1, 2 * REACH + 1)) for values in (near, carried))
     edge = (inside < 1) & (near > 1e-3)
@@ -103,8 +104,8 @@ def _moved(layer: Layer, rng: np.random.Generator) -> Layer:
     length = int(rng.integers(3, LONGEST + 1))
     trace = np.zeros((length, length), np.float32)
     reach = (length - 1) / 2 * np.array((np.cos(angle := rng.uniform(0, np.pi)), np.sin(angle)))
-    ends = [tuple(np.rint((length - 1) / 2 + side * reach).astype(int).tolist()) for side in (-1, 1)]
-    cv2.line(trace, *ends, 1.0)
+    begin, end = (np.rint((length - 1) / 2 + side * reach).astype(int).tolist() for side in (-1, 1))
+    cv2.line(trace, begin, end, 1.0)
     bgr, mask = (cv2.filter2D(image, -1, trace / trace.sum()) for image in (layer.bgr, layer.mask))
     return Layer(bgr, mask)
 

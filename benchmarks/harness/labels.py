@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.teachers import TEACHERS, Teacher
+from training.teachers import TEACHERS, RecurrentTeacher, Teacher
 
 TAUGHT = "kept labels"  # name in TEACHERS while a bench runs
 
@@ -44,6 +44,11 @@ class KeptTeacher:
         grey = self._ask(key, bgr) if kept is None else cv2.imdecode(kept, cv2.IMREAD_GRAYSCALE)
         return np.asarray(grey, np.float32) / 255
 
+    def with_memory(self) -> Teacher:
+        """The other one with its memory, if it can have one: of labels that depend on those before, none is kept."""
+        teacher = self._loaded()
+        return teacher.with_memory() if isinstance(teacher, RecurrentTeacher) else self
+
     def whole(self, bgr: np.ndarray) -> np.ndarray:
         """The label at the frame's size, float32 (H, W) in [0, 1]."""
         return cv2.resize(self(bgr), bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR)
@@ -54,10 +59,13 @@ class KeptTeacher:
         path = self._folder / f"{key}.png"
         return np.frombuffer(path.read_bytes(), np.uint8) if path.is_file() else None
 
-    def _ask(self, key: str, bgr: np.ndarray) -> np.ndarray:
+    def _loaded(self) -> Teacher:
         if self._teacher is None:
             self._teacher = self._make()
-        grey = np.rint(self._teacher(bgr) * 255).astype(np.uint8)
+        return self._teacher
+
+    def _ask(self, key: str, bgr: np.ndarray) -> np.ndarray:
+        grey = np.rint(self._loaded()(bgr) * 255).astype(np.uint8)
         packed = cv2.imencode(".png", grey, (cv2.IMWRITE_PNG_COMPRESSION, 1))[1]
         if self._folder is None:
             self._packed[key] = packed

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from engine.cli import main
 from engine.errors import BackendUnavailable, ModelError, TeacherError, UsageError
 from engine.options import read_options
+from engine.sources.synthetic import SyntheticPerson
 from engine.teacher_options import TeacherOptions
 from tests.fakes import HangingTeacher, RaisingTeacher
 from tests.tiny_yolo import tiny_yolo
@@ -500,3 +501,25 @@ def test_a_selection_wraps_the_teacher(tmp_path):
     toml = str(tiny_segmenter(tmp_path))
     assert isinstance(load(TeacherOptions(toml, who="largest"), 1), SubjectFilter)
     assert not isinstance(load(toml, 1), SubjectFilter)
+
+
+def test_rvm_remembers_what_it_is_told_to_and_nothing_of_it_as_it_is(rvm):
+    figure = SyntheticPerson(width=160, height=120, seed=87)
+    teacher = load(rvm, 1)
+    alone = [teacher(figure.picture(i)) for i in (0, 8)]
+    stream = load(rvm, 1, remembers=True)
+    assert np.array_equal(stream(figure.picture(0)), alone[0])
+    assert not np.array_equal(stream(figure.picture(8)), alone[1])  # better for what it saw
+    stream.forget()
+    assert np.array_equal(stream(figure.picture(8)), alone[1])
+    assert stream(np.zeros((96, 128, 3), np.uint8)).shape == (96, 128)  # another size is another stream
+    assert np.array_equal(teacher(figure.picture(8)), alone[1])
+
+
+def test_whoever_selects_people_passes_on_that_all_is_to_be_forgotten(rvm):
+    figure = SyntheticPerson(width=160, height=120, seed=87)
+    stream = load(TeacherOptions(rvm, who="largest"), 1, remembers=True)
+    first = stream(figure.picture(0))
+    stream(figure.picture(20))
+    stream.forget()
+    assert np.array_equal(stream(figure.picture(0)), first)

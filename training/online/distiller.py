@@ -41,6 +41,7 @@ MAX_WORSE = 3  # labels in a row on which the start is better by BETTER, and it 
 # makes labels rare, the first one counts
 LOST = 0.1  # score; an earlier student that fits any label so much better goes live again at once
 MIN_STEPS = 7  # steps in a scene, from which its student is worth remembering: those of one label
+MEMORY = 100  # frames that a teacher's memory is of use
 PATIENCE = 8  # frames that may pass unseen where nothing is due: so late the triggers of the picture are heard
 CURVE_LENGTH = 100_000  # scores kept for the report: a day of labels every eighth frame at 10 labels a second
 
@@ -105,6 +106,7 @@ class Distiller:
         self._steps_in_scene = self._steps_since_publish = self._worse_than_start = 0
         self._label_judge = LabelJudge()
         self._told_of_refusal = False
+        self._labelled_at: int | None = None  # frame of the last label that was believed; None: not in this scene
         self._left_until = 0  # frame; a teacher that keeps lying is not asked before
         # version 0: what the paint path has loaded already, and here the witness that no teacher can change
         start = Candidate(publisher.publish(self._trainer.tensors), self._trainer.snapshot())
@@ -176,6 +178,7 @@ class Distiller:
         return self._kernels.preprocess(bgr, self._publisher.mean, self._publisher.std, self._input)
 
     def _on_scene_change(self) -> None:
+        self._labelled_at = None
         self.replay.clear()  # what was seen elsewhere would hold back what has to be learnt here
         if self._recipe.scenes:
             if self._steps_in_scene >= MIN_STEPS:
@@ -190,7 +193,8 @@ class Distiller:
     def _request(self, bgr: np.ndarray) -> None:
         self.calls += 1
         try:
-            self._teacher.request(bgr)
+            fresh = self._labelled_at is not None and self._frames - self._labelled_at <= MEMORY
+            self._teacher.request(bgr, forget=not fresh)
         except TeacherError as error:
             self._on_failure(error)
             return
@@ -289,6 +293,7 @@ class Distiller:
         """
         start = self._students.start.alpha(pending.image)
         verdict = self._label_judge(label, start, pending.predicted, pending.scene)
+        self._labelled_at = pending.frame if verdict.reason is None and pending.scene == self._scene else None
         if self.refused and not self._told_of_refusal:
             self._told_of_refusal = True
             log.warning("%s; it is not learnt", verdict.reason or "a label contradicts those around it")

@@ -178,7 +178,8 @@ def start(
     check(weights.student, options)
     # made on the teacher's thread, so that a runtime's pool inherits its priority
     teacher = DeadlineTeacher(
-        lambda: teachers.load(options.teacher, options.threads), on_thread=None if options.lockstep else lower_priority
+        lambda: teachers.load(options.teacher, options.threads, remembers=True),
+        on_thread=None if options.lockstep else lower_priority,
     )
     import torch
 

@@ -93,6 +93,26 @@ class BatchTeacher(Protocol):
 
 
 @runtime_checkable
+class RecurrentTeacher(Protocol):
+    """A teacher whose labels are better for what it saw before. Called as it is, it sees each frame alone."""
+
+    def with_memory(self) -> RememberingTeacher:
+        """The same network with a memory, for the frames of one stream."""
+        ...
+
+
+@runtime_checkable
+class RememberingTeacher(Protocol):
+    """A teacher (see Teacher) with a memory: labels fused over time."""
+
+    def __call__(self, bgr: np.ndarray) -> np.ndarray: ...
+
+    def forget(self) -> None:
+        """What comes next has nothing to do with what was: another scene, or long after. Called where it is called."""
+        ...
+
+
+@runtime_checkable
 class Closable(Protocol):
     """A teacher that holds something open."""
 
@@ -122,13 +142,17 @@ class SubjectFilter:
             return self._select(self.inner.people(bgr))
         return self._select(split_people(np.asarray(self.inner(bgr), np.float32)))
 
+    def forget(self) -> None:
+        if isinstance(self.inner, RememberingTeacher):
+            self.inner.forget()
+
     def close(self) -> None:
         if isinstance(self.inner, Closable):
             self.inner.close()
 
 
-def load(teacher: str | TeacherOptions, threads: int) -> Teacher:
-    """The teacher asked for by name, file or URL.
+def load(teacher: str | TeacherOptions, threads: int, remembers: bool = False) -> Teacher:
+    """The teacher asked for by name, file or URL; `remembers`: for one stream, with its memory if it can have one.
 
     Raises
     ------
@@ -141,6 +165,8 @@ def load(teacher: str | TeacherOptions, threads: int) -> Teacher:
     """
     options = as_teacher_options(teacher)
     found = _load(options, threads)
+    if remembers and isinstance(found, RecurrentTeacher):
+        found = found.with_memory()
     return found if options.who == "all" else SubjectFilter(found, options.who)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.errors import TeacherError
 
-from . import Closable, Teacher, checked
+from . import Closable, RememberingTeacher, Teacher, checked
 
 DEADLINE = 5.0  # s; RVM needs 0.3 on one slow core
 CLOSE_TIMEOUT = 1.0  # s, at the end, for the frame in flight
@@ -49,7 +49,7 @@ class DeadlineTeacher:
         """
         self.took = self.cpu = 0.0  # s that the teacher needed for its last label; CPU seconds
         self._deadline, self._cpu_clock = deadline, cpu_clock
-        self._requests: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[tuple[np.ndarray, bool] | None] = queue.SimpleQueue()
         self._labels: queue.SimpleQueue[tuple[Any, float, float]] = queue.SimpleQueue()
         self._requested_at = 0.0  # s, monotonic
         self._late = False  # a frame is out whose label nobody waits for any more
@@ -67,8 +67,9 @@ class DeadlineTeacher:
         assert label is not None
         return label
 
-    def request(self, bgr: np.ndarray) -> None:
-        """Show the teacher a frame uint8 (H, W, 3), copied; `poll` has to give its label before the next.
+    def request(self, bgr: np.ndarray, forget: bool = False) -> None:
+        """Show the teacher a frame uint8 (H, W, 3), copied; `poll` has to give its label before the next. `forget`: a
+        teacher with a memory is to forget what it saw before.
 
         Raises
         ------
@@ -81,7 +82,7 @@ class DeadlineTeacher:
             except queue.Empty:
                 raise TeacherError("the teacher has not come back from an earlier frame yet") from None
             self._late = False
-        self._requests.put(bgr.copy())  # a late teacher must not read a frame that has been overwritten
+        self._requests.put((bgr.copy(), forget))  # a late teacher must not read a frame that has been overwritten
         self._requested_at = time.monotonic()
 
     def poll(self, wait: bool = True) -> np.ndarray | None:
@@ -119,9 +120,11 @@ class DeadlineTeacher:
             made.put(error)
             return
         made.put(teacher)
-        while (bgr := self._requests.get()) is not None:
-            began, cpu = time.perf_counter(), self._cpu_clock()
+        while (request := self._requests.get()) is not None:
+            (bgr, forget), began, cpu = request, time.perf_counter(), self._cpu_clock()
             try:
+                if forget and isinstance(teacher, RememberingTeacher):
+                    teacher.forget()
                 label: Any = teacher(bgr)
             except BaseException as error:  # whatever a teacher raises, SystemExit too, it becomes an answer
                 label = error

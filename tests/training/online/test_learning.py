@@ -18,7 +18,7 @@ from engine.sources.synthetic import SyntheticPerson
 from export.publish import Publisher, load_student, publish_initial
 from export.students import STUDENTS, input_size
 from tests.fakes import CollectingMasker, FigureTeacher, HangingTeacher, NonsenseTeacher, RaisingTeacher
-from training.online.distiller import Distiller
+from training.online.distiller import MEMORY, Distiller
 from training.online.learner import OnlineLearner
 from training.online.recipe import recipe as named
 from training.online.schedule import Operation
@@ -425,3 +425,57 @@ def test_learning_from_a_real_teacher_on_a_real_clip(rvm, shared):
     assert learning.failures == learning.rejected == 0
     assert scores[-1] > 0.94
     assert scores[-1] > scores[0]
+
+
+class ForgetfulTeacher(FigureTeacher):
+    """Notes before which frame it was told to forget what it knows."""
+
+    def __init__(self, figure, frames):
+        super().__init__(figure, frames)
+        self.asked, self.fresh, self._forgot = 0, [], False
+
+    def forget(self):
+        self._forgot = True
+
+    def __call__(self, bgr):
+        if self._forgot:
+            self.fresh.append(self.asked)
+        self.asked, self._forgot = self.asked + 1, False
+        return super().__call__(bgr)
+
+
+def test_a_teacher_keeps_its_memory_through_a_scene_and_for_a_while():
+    figure = SyntheticPerson(width=480, height=480, seed=5)
+    teacher = ForgetfulTeacher(figure, 60)
+    distiller, *_ = make_distiller(DeadlineTeacher(lambda: teacher), CollectingMasker().swap)
+    logits = np.where(cv2.resize(figure.mask(0), NOBODY.shape[::-1]) > 127, 30, -30).astype(np.float32)
+    for i in range(20):
+        distiller.operate(figure.picture(i), logits)
+    before = teacher.asked
+    assert (before > 1, teacher.fresh) == (True, [0])
+    while teacher.asked == before:
+        distiller.operate(figure.picture(20), logits, scene=1)
+    assert teacher.fresh == [0, before]
+    while teacher.asked <= before + 1:
+        distiller.operate(figure.picture(21), logits, scene=1, elapsed=MEMORY + 1)
+    assert teacher.fresh == [0, before, before + 1]
+
+
+def test_what_a_lie_was_made_of_is_forgotten():
+    figure = SyntheticPerson(width=480, height=480, seed=5)
+    teacher = ForgetfulTeacher(figure, 60)
+    teacher._masks = {key: np.full_like(mask, 255) for key, mask in teacher._masks.items()}  # all is person
+    distiller, *_ = make_distiller(DeadlineTeacher(lambda: teacher), CollectingMasker().swap)
+    for i in range(6):
+        distiller.operate(figure.picture(i), NOBODY)
+    assert distiller.refused == teacher.asked > 1
+    assert teacher.fresh == list(range(teacher.asked))
+
+
+def test_a_recipe_that_believes_every_label_has_no_memory():
+    figure = SyntheticPerson(width=240, height=240, seed=5)
+    teacher = ForgetfulTeacher(figure, 60)
+    distiller, *_ = make_distiller(DeadlineTeacher(lambda: teacher), CollectingMasker().swap, "jitnet", "paper")
+    for i in range(20):
+        distiller.operate(figure.picture(i), np.full((120, 120), -30, np.float32))
+    assert teacher.fresh == list(range(teacher.asked))
