@@ -44,7 +44,7 @@ def _pull_each(wanted: list[table.Asset]) -> int:
 
 def _list() -> int:
     for asset in table.ASSETS.values():
-        print(f"{asset.name:10} {asset.size / 1e6:5.1f} MB  {asset.licence} ({asset.source})\n{'':10} {_where(asset)}")
+        print(f"{asset.name:14} {asset.size / 1e6:5.1f} MB  {asset.licence} ({asset.source})\n{'':14} {_where(asset)}")
     return 0
 
 
