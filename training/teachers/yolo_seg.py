@@ -24,7 +24,7 @@ from .yolo_layers import BOX, STRIDES, Yolo, fold
 PERSON = 0  # COCO's category, without a background
 SIDE = 640  # pixels, longer side; what both were trained at
 GREY = 114  # of 255, around the picture, as in their training
-SCORE = 0.3  # a detection counts from here
+SCORE = 0.25  # a detection counts from here; higher ones find fewer of the small people (docs/teachers.md)
 SAME_IOU = 0.45  # of two boxes, from which both are the same person
 MAX_PEOPLE = 32  # in one frame; each mask takes 4 bytes a pixel
 

@@ -158,7 +158,8 @@ def _parser() -> argparse.ArgumentParser:
         f"{TOKEN}.",
     )
     add = parser.add_argument
-    add("teacher", metavar="TEACHER", help="rvm, u2net, u2netp, mrcnn50, or a .toml that describes an ONNX segmenter")
+    teachers = "rvm, u2net, u2netp, mrcnn50, yolo-seg, yolo-seg-small, or a .toml that describes an ONNX segmenter"
+    add("teacher", metavar="TEACHER", help=teachers)
     add("--name", help="of the model in the URL (default: the teacher's)")
     add("--who", choices=STATELESS, default="all", help="whom labels keep (default: all)")
     add("--host", default=HOST, help=f"address to listen at (default: {HOST}, this machine only)")
