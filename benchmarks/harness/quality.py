@@ -54,7 +54,8 @@ def gradient_error(label: np.ndarray, alpha: np.ndarray) -> float:
 def _gradient(alpha: np.ndarray) -> np.ndarray:
     """Magnitude of the gradient of a smoothed alpha, float32 (H, W), per pixel."""
     smooth = cv2.GaussianBlur(alpha.astype(np.float32), (0, 0), GRADIENT_SIGMA)
-    return cv2.magnitude(*np.gradient(smooth))
+    across, down = np.gradient(smooth)
+    return np.sqrt(np.square(across) + np.square(down))  # cv2.magnitude rounds by where an array happens to lie
 
 
 def connectivity_error(label: np.ndarray, alpha: np.ndarray) -> float:
