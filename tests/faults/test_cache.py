@@ -22,7 +22,7 @@ def home(tmp_path):
     """A folder for JM_HOME with the machine code that was kept."""
     fused.warm()
     kept = cache.folder()
-    latest = max(os.path.getmtime(file) for file in kept.iterdir())
+    latest = max(os.path.getmtime(file) for file in kept.iterdir() if not file.name.startswith("hdr."))  # made on need
     older = [
         file.name for file in kept.iterdir() if os.path.getmtime(file) < latest - 600 or file.stat().st_mode & 0o77
     ]
