@@ -1,4 +1,4 @@
-"""`jm-engine rooms`: what is remembered of places, and how to be rid of it. The list goes to stdout, the rest to stderr.
+"""`jm-engine rooms`: what is remembered of places, and how it is deleted. The list goes to stdout, all else to stderr.
 
 Exit codes: 0 done, 1 a file cannot be read or written, 2 usage, 5 a file that is no room.
 """
