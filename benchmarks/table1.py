@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--supervisely", metavar="DIR", help="Supervisely Person in its official layout")
     parser.add_argument("--masks", nargs="*", default=[], metavar="DIR", help="folders with images/ and masks/")
     parser.add_argument("--teachers", nargs="+", metavar="NAME", help="default: the paper's and every registered one")
-    parser.add_argument("--every", type=int, default=1, help="take every so many-th picture of a dataset")
+    parser.add_argument("--every", type=int, default=1, help="take every so many-th picture of DAVIS and Supervisely")
 
 
 def main(args: argparse.Namespace) -> Result:
@@ -84,7 +84,7 @@ def _datasets(args: argparse.Namespace) -> tuple[dict[str, tuple[str, list[Sampl
     folders = [(kind, f) for kind, f in given if f is not None] + [("masks", folder) for folder in args.masks]
     datasets = {}
     for kind, folder in folders:
-        samples = open_dataset(kind, folder, args.every)
+        samples = open_dataset(kind, folder, args.every if kind != "masks" else 1)
         if args.quick:
             samples = samples[:: max(1, len(samples) // QUICK_SAMPLES)][:QUICK_SAMPLES]
         datasets[DATASETS[kind].title if kind != "masks" else Path(folder).name] = (kind, samples)
