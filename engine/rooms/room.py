@@ -1,7 +1,7 @@
 """One place, as values and as bytes: what it looks like, when it was seen, how its student differs from the start.
 
-The file is safetensors. Weights are stored as whole steps from those of the start, 63 up and down for each output
-channel, deflated: 70 kB of the 85. It takes the start's own weights to make sense of them.
+The file is safetensors. Weights are stored as whole steps from those of the start, 31 up and down for each output
+channel, deflated: 60 kB of the 75. It takes the start's own weights to make sense of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..errors import ModelError
 from .signature import CHANNELS, GRID, Signature
 
 FORMAT = 1
-STEPS = 63  # up and down; more are no better
+STEPS = 31  # up and down; more are no better (docs/decisions.md)
 MAX_INFLATED = 64 << 20  # bytes; more than the largest student's weights
 ID_LENGTH = 12  # hexadecimal digits
 MAX_CAMERA = 120  # letters
