@@ -26,7 +26,6 @@ import numpy as np
 from engine import Masker
 from engine.contracts import RoomOptions
 from engine.rooms.memory import RoomMemory
-from engine.rooms.room import new_id
 from engine.rooms.store import CAPACITY, RoomStore
 from engine.sources import open_source
 from export.publish import load_student
@@ -36,6 +35,7 @@ from training.online.score import iou_acc
 
 from .harness import labels, manifest
 from .harness.evaluation import REFERENCE, kept_teacher
+from .harness.full_memory import fill
 from .harness.manifest import Clip
 from .harness.methods import BACKGROUND
 from .harness.progress import bar
@@ -263,15 +263,7 @@ def _with_chair(bgr: np.ndarray) -> np.ndarray:
 
 def _price(clip: Clip, options: RoomOptions) -> Table:
     """A full folder: what its rooms weigh, and how long a lookup takes."""
-    store, rng = RoomStore(options.folder), np.random.default_rng(0)
-    known = store.all()
-    while len(known) < CAPACITY:
-        room = known[int(rng.integers(len(known)))]
-        cells = rng.permuted(room.signature.cells, axis=0)  # another place
-        known.append(
-            replace(room, facts=replace(room.facts, id=new_id()), signature=replace(room.signature, cells=cells))
-        )
-        store.save(known[-1])
+    fill(RoomStore(options.folder), "lite")
     sizes = [path.stat().st_size for path in options.folder.iterdir()]
     size = input_size("lite", None)
     began = time.perf_counter()
