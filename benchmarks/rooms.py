@@ -55,7 +55,7 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "as it was": lambda bgr: bgr,
     "darker, .5": lambda bgr: cv2.convertScaleAbs(bgr, alpha=0.5),
     "brighter, 1.5": lambda bgr: cv2.convertScaleAbs(bgr, alpha=1.5),
-    "another lamp": lambda bgr: np.clip(bgr * np.float32([0.75, 1.0, 1.25]), 0, 255).astype(np.uint8),
+    "another lamp": lambda bgr: np.clip(bgr * np.array([0.75, 1.0, 1.25], np.float32), 0, 255).astype(np.uint8),
     "a chair": lambda bgr: _with_chair(bgr),
     "camera moved, 8 %": lambda bgr: _moved(bgr, 0.08, 1.0),
     "camera nearer, 15 %": lambda bgr: _moved(bgr, 0.0, 1.15),
@@ -246,7 +246,7 @@ def _changed(rooms: Sequence[Clip], options: RoomOptions, label: Callable[[np.nd
 
 def _moved(bgr: np.ndarray, shift: float, zoom: float) -> np.ndarray:
     h, w = bgr.shape[:2]
-    matrix = np.float32([[zoom, 0, (1 - zoom) * w / 2 + shift * w], [0, zoom, (1 - zoom) * h / 2]])
+    matrix = np.array([[zoom, 0, (1 - zoom) * w / 2 + shift * w], [0, zoom, (1 - zoom) * h / 2]], np.float32)
     return cv2.warpAffine(bgr, matrix, (w, h), borderMode=cv2.BORDER_REFLECT)
 
 

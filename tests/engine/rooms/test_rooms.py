@@ -1,4 +1,4 @@
-"""Rooms as files: what is written is read back, what is damaged or another's is left alone, what is forgotten is gone."""
+"""Rooms as files: written and read back; what is damaged or another's is left alone; what is forgotten is gone."""
 
 import os
 import stat
