@@ -25,6 +25,7 @@ import numpy as np
 
 from engine import Masker
 from engine.contracts import RoomOptions
+from engine.errors import UsageError
 from engine.rooms.memory import RoomMemory
 from engine.rooms.store import CAPACITY, RoomStore
 from engine.sources import open_source
@@ -41,7 +42,6 @@ from .harness.methods import BACKGROUND
 from .harness.progress import bar
 from .harness.result import Metric, Result, Table
 
-LEARNT, RETURN, RETURNS = 200, 60, 3  # frames of the first visit and of each return, returns
 SEEN = 25  # frames of a return that are scored
 LEFT = 5  # frames at the end of a visit: how good it was when it was left
 AGAIN = 0.95  # IoU-Acc
@@ -61,6 +61,28 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "camera nearer, 15 %": lambda bgr: _moved(bgr, 0.0, 1.15),
     "mirrored": lambda bgr: np.ascontiguousarray(bgr[:, ::-1]),
 }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How often and how long each room is visited."""
+
+    learnt: int = 200  # frames of the first visit
+    length: int = 60  # frames of a return
+    returns: int = 3
+
+    def visits(self, rooms: Sequence[Clip]) -> list[Visit]:
+        """All of them, in the order of time: the rooms in turn."""
+        begins = [0, *(self.learnt + k * self.length for k in range(self.returns))]
+        ends = [*begins[1:], self.frames]
+        return [Visit(clip, *span) for span in zip(begins, ends, strict=True) for clip in rooms]
+
+    @property
+    def frames(self) -> int:
+        return self.learnt + self.returns * self.length
+
+
+QUICK = Plan(60, 30, 1)
 
 
 @dataclass(frozen=True)
@@ -101,38 +123,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> Result:
     clips = manifest.chosen(args)
     length = {clip.name: open_source(clip.path).frames or 0 for clip in clips.clips}
-    rooms = [clip for clip in clips.clips if length[clip.name] >= LEARNT + RETURNS * RETURN]
+    plan = QUICK if args.quick else Plan()
+    rooms = [clip for clip in clips.clips if length[clip.name] >= plan.frames]
+    if not rooms:
+        raise UsageError(f"every clip is too short; expected {plan.frames} frames or more")
+    changes = list(CHANGES)[:2] if args.quick else list(CHANGES)
     scorer = kept_teacher(REFERENCE, args)
     with tempfile.TemporaryDirectory() as folder:
         options = RoomOptions(Path(folder))
-        returns, metrics, numbers = _returns(rooms, options, scorer.whole)
-        changed = _changed(rooms if not args.quick else rooms[:2], options, scorer.whole)
-        price = _price(rooms[0], options)
+        returns, metrics, numbers = _returns(plan.visits(rooms), rooms, options, scorer.whole)
+        changed = _changed(
+            [Visit(clip, plan.learnt, plan.learnt + SEEN) for clip in rooms], changes, options, scorer.whole
+        )
+        price = _price(Visit(rooms[0], plan.learnt, plan.learnt + 1), options)
     left_out = [clip.name for clip in clips.clips if clip not in rooms]
     notes = [
-        f"First visit: {LEARNT} frames; then all rooms are visited {RETURNS} times more, in turn, {RETURN} frames "
-        f"each, of which the first {SEEN} are scored, every one. As left: the last {LEFT} frames of the visit before. "
-        "Recognised: on the first frame, as this place. Wrong: as another.",
+        f"First visit: {plan.learnt} frames; then all rooms are visited {plan.returns} times more, in turn, "
+        f"{plan.length} frames each, of which the first {SEEN} are scored, every one. As left: the last {LEFT} frames "
+        "of the visit before. Recognised: on the first frame, as this place. Wrong: as another.",
         f"Too short, and left out: {', '.join(left_out) or 'none'}.",
     ]
-    return Result("rooms", [*returns, changed, price], numbers, metrics, notes)
+    return Result("rooms", [returns, changed, price], numbers, metrics, notes)
 
 
 # -- coming back -------------------------------------------------------------------------------------------------------
 
 
-def _visits(rooms: Sequence[Clip]) -> list[Visit]:
-    """All of them, in the order of time."""
-    visits = [Visit(clip, 0, LEARNT) for clip in rooms]
-    for k in range(RETURNS):
-        visits += [Visit(clip, LEARNT + k * RETURN, LEARNT + (k + 1) * RETURN) for clip in rooms]
-    return visits
-
-
 def _returns(
-    rooms: Sequence[Clip], options: RoomOptions, label: Callable[[np.ndarray], np.ndarray]
-) -> tuple[list[Table], dict[str, Metric], dict[str, object]]:
-    visits = _visits(rooms)
+    visits: Sequence[Visit], rooms: Sequence[Clip], options: RoomOptions, label: Callable[[np.ndarray], np.ndarray]
+) -> tuple[Table, dict[str, Metric], dict[str, object]]:
     painted = {COLD: {}, IN_MEMORY: {}, ON_DISK: {}}  # type: dict[str, dict[Visit, Painted]]
     context = get_context("spawn")
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
@@ -172,7 +191,7 @@ def _returns(
         "wrong rooms": Metric([wrong], "lower", "")
     }
     numbers = {"mean": dict(zip(columns[1:-1], [round(mean, 4) for mean in means], strict=True)), "wrong": wrong}
-    return [table], metrics, numbers
+    return table, metrics, numbers
 
 
 def paint(visit: Visit, rooms: RoomOptions | None) -> Painted:
@@ -220,14 +239,15 @@ def _same_place(one: str, other: str) -> bool:
 # -- a room that changed -----------------------------------------------------------------------------------------------
 
 
-def _changed(rooms: Sequence[Clip], options: RoomOptions, label: Callable[[np.ndarray], np.ndarray]) -> Table:
+def _changed(
+    visits: Sequence[Visit], changes: Sequence[str], options: RoomOptions, label: Callable[[np.ndarray], np.ndarray]
+) -> Table:
     """The first frames of a visit to a room that is not as it was: what is remembered against knowing nothing."""
     rows = []
-    for change in bar(CHANGES, "changed rooms"):
+    for change in bar(changes, "changed rooms"):
         worst, gains, firsts, recalled = 1.0, [], [], 0
         worst_in = ""
-        for clip in rooms:
-            visit = Visit(clip, LEARNT, LEARNT + SEEN, change)
+        for visit in (replace(as_it_was, change=change) for as_it_was in visits):
             known, cold = (paint(visit, way) for way in (replace(options, writes=False), None))
             scores = np.array([_scores(visit, done, label)[:SEEN] for done in (known, cold)])
             gain = scores[0] - scores[1]
@@ -235,9 +255,9 @@ def _changed(rooms: Sequence[Clip], options: RoomOptions, label: Callable[[np.nd
             firsts.append(gain[0])
             recalled += known.recalled is not None
             if gain.min() < worst:
-                worst, worst_in = float(gain.min()), f"{clip.name}, frame {int(gain.argmin())}"
+                worst, worst_in = float(gain.min()), f"{visit.clip.name}, frame {int(gain.argmin())}"
         rows.append((
-            change, f"{recalled} of {len(rooms)}", float(np.mean(firsts)), float(np.mean(gains)), worst, worst_in,
+            change, f"{recalled} of {len(visits)}", float(np.mean(firsts)), float(np.mean(gains)), worst, worst_in,
         ))  # fmt: skip
     columns = ("change", "recognised", "first frame", f"first {SEEN}", "worst frame", "where")
     title = "A room that changed: IoU-Acc with what lies on disk, minus that without"
@@ -261,7 +281,7 @@ def _with_chair(bgr: np.ndarray) -> np.ndarray:
 # -- what it costs -----------------------------------------------------------------------------------------------------
 
 
-def _price(clip: Clip, options: RoomOptions) -> Table:
+def _price(visit: Visit, options: RoomOptions) -> Table:
     """A full folder: what its rooms weigh, and how long a lookup takes."""
     fill(RoomStore(options.folder), "lite")
     sizes = [path.stat().st_size for path in options.folder.iterdir()]
@@ -269,7 +289,7 @@ def _price(clip: Clip, options: RoomOptions) -> Table:
     began = time.perf_counter()
     memory = RoomMemory(options, load_student("lite", size), size, load_kernels())
     loaded = time.perf_counter() - began
-    _, bgr = next(Visit(clip, LEARNT, LEARNT + 1).frames())
+    _, bgr = next(visit.frames())
     look = memory.look(bgr)
     (facts, _), *_ = memory.nearest(look.signature)
     steps: dict[str, Callable[[], object]] = {
