@@ -21,4 +21,4 @@ def fill(store: RoomStore, student: str) -> None:
     for _ in range(CAPACITY - len(store.all())):
         facts = Facts(new_id(), start.student, fingerprint(start), "", now, now, 1, 1, 0, 0.98)
         cells = rng.standard_normal((*GRID, CHANNELS)).astype(np.float32)
-        store.save(Room(facts, Signature(cells, np.ones(GRID, np.float32)), rng.permutation(steps), scales))
+        store.save(Room(facts, Signature(cells, np.ones(GRID, np.float32)), steps, scales))

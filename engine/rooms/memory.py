@@ -70,9 +70,10 @@ class RoomMemory:
         self.store = RoomStore(options.folder)
         self._kernels, self._observe = kernels, Observer(kernels)
         self._publisher = Publisher(start, size)
+        rooms = self.store.all()
         if options.writes:
-            self.store.fade()
-        self._known = {room.facts.id: (room.facts, room.signature) for room in self.store.all() if self._ours(room)}
+            rooms = self.store.fade(rooms)
+        self._known = {room.facts.id: (room.facts, room.signature) for room in rooms if self._ours(room)}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -100,8 +101,11 @@ class RoomMemory:
 
     def nearest(self, signature: Signature) -> list[tuple[Facts, float]]:
         """Rooms that look like it with their similarity, the most similar first."""
-        near = [(facts, signature.similarity(theirs)) for facts, theirs in self._known.values()]
-        return sorted((pair for pair in near if pair[1] >= SIMILAR), key=lambda pair: -pair[1])
+        if not self._known:
+            return []
+        facts, known = zip(*self._known.values(), strict=True)
+        alike = signature.similarities(np.stack([one.cells for one in known]), np.stack([one.weights for one in known]))
+        return [(facts[i], float(alike[i])) for i in np.argsort(-alike) if alike[i] >= SIMILAR]
 
     def load(self, room_id: str, similarity: float = 1.0) -> Recollection:
         """A room by its name, read from its file. OSError, UsageError, ModelError."""

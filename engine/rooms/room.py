@@ -55,7 +55,7 @@ class Room:
 
     facts: Facts
     signature: Signature
-    steps: np.ndarray  # int8 (n,), of all weights by the order of their names
+    steps: bytes  # int8, of all weights by the order of their names; deflated
     scales: np.ndarray  # float32 (m,), what a step is worth in each output channel
 
 
@@ -75,27 +75,31 @@ def fingerprint(weights: StudentWeights) -> str:
 # -- weights ---------------------------------------------------------------------------------------------------------
 
 
-def in_steps(tensors: Mapping[str, np.ndarray], start: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """How `tensors` differ from those of the `start`, both float32 by name: steps int8 (n,), scales float32 (m,)."""
+def in_steps(tensors: Mapping[str, np.ndarray], start: Mapping[str, np.ndarray]) -> tuple[bytes, np.ndarray]:
+    """How `tensors` differ from those of the `start`, both float32 by name: a room's `steps` and `scales`."""
     steps, scales = [], []
     for name in sorted(start):
         rows = _rows(np.asarray(tensors[name], np.float32) - start[name])
         scale = np.abs(rows).max(1, keepdims=True) / STEPS
         steps.append(np.rint(rows / np.where(scale > 0, scale, 1)).astype(np.int8).ravel())
         scales.append(scale.ravel().astype(np.float32))
-    return np.concatenate(steps), np.concatenate(scales)
+    return zlib.compress(np.concatenate(steps).tobytes(), 6), np.concatenate(scales)
 
 
 def from_steps(room: Room, start: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The weights of a room's student, float32 by name. ModelError where they are not made for this start."""
+    try:
+        all_steps = np.frombuffer(_inflated(room.steps), np.int8)
+    except (zlib.error, ValueError) as error:
+        raise ModelError(f"room {room.facts.id} is damaged: {error}; jm-engine rooms forget {room.facts.id}") from error
     shapes = {name: _rows(start[name]).shape for name in sorted(start)}
-    if room.steps.size != sum(r * c for r, c in shapes.values()) or room.scales.size != sum(
+    if all_steps.size != sum(r * c for r, c in shapes.values()) or room.scales.size != sum(
         r for r, _ in shapes.values()
     ):
         raise ModelError(f"room {room.facts.id} is not one of this student's; jm-engine rooms forget {room.facts.id}")
     tensors, at, channel = {}, 0, 0
     for name, (rows, columns) in shapes.items():
-        steps = room.steps[at : at + rows * columns].reshape(rows, columns)
+        steps = all_steps[at : at + rows * columns].reshape(rows, columns)
         change = steps * room.scales[channel : channel + rows, None]
         tensors[name] = (start[name] + change.reshape(start[name].shape)).astype(np.float32)
         at, channel = at + rows * columns, channel + rows
@@ -114,7 +118,7 @@ def to_bytes(room: Room) -> bytes:
     tensors: dict[str, np.ndarray] = {
         "cells": room.signature.cells.astype(np.float16),
         "weights": room.signature.weights.astype(np.float16),
-        "steps": np.frombuffer(zlib.compress(room.steps.tobytes(), 6), np.uint8),
+        "steps": np.frombuffer(room.steps, np.uint8),
         "scales": room.scales,
     }
     return save(tensors, {"room": json.dumps({"format": FORMAT, **vars(room.facts)})})
@@ -128,8 +132,8 @@ def from_bytes(data: bytes) -> Room:
         facts = _facts(json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["room"]))
         cells, weights = (np.asarray(tensors[name], np.float32) for name in ("cells", "weights"))
         scales = tensors["scales"]
-        steps = np.frombuffer(_inflated(tensors["steps"].tobytes()), np.int8)
-    except (SafetensorError, KeyError, ValueError, TypeError, zlib.error, RecursionError) as error:
+        steps = tensors["steps"].tobytes()
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"this is no room ({type(error).__name__}: {error})") from error
     fits = cells.shape == (*GRID, CHANNELS) and weights.shape == GRID and scales.dtype == np.float32
     if not fits or not all(np.isfinite(array).all() for array in (cells, weights, scales)):

@@ -39,14 +39,16 @@ class Signature:
 
     def similarity(self, other: Signature) -> float:
         """Cosine of the cells that both have seen, in [-1, 1]; 0 where that are too few."""
-        both = np.minimum(self.weights, other.weights)
-        if both.sum() < LEAST_SEEN * both.size:
-            return 0.0
-        product, ours, theirs = (
-            float((both * (a * b).sum(2)).sum())
-            for a, b in ((self.cells, other.cells), (self.cells, self.cells), (other.cells, other.cells))
-        )
-        return product / max(np.sqrt(ours * theirs), 1e-9)
+        return float(self.similarities(other.cells[None], other.weights[None])[0])
+
+    def similarities(self, cells: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """The same with n signatures at once: float32 (n, 6, 8, 24) and (n, 6, 8) -> (n,)."""
+        both = np.minimum(self.weights, weights)
+        product = (both * np.einsum("nhwc,hwc->nhw", cells, self.cells)).sum((1, 2))
+        ours = (both * (self.cells**2).sum(2)).sum((1, 2))
+        theirs = (both * np.einsum("nhwc,nhwc->nhw", cells, cells)).sum((1, 2))
+        cosine = product / np.maximum(np.sqrt(ours * theirs), 1e-9)
+        return np.where(both.sum((1, 2)) < LEAST_SEEN * self.weights.size, 0, cosine)
 
     def merged(self, newer: Signature, share: float) -> Signature:
         """This one, moved by `share` in [0, 1] towards a newer one where that saw the room, filled in where only that

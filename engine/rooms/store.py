@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from kernels.ownership import check_folder, read_private
@@ -72,12 +73,13 @@ class RoomStore:
             path.unlink(missing_ok=True)
         return len(paths)
 
-    def fade(self, now: float | None = None) -> None:
-        """Delete what was not seen for long, and what was taken back more often than it proved right."""
-        now = time.time() if now is None else now
-        for room in self.all():
+    def fade(self, rooms: Sequence[Room]) -> list[Room]:
+        """Delete those that were not seen for long, or taken back more often than they proved right; the rest."""
+        now = time.time()
+        for room in rooms:
             if faded(room.facts, now):
                 self._path(room.facts.id).unlink(missing_ok=True)
+        return [room for room in rooms if not faded(room.facts, now)]
 
     def _paths(self) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
