@@ -7,6 +7,7 @@ is sure of somebody, and shows nothing that this one does not see. The next labe
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class RoomMemory:
                 objection = self._objection(recollection, bgr, look.alpha)
             except (OSError, JitMaskerError) as error:  # deleted meanwhile, or damaged
                 objection = str(error)
-                del self._known[facts.id]
+                self._known.pop(facts.id, None)
             if objection is None:
                 return recollection
             log.info("room %s is not taken for this one: %s", facts.id, objection)
@@ -118,6 +119,13 @@ class RoomMemory:
         if self.options.writes:
             self.store.save(room)
             self._known[room.facts.id] = (room.facts, room.signature)
+
+    def forget(self, room_id: str) -> None:
+        """It is not recalled any more, and where rooms are written it is deleted."""
+        self._known.pop(room_id, None)
+        if self.options.writes:
+            with contextlib.suppress(OSError):  # then it stays, and is tried again next time
+                self.store.forget(room_id)
 
     def _ours(self, room: Room) -> bool:
         facts = room.facts

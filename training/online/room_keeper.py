@@ -79,18 +79,26 @@ class RoomKeeper:
         """
         signature = self._memory.look(bgr).signature
         self._signature = signature if self._signature is None else self._signature.merged(signature, NEW_LOOK)
-        if self._facts is not None and (self._unconfirmed or not taken_back):
-            better = replace(self._facts, refused=self._facts.refused + 1)
-            self._facts = better if taken_back else replace(self._facts, confirmed=self._facts.confirmed + 1)
-        if self._unconfirmed and taken_back and self._facts is not None and not self._facts.believed:
-            self._memory.store.forget(self._facts.id)
-        self._unconfirmed = False
+        self._count(taken_back)
         self._labels += 1
         self._score = score
         if score >= GOOD and not taken_back and live is not start:
             self._good = live
             if self._kept is None or self._labels >= KEEP_EVERY:
                 self._keep()
+
+    def _count(self, taken_back: bool) -> None:
+        """A label for the room's student, or against it: that of a visit's begin alone can be."""
+        facts, first = self._facts, self._unconfirmed
+        self._unconfirmed = False
+        if facts is None or (taken_back and not first):
+            return
+        if not taken_back:
+            self._facts = replace(facts, confirmed=facts.confirmed + 1)
+            return
+        self._facts = replace(facts, refused=facts.refused + 1)
+        if not self._facts.believed:
+            self._memory.forget(facts.id)
 
     def leave(self) -> None:
         """The scene is over."""
@@ -105,7 +113,7 @@ class RoomKeeper:
         now = time.time()
         if self._facts is None:
             near = self._memory.nearest(self._signature)
-            self._facts = near[0][0] if near else self._new(now)
+            self._facts = replace(near[0][0], visits=near[0][0].visits + 1) if near else self._new(now)
         self._facts = replace(self._facts, seen=now, score=round(self._score, 4))
         tensors = {name: value.cpu().numpy() for name, value in good.weights.items()}
         steps, scales = in_steps(tensors, self._memory.start.tensors)
