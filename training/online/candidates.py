@@ -16,7 +16,6 @@ from engine.painting.loaded_student import LoadedStudent
 from engine.painting.witness import added
 from export.contracts import Published
 
-from .plausibility import MIN_PERSON, left_out
 from .replay import LabelledFrame
 from .score import iou_acc
 
@@ -24,7 +23,6 @@ MAX_REGRESSION = 0.05  # score; how much worse than the live one it may fit the 
 MAX_FORGOTTEN = 0.15  # score; and an older one: where the camera moves, another view has to be left behind
 MAX_ADDED = 0.08  # share of the frame at hand where it sees a person, and neither the live one nor the start one near
 MAX_LOST = 0.2  # share of the frame at hand that it may see less of a person than the live one and the newest label
-MAX_HOLES = 0.1  # share of whom the live one, the start and the newest label all see that it may leave out
 
 
 class Candidate:
@@ -76,14 +74,10 @@ class CandidateJudge:
             score, live = candidate.score(frame, self._min_area), self.live.score(frame, self._min_area)
             if not score >= live - (MAX_REGRESSION if frame is frames[0] else MAX_FORGOTTEN):
                 return f"a student fits a label by {score:.3f}, and the live one by {live:.3f}"
-        now, live_now, start_now = (student.alpha(image) for student in (candidate, self.live, self.start))
-        more = added(now > 0.5, np.maximum(live_now, start_now))
+        now, live_now = candidate.alpha(image), self.live.alpha(image)
+        more = added(now > 0.5, np.maximum(live_now, self.start.alpha(image)))
         if more > MAX_ADDED:
             return f"a student sees a person on {more:.0%} of the frame where no other does"
-        person = (live_now > 0.5) & (start_now > 0.5) & (frames[0].label_array > 0.5)
-        holes = left_out(person, now > 0.5) if person.mean() >= MIN_PERSON else 0.0
-        if holes > MAX_HOLES:
-            return f"a student does not see {holes:.0%} of a person whom the others and the label see"
         least = min(float(live_now.mean()), float(frames[0].label_array.mean()))
         if float(now.mean()) < least - MAX_LOST:
             return (
