@@ -53,6 +53,7 @@ setup(
         "engine.media",
         "engine.painting",
         "engine.panel",
+        "engine.rooms",
         "engine.sinks",
         "engine.sources",
         "export",

@@ -15,7 +15,7 @@ from .harness import manifest
 from .harness.result import Result, Table
 
 ALONE = ("kernels", "table3", "swap", "startup", "memory", "interference", "soak", "call")
-ON_CLIPS = ("table2", "fig3", "fig4", "accuracy", "conditions", "lies", "passes")
+ON_CLIPS = ("table2", "fig3", "fig4", "accuracy", "conditions", "lies", "passes", "rooms")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

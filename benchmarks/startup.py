@@ -15,12 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
 from engine.errors import JitMaskerError
 from engine.learning import LIVE_LEARNER
+from engine.rooms.store import CAPACITY, RoomStore
 
+from .harness.full_memory import fill
 from .harness.progress import bar
 from .harness.result import Metric, Result, Table
 
@@ -29,12 +32,15 @@ WHOLES = ("to the first picture", "to the first label")  # without a teacher the
 PROGRAM = """
 import json, sys, time
 began = time.time()
+from pathlib import Path
 import numpy as np
 from engine import Masker
+from engine.contracts import RoomOptions
 imported = time.time()
-student, teacher, threads, learner = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+student, teacher, threads, learner, folder = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
+rooms = RoomOptions(Path(folder), writes=False) if folder else None
 frame = np.full((480, 640, 3), 127, np.uint8)
-with Masker("auto", teacher, "#204060", student=student, threads=threads, learner=learner) as masker:
+with Masker("auto", teacher, "#204060", student=student, threads=threads, learner=learner, rooms=rooms) as masker:
     made = time.time()
     masker(frame)
     first = time.time()
@@ -63,6 +69,10 @@ def main(args: argparse.Namespace) -> Result:
         kinds[f"teacher {args.teacher}, learner a {learner}"] = (args.teacher, learner)
     start(args, "none")  # not counted: files come from the disk, kernels are compiled
     taken = {kind: [start(args, *who) for _ in bar(range(starts), kind)] for kind, who in kinds.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        fill(RoomStore(Path(folder)), args.student)
+        kind = f"no teacher, {CAPACITY} rooms remembered"
+        taken[kind] = [start(args, "none", rooms=folder) for _ in bar(range(starts), kind)]
     with tempfile.TemporaryDirectory() as cache:
         taken["no teacher, kernels not compiled yet"] = [start(args, "none", kernel_cache=cache)]
     rows, numbers, metrics = [], {}, {}
@@ -79,14 +89,14 @@ def main(args: argparse.Namespace) -> Result:
 
 
 def start(
-    args: argparse.Namespace, teacher: str, learner: str = "thread", kernel_cache: str | None = None
+    args: argparse.Namespace, teacher: str, learner: str = "thread", kernel_cache: str | None = None, rooms: str = ""
 ) -> list[float]:
     """Seconds of each of STEPS in a new process.
 
     JitMaskerError, with the last line that the process wrote, where it fails.
     """
     environment = dict(os.environ) | ({"NUMBA_CACHE_DIR": kernel_cache} if kernel_cache else {})
-    command = [sys.executable, "-c", PROGRAM, args.student, teacher, str(args.threads), learner]
+    command = [sys.executable, "-c", PROGRAM, args.student, teacher, str(args.threads), learner, rooms]
     began = time.time()  # the clock that two processes share
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -15,7 +15,7 @@ from . import process
 
 if TYPE_CHECKING:
     from .closing import Closable
-    from .contracts import Sink, Source
+    from .contracts import RoomOptions, Sink, Source
     from .control.remembered import Remembered
     from .first_pass import FirstPass
     from .masker import Masker
@@ -28,6 +28,7 @@ ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control"}  # 
 COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
     "models": "engine.assets.command",
     "cameras": "engine.sources.command",
+    "rooms": "engine.rooms.command",
     "ctl": "engine.control.command",
     "panel": "engine.panel.command",
     "doctor": "engine.doctor.command",
@@ -155,7 +156,7 @@ def run(options: Options, status: bool) -> int:
 
         if not is_watched(output):  # what cannot be written is told before the models are loaded
             open_outputs()
-        masker = open_masker(options, lockstep=pace == "lockstep")
+        masker = open_masker(options, lockstep=pace == "lockstep", rooms=rooms_of(options))
         parts.append(masker)
         if not sinks:
             open_outputs()
@@ -213,6 +214,19 @@ def choose_first_pass(
     return FirstPass(
         masker, lambda: open_source(options.input, fps=options.fps), options.max_frames, after_picture.first_pass
     )
+
+
+def rooms_of(options: Options) -> RoomOptions | None:
+    """Where rooms are remembered; None where they are not: unless told otherwise, of a camera alone."""
+    from .contracts import RoomOptions
+    from .rooms.store import rooms_folder
+    from .sources import is_camera
+
+    camera = is_camera(options.input)
+    mode = options.rooms or ("on" if camera else "off")
+    if mode == "off":
+        return None
+    return RoomOptions(rooms_folder(), writes=mode == "on", camera=options.input if camera else "")  # no URL's password
 
 
 def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:

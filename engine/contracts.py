@@ -124,6 +124,7 @@ class LearningStats:
     publish_ms: Durations
     cpu_s: Mapping[str, float]  # CPU seconds: "teacher", "steps", "publishing", "watching"
     died: str | None  # why learning stopped
+    room: str | None = None  # the name under which the room at hand is remembered
     traffic: Mapping[str, object] | None = None  # with a teacher on another machine; see docs/report.md
 
 
@@ -143,7 +144,20 @@ class Learner(Protocol):
         """
         ...
 
+    def recalled(self, room_id: str) -> None:
+        """The student of a room that is remembered paints from now on. Never waits."""
+        ...
+
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class RoomOptions:
+    """Whether and where rooms are remembered: see `engine.rooms`."""
+
+    folder: Path
+    writes: bool = True  # False: what is there is used, and nothing is added
+    camera: str = ""  # what the source is called, for the list
 
 
 @dataclass(frozen=True)
@@ -157,6 +171,7 @@ class LearnerOptions:
     budget: float  # percent of one core, over any minute; infinity: no limit. Not in lockstep, which is repeatable
     lockstep: bool  # one operation per offered frame, on the thread that offers; else on a thread of its own
     on_gpu: bool  # the student paints on a GPU, and is taught there if torch has it
+    rooms: RoomOptions | None = None  # where rooms are remembered; None: they are not
 
 
 class StartLearner(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from .contracts import RoomOptions
 from .errors import BackendUnavailable, JitMaskerError, ModelError
 from .learning import LIVE_LEARNER
 from .masker import Masker
@@ -14,7 +15,7 @@ from .teacher_options import TeacherOptions
 log = logging.getLogger("jit_masker")
 
 
-def open_masker(options: Options, lockstep: bool) -> Masker:
+def open_masker(options: Options, lockstep: bool, rooms: RoomOptions | None = None) -> Masker:
     """The masker; without a learner, and with a word on how to learn, where the default teacher cannot be had."""
 
     def make(teacher: TeacherOptions | None) -> Masker:
@@ -23,7 +24,7 @@ def open_masker(options: Options, lockstep: bool) -> Masker:
             weights=options.weights, threads=options.threads, recipe=options.recipe,
             learning_budget=options.learning_budget, learner="thread" if lockstep else LIVE_LEARNER, lockstep=lockstep,
             min_area=options.min_area, edges=EdgeOptions(options.threshold, options.feather, options.light_wrap),
-            seed=options.seed,
+            seed=options.seed, rooms=rooms,
         )  # fmt: skip
 
     try:

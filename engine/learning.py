@@ -12,7 +12,7 @@ import numpy as np
 
 from export.contracts import Published, StudentWeights
 
-from .contracts import Learner, LearnerOptions, LearningStats, StartLearner
+from .contracts import Learner, LearnerOptions, LearningStats, RoomOptions, StartLearner
 from .errors import JitMaskerError, UsageError
 
 Kind = Literal["thread", "process"]
@@ -37,6 +37,7 @@ class Learning:
         self.on = True  # False: no frame is offered, and the learner waits; set from any thread
         self.learner: Learner | None = None
         self._start: Callable[[], Learner] | None = None
+        self._rooms: RoomOptions | None = None
 
     def prepare(
         self,
@@ -49,6 +50,7 @@ class Learning:
     ) -> None:
         """What `begin` starts: a learner of that kind, or what `start` makes."""
         # two processes share a GPU in turns: the picture would wait for a step
+        self._rooms = options.rooms
         module = LEARNERS["thread" if options.on_gpu else kind]
         start = start or importlib.import_module(module).start
         self._start = functools.partial(start, student, size, publish, options)
@@ -64,11 +66,22 @@ class Learning:
         if learner is not None and self.on:
             learner.offer(bgr, logits, scene)
 
-    def end(self) -> None:
-        """From here on nothing is published, until the next `begin`; what was learnt is forgotten."""
+    def recalled(self, room_id: str) -> None:
+        """See `contracts.Learner.recalled`."""
+        if self.learner is not None:
+            self.learner.recalled(room_id)
+
+    def forget(self) -> None:
+        """From here on nothing is published, until the next `begin`; what was learnt is forgotten, also on disk."""
         learner, self.learner = self.learner, None
-        if learner is not None:
-            learner.close()
+        if learner is None:
+            return
+        learner.close()
+        room = learner.stats.room
+        if room is not None and self._rooms is not None:
+            from .rooms.store import RoomStore
+
+            RoomStore(self._rooms.folder).forget(room)
 
     def close(self) -> None:
         """End it for good; its `stats` stay. May be called twice."""

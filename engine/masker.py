@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from export.contracts import Published
 from . import cpu_budget
 from .backends import ON_GPU
 from .backgrounds import open_background
-from .contracts import Canvas, LearnerOptions, MaskerStats, PaintResult, PaintState, StartLearner
+from .contracts import Canvas, LearnerOptions, MaskerStats, PaintResult, PaintState, RoomOptions, StartLearner
 from .cpu_budget import CpuBudget
 from .errors import CandidateRejected, JitMaskerError, ModelError, StudentFault, UsageError
 from .learning import Kind, Learning, check_kind
@@ -33,6 +34,7 @@ from .painting.loaded_student import LoadedStudent
 from .painting.painter import Painter
 from .painting.presence import MIN_AREA, PresenceGate
 from .pixels import as_bgr
+from .rooms.recall import RecallAtStart
 from .teacher_options import TeacherOptions, as_teacher_options
 from .timing import Durations, Stages
 
@@ -72,6 +74,7 @@ class Masker:
     min_area : share of the frame below which nobody is painted.
     edges : how the edge of the person looks.
     seed : of what is drawn while learning.
+    rooms : where rooms are remembered from one run to the next, see `engine.rooms`; None: they are not.
     start_learner : makes the learner, where it is to be another than `training.online.learner.start`.
 
     Raises
@@ -102,6 +105,7 @@ class Masker:
         min_area: float = MIN_AREA,
         edges: EdgeOptions | None = None,
         seed: int = 0,
+        rooms: RoomOptions | None = None,
         start_learner: StartLearner | None = None,
     ):
         from export.publish import load_student, publish_initial
@@ -136,7 +140,7 @@ class Masker:
         if teacher is not None:
             options = LearnerOptions(
                 as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep,
-                on_gpu=self.backend_name in ON_GPU,
+                on_gpu=self.backend_name in ON_GPU, rooms=rooms,
             )  # fmt: skip
             self._learning.prepare(learner, start_learner, self.student, self.size, self.swap, options)
         try:
@@ -145,6 +149,7 @@ class Masker:
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
             edges = edges or EdgeOptions()
+            self._recall = RecallAtStart(rooms, self.student, self.size, self.kernels) if rooms is not None else None
             self._guard = Guard(self.kernels, edges.threshold_logit, trusted=weights is None)
             how = self._guard, edges, self._timing
             gpu_painter = gpu_painter_for(self.live.backend, *how, self.background.transparent)
@@ -185,6 +190,8 @@ class Masker:
         self._timing.begin()
         began = time.thread_time()
         self._frame_shape = bgr.shape
+        if self._recall is not None:
+            self._recall_room(bgr)
         student = self._hot_swap.adopt()
         untouched = self._untouched(bgr, canvas)
         logits, state = self._paint(bgr, student, timestamp, canvas)
@@ -194,6 +201,19 @@ class Masker:
         if logits is not None:
             self._learning.offer(untouched, logits, self._guard.scene)
         return PaintResult(canvas.picture, canvas.alpha, self._painter.foreground, index, student.version, state)
+
+    def _recall_room(self, bgr: np.ndarray) -> None:
+        """Before the first frame of all: if this room is known, its student paints it."""
+        assert self._recall is not None
+        recollection, self._recall = self._recall(bgr), None
+        if recollection is None:
+            return
+        try:
+            self.swap(replace(recollection.published, version=1))
+        except JitMaskerError as error:
+            log.warning("the student of room %s is not used: %s", recollection.facts.id, error)
+            return
+        self._learning.recalled(recollection.facts.id)
 
     def _untouched(self, bgr: np.ndarray, canvas: Canvas) -> np.ndarray:
         """The frame as it came, for the learner, also where it is painted in its own place."""
@@ -312,7 +332,8 @@ class Masker:
         """
         if self._closed:
             raise UsageError("this masker is closed; make a new one")
-        self._learning.end()
+        self._learning.forget()
+        self._recall = None
         self._hot_swap.forget()
         self._learning.begin()
 

@@ -33,7 +33,7 @@ GROUPS = {  # of --help; every option with a flag stands in one of them
         "sound", "pace", "passes", "max_frames", "input_size", "fps", "loop",
     ),
     "edges": ("min_area", "threshold", "feather", "light_wrap"),
-    "learning": ("learning_budget", "recipe", "student", "size", "weights", "backend", "threads", "seed"),
+    "learning": ("learning_budget", "rooms", "recipe", "student", "size", "weights", "backend", "threads", "seed"),
     "this program": (),
     "a teacher elsewhere": (
         "teacher_authority", "teacher_deadline", "teacher_bandwidth", "teacher_side", "teacher_encoding",
@@ -79,6 +79,11 @@ class Options(BaseModel):
         None, description="side of the student's input, or WxH, pixels; default: the student's own"
     )
     weights: str | None = Field(None, description="a .safetensors file made by jm-train; default: the shipped ones")
+    rooms: Literal["off", "read", "on"] | None = Field(
+        None,
+        description="remember what was learnt in a room for the next time: off, read (use what is there), on; never a "
+        "picture, see docs/rooms.md. Default: on for cameras, else off",
+    )
     recipe: str = Field("default", description="how the student learns: default or paper")
     learning_budget: float = Field(
         LEARNING_BUDGET,

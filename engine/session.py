@@ -154,6 +154,7 @@ class Session:
             "steps": stats.steps,
             "publishes": stats.publishes,
             "refused": stats.refused,
+            "room": stats.room,
             "died": stats.died,
         }
 

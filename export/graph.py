@@ -43,6 +43,14 @@ def build(student: str, folded: Arrays, size: tuple[int, int]) -> bytes:
     return layers.model(definition.decode(layers, definition.encode(layers, INPUT)))
 
 
+def build_with_features(student: str, folded: Arrays, size: tuple[int, int], level: int) -> bytes:
+    """The same with a second output, `features`: what its encoder says at `level`, of those that its `encode` gives."""
+    definition = architecture(student, size)
+    layers = OnnxLayers(student, folded, size)
+    features = definition.encode(layers, INPUT)
+    return layers.model(definition.decode(layers, features), features[level])
+
+
 class OnnxLayers:
     """`export.students.layers.Layers` as nodes, in the order they are called. Values are names, shapes (C, h, w)."""
 
@@ -133,12 +141,13 @@ class OnnxLayers:
             "Resize", inputs, (channels, target_h, target_w), mode="linear", coordinate_transformation_mode="half_pixel"
         )
 
-    def model(self, logits: str) -> bytes:
-        """The finished graph, `logits` renamed to the output's name."""
+    def model(self, logits: str, *more: str) -> bytes:
+        """The finished graph, `logits` renamed to the output's name; `more` values are given out after it."""
         nodes = [
             onnx_bytes.node(kind, inputs, OUTPUT if name == logits else name, name, attributes)
             for kind, inputs, name, attributes in self.nodes
         ]
         image = onnx_bytes.value_info(INPUT, [1, *self.shapes[INPUT]])
-        answer = onnx_bytes.value_info(OUTPUT, [1, *self.shapes[logits]])
-        return onnx_bytes.model(nodes, list(self.initializers.values()), image, answer, ir=IR_VERSION, opset=OPSET)
+        answers = [onnx_bytes.value_info(OUTPUT, [1, *self.shapes[logits]])]
+        answers += [onnx_bytes.value_info(name, [1, *self.shapes[name]]) for name in more]
+        return onnx_bytes.model(nodes, list(self.initializers.values()), image, answers, ir=IR_VERSION, opset=OPSET)

@@ -24,14 +24,16 @@ FIXED = {1: 8, FIXED32: 4}  # wire type -> bytes of its values; 3 and 4 are grou
 Value = int | float | str | bytes  # of a field; not negative where it is an int
 
 
-def model(nodes: Sequence[bytes], initializers: Sequence[bytes], image: bytes, logits: bytes, **versions: int) -> bytes:
+def model(
+    nodes: Sequence[bytes], initializers: Sequence[bytes], image: bytes, answers: Sequence[bytes], **versions: int
+) -> bytes:
     """A ModelProto with one graph, of what the functions below return; `versions`: `ir` and `opset`."""
     graph: list[tuple[int, Value]] = [
         *((1, node) for node in nodes),
         (2, "student"),
         *((GRAPH_INITIALIZER, tensor) for tensor in initializers),
     ]
-    graph += [(11, image), (12, logits)]
+    graph += [(11, image), *((12, answer) for answer in answers)]
     opset = _message((1, ""), (2, versions["opset"]))
     return _message((1, versions["ir"]), (2, "jit-masker"), (MODEL_GRAPH, _message(*graph)), (8, opset))
 

@@ -119,6 +119,7 @@ def _stats(stats: dict[str, Any]) -> str:
         score = "none yet" if learning["score"] is None else f"{learning['score']:.3f}"
         lines.append(
             f"learning {state}: {stats['teacher']}, {learning['cpu_percent']:.0f} % of a core, IoU-Acc {score}"
+            + (f", room {learning['room']}" if learning["room"] else "")
         )
     return "\n".join(lines)
 

@@ -294,7 +294,9 @@ COMMANDS = {
         "auto|off|toggle", "follow the person", _one_of({"auto": True, "off": False, "toggle": None}), _frame
     ),
     "learn": Command("on|off|toggle", "go on learning, or rest", _one_of(SWITCH), _learn),
-    "forget": Command("", "paint with the shipped student; what was learnt is gone", _nothing, _forget),
+    "forget": Command(
+        "", "paint with the shipped student; what was learnt is gone, on disk as well", _nothing, _forget
+    ),
     "stats": Command("", "what is going on", _nothing, _stats),
     "snapshot": Command(
         "[source]",

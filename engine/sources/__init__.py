@@ -22,7 +22,7 @@ from .raw_frames import RawFrames
 from .threaded import ThreadedSource
 from .video import FALLBACK_FPS, Video
 
-__all__ = ["CameraWish", "PacedSource", "can_return", "open_source", "source_opener"]
+__all__ = ["CameraWish", "PacedSource", "can_return", "is_camera", "open_source", "source_opener"]
 
 NAMED = "camera:"  # and a part of a camera's name
 MAX_FPS, MAX_SIDE = 1000.0, 16384  # frames per second, pixels; beyond, it is a slip of the finger
@@ -62,7 +62,7 @@ def source_opener(
     """What opens the source that `spec` names, each time it is called; see `open_source`. A camera that comes back is
     that very camera, also under another number. `camera`: how its pictures are to come."""
     _check(size, fps)
-    if _is_camera(spec):
+    if is_camera(spec):
         remembered = RememberedCamera(spec.removeprefix(NAMED))
         return lambda: Camera(remembered.locate(), camera)
     return lambda: _open(spec, size, fps, loop)
@@ -70,10 +70,10 @@ def source_opener(
 
 def can_return(spec: str) -> bool:
     """Whether `spec` names a camera or a stream: what may be lost and come back."""
-    return _is_camera(spec) or is_remote(spec)
+    return is_camera(spec) or is_remote(spec)
 
 
-def _is_camera(spec: str) -> bool:
+def is_camera(spec: str) -> bool:
     """A number, a device, or `camera:` and a part of a name, unless a file is called so."""
     if spec.startswith(NAMED):
         return not Path(spec).exists()

@@ -30,6 +30,7 @@ from .on_demand import ChangeTrigger, OnDemandSchedule
 from .plausibility import PAUSE, LabelJudge
 from .recipe import Recipe
 from .replay import LabelledFrame, ReplayBuffer
+from .room_keeper import RoomKeeper
 from .schedule import Operation, Schedule, ScheduleOptions
 from .score import iou_acc
 from .trainer import OnlineTrainer
@@ -71,6 +72,7 @@ class Distiller:
         device: str = "cpu",
         overlap: bool = False,
         budget: LearningBudget | None = None,
+        rooms: RoomKeeper | None = None,
     ):
         """
         Parameters
@@ -79,6 +81,7 @@ class Distiller:
         device : of torch, where the steps are taken.
         overlap : go on while the teacher looks at its frame, as is right where it does so on another machine.
         budget : what may be spent; None: no limit, as a run that is to be repeatable needs.
+        rooms : remembers what was learnt where; None: nobody does.
         """
         options = recipe.schedule
         self._thrifty = budget is not None and budget.limited
@@ -111,12 +114,34 @@ class Distiller:
         # version 0: what the paint path has loaded already, and here the witness that no teacher can change
         start = Candidate(publisher.publish(self._trainer.tensors), self._trainer.snapshot())
         self._students = CandidateJudge(start, recipe.min_area)
+        self._rooms = rooms
         self._scenes: deque[Candidate] = deque(maxlen=recipe.scenes)  # what was live when a scene ended, oldest first
 
     def resume(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Go on from these weights, which are live already; the start stays the witness. Before the first frame."""
+        self._students.live = self._candidate_of(tensors)
+
+    def recalled(self, room_id: str) -> None:
+        """The student of a room that is remembered paints already; the next label confirms it or takes it back."""
+        tensors = self._rooms.resume(room_id) if self._rooms is not None else None
+        if tensors is not None:
+            self.resume(tensors)
+            self._awaiting_first_label = True
+
+    @property
+    def room(self) -> str | None:
+        """The name under which the room at hand is remembered."""
+        return self._rooms.room if self._rooms is not None else None
+
+    def close(self) -> None:
+        """Keep what was learnt in the room at hand."""
+        if self._rooms is not None:
+            self._rooms.leave()
+
+    def _candidate_of(self, tensors: Mapping[str, np.ndarray]) -> Candidate:
+        """Teach on from these weights."""
         self._trainer.resume(tensors)
-        self._students.live = Candidate(self._publisher.publish(self._trainer.tensors), self._trainer.snapshot())
+        return Candidate(self._publisher.publish(self._trainer.tensors), self._trainer.snapshot())
 
     # -- one frame -------------------------------------------------------------------------------------------------
 
@@ -146,9 +171,9 @@ class Distiller:
         self._scene = scene
         self._frames += elapsed
         if cut:
-            self._on_scene_change()
+            self._on_scene_change(bgr)
         if self._pending is not None:
-            self._poll(wait=False)
+            self._poll(bgr, wait=False)
         if self._frames < self._left_until:
             return Operation.REST
         waiting = self._pending is not None or not self._can_pay()
@@ -177,7 +202,7 @@ class Distiller:
         """The frame as the student sees it, float32 (1, 3, h, w); borrowed until the next call."""
         return self._kernels.preprocess(bgr, self._publisher.mean, self._publisher.std, self._input)
 
-    def _on_scene_change(self) -> None:
+    def _on_scene_change(self, bgr: np.ndarray) -> None:
         self._labelled_at = None
         self.replay.clear()  # what was seen elsewhere would hold back what has to be learnt here
         if self._recipe.scenes:
@@ -185,7 +210,10 @@ class Distiller:
                 self._scenes.append(self._students.live)
             self._steps_in_scene = 0
             self._awaiting_first_label = True
-            if self._students.live is not self._students.start:  # what was learnt elsewhere may be wrong here
+            known = self._rooms.enter(bgr) if self._rooms is not None else None
+            if known is not None:
+                self._go_live_again(self._candidate_of(known))
+            elif self._students.live is not self._students.start:  # what was learnt elsewhere may be wrong here
                 self._go_live_again(self._students.start)
 
     # -- a label -----------------------------------------------------------------------------------------------------
@@ -201,10 +229,10 @@ class Distiller:
         assert self._scene is not None
         self._pending = PendingLabel(self._image(bgr).copy(), self._predicted.copy(), self._frames, self._scene)
         if not self._overlap:
-            self._poll(wait=True)
+            self._poll(bgr, wait=True)
 
-    def _poll(self, wait: bool) -> None:
-        """Learn from the pending label, if it is there."""
+    def _poll(self, bgr: np.ndarray, wait: bool) -> None:
+        """Learn from the pending label, if it is there; `bgr` is the frame at hand."""
         assert self._pending is not None
         try:
             label = self._teacher.poll(wait)
@@ -219,7 +247,7 @@ class Distiller:
         self.teacher_cpu += self._teacher.cpu
         self._spend(self._teacher.cpu)
         if pending.scene == self._scene or self._dropped:
-            self._on_label(pending, label)
+            self._on_label(pending, label, bgr)
             self._dropped = False
         else:  # but never two in a row: every frame of a stream may look like a cut
             self._dropped = True
@@ -229,7 +257,7 @@ class Distiller:
         if self.failures == 1:
             log.warning("%s; the picture goes on with the student as it is", error)
 
-    def _on_label(self, pending: PendingLabel, label: np.ndarray) -> None:
+    def _on_label(self, pending: PendingLabel, label: np.ndarray, bgr: np.ndarray) -> None:
         """Score the live student on the pending frame; if there is something to learn, it is the newest one."""
         label = cv2.resize(label, pending.predicted.shape[::-1], interpolation=cv2.INTER_AREA)
         if self._recipe.judge_labels and not self._believes(pending, label):
@@ -241,10 +269,13 @@ class Distiller:
         labelled = LabelledFrame.of(pending.image, label, self._device)
         self.schedule.labelled(score, self._gain(labelled, score))
         self._trigger.labelled()
+        live = self._students.live
         if score < self._recipe.schedule.target:  # else nothing to learn: an empty room would crowd out the person
             self.replay.add(labelled)
             if self._recipe.scenes:
                 self._go_back(labelled, score)
+        if self._rooms is not None and pending.scene == self._scene:
+            self._rooms.on_label(bgr, score, live, self._students.start, taken_back=self._students.live is not live)
         self._students.on_label()
         self._awaiting_first_label = False
 

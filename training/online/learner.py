@@ -18,6 +18,7 @@ import numpy as np
 from engine.contracts import LearnerOptions, LearningStats
 from engine.errors import BackendUnavailable, JitMaskerError
 from engine.mailboxes import FrameSampler
+from engine.rooms.memory import RoomMemory
 from export.contracts import Published, StudentWeights
 from export.publish import Publisher
 from kernels import Kernels
@@ -60,6 +61,7 @@ class OnlineLearner:
         self._distiller, self._teacher_name, self._teacher = distiller, teacher_name, teacher
         self._device = device
         self._died: str | None = None
+        self._recalled: str | None = None  # a room whose student paints, and that the distiller was not told of yet
         self._sampler = sampler or FrameSampler()
         self._thread = None if lockstep else threading.Thread(target=self._run, name="learner", daemon=True)
         if self._thread is not None:
@@ -72,9 +74,15 @@ class OnlineLearner:
             with torch_threads(STEP_THREADS):
                 self._operate(bgr, logits, scene)
 
+    def recalled(self, room_id: str) -> None:
+        self._recalled = room_id
+
     def _operate(self, bgr: np.ndarray, logits: np.ndarray, scene: int, elapsed: int = 1) -> None:
         """The one operation for this frame. Never raises: learning stops instead."""
         try:
+            room_id, self._recalled = self._recalled, None
+            if room_id is not None:
+                self._distiller.recalled(room_id)
             self._distiller.operate(bgr, logits, scene, elapsed)
         except TeacherClosed:
             return
@@ -94,7 +102,7 @@ class OnlineLearner:
         return LearningStats(
             self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.refused, d.rollbacks,
             d.schedule.delta, list(d.curve), d.teacher_ms, d.publish_ms,
-            {"teacher": d.teacher_cpu, **d.cpu.seconds}, self._died, self._traffic(),
+            {"teacher": d.teacher_cpu, **d.cpu.seconds}, self._died, d.room, self._traffic(),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -102,6 +110,8 @@ class OnlineLearner:
         self._sampler.close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=CLOSE_TIMEOUT)
+        if self._thread is None or not self._thread.is_alive():
+            self._distiller.close()
         self._teacher.close()
 
 
@@ -187,16 +197,21 @@ def start(
     from ..teachers.devices import best_device
     from .budget import LearningBudget
     from .distiller import Distiller
+    from .room_keeper import RoomKeeper
 
     with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten at once; the host's chance is its own
         student = Student(weights.student)
     student.load_weights(weights.tensors)
+    kernels = kernels or load_kernels()
+    rooms = None
+    if options.rooms is not None:
+        rooms = RoomKeeper(RoomMemory(options.rooms, weights, size, kernels))
     device = best_device().type if options.on_gpu else "cpu"
     elsewhere = teachers.traffic_of(teacher.inner) is not None
     distiller = Distiller(
         student, publisher or Publisher(weights, size), teacher, recipe_named(options.recipe, weights.student), publish,
-        kernels or load_kernels(), options.seed, device, overlap=elsewhere and not options.lockstep,
-        budget=None if options.lockstep else LearningBudget(options.budget),
+        kernels, options.seed, device, overlap=elsewhere and not options.lockstep,
+        budget=None if options.lockstep else LearningBudget(options.budget), rooms=rooms,
     )  # fmt: skip
     if live is not None:
         distiller.resume(live)

@@ -2,6 +2,7 @@
 
 Start        ->  who is taught, by whom; once
 Failed      <-   it cannot be done: what was asked for is not there
+Recalled     ->  a room's student paints: the learner goes on from it
 Candidate   <-   a student that is to go live; the learner waits for
 Answer       ->  whether it did
 Progress    <-   a few times a second
@@ -31,6 +32,12 @@ class Start:
     size: tuple[int, int]  # (h, w) of the student's input
     options: LearnerOptions
     log_level: int
+    room: str | None = None  # whose student paints
+
+
+@dataclass(frozen=True)
+class Recalled:
+    room: str
 
 
 @dataclass(frozen=True)

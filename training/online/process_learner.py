@@ -9,6 +9,7 @@ Linux only: elsewhere there is neither memory without a name, nor a way for the 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pickle
@@ -31,7 +32,7 @@ from engine.timing import Durations
 from export.contracts import Published, StudentWeights
 
 from .learner import CLOSE_TIMEOUT, check, lower_priority
-from .messages import Answer, Candidate, Channel, Failed, LogLine, Progress, Start
+from .messages import Answer, Candidate, Channel, Failed, LogLine, Progress, Recalled, Start
 from .restarts import RestartBudget
 from .shared_sampler import SharedFrameSampler
 
@@ -56,6 +57,8 @@ class ProcessLearner:
         self.failure: JitMaskerError | None = None
         self._weights, self._size, self._publish, self._options = weights, size, publish, options
         self._live: Mapping[str, np.ndarray] | None = None  # what the student that paints is made of; None: the start
+        self._room: str | None = None  # a room whose student was recalled, and that no worker has learnt on from yet
+        self._channel: Channel | None = None  # to the worker at hand
         self._version = 0  # of the last student that the worker sent
         self._version_before = 0  # of the last one that a worker before it sent
         self._restarted = False
@@ -63,7 +66,8 @@ class ProcessLearner:
         self._died: str | None = None
         self._sampler = SharedFrameSampler()
         self._worker: subprocess.Popen[bytes] | None = None
-        self._starting = threading.Lock()  # held while a worker is started; after `close` none is
+        # held while a worker is started or told of a room; after `close` none is started
+        self._starting = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
         self._thread.start()
@@ -75,6 +79,13 @@ class ProcessLearner:
             self._sampler.offer(bgr, logits, scene)
         except OSError as error:
             self._stop(f"no memory for a frame of {bgr.shape[1]}x{bgr.shape[0]}: {error}")
+
+    def recalled(self, room_id: str) -> None:
+        with self._starting:
+            self._room = room_id
+            if self._channel is not None:  # else the worker hears of it as it starts
+                with contextlib.suppress(OSError):  # it is gone; the next one hears of it
+                    self._channel.send(Recalled(room_id))
 
     @property
     def stats(self) -> LearningStats:
@@ -132,11 +143,16 @@ class ProcessLearner:
                 self._worker = worker = self._spawn(theirs)
             channel = Channel(ours)
             try:
-                channel.send(Start(self._weights, self._live, self._size, self._options, log.getEffectiveLevel()))
+                level = log.getEffectiveLevel()
+                with self._starting:
+                    channel.send(Start(self._weights, self._live, self._size, self._options, level, self._room))
+                    self._channel = channel
                 while self._died is None:
                     self._heed(channel, channel.receive())
             except (EOFError, OSError, pickle.UnpicklingError):  # it is gone, maybe in the middle of a word
                 pass
+            with self._starting:
+                self._channel = None
         worker.kill()
         code = worker.wait()
         if self._died is not None:
@@ -176,7 +192,7 @@ class ProcessLearner:
             return error
         except Exception as error:  # of whatever class: it has to be understood elsewhere
             return RuntimeError(f"{type(error).__name__}: {error}")
-        self._live = candidate.tensors
+        self._live, self._room = candidate.tensors, None
         return None
 
 

@@ -28,14 +28,14 @@ from typing import NoReturn
 import numpy as np
 
 from engine import process
-from engine.contracts import LearningStats
+from engine.contracts import Learner, LearningStats
 from engine.errors import JitMaskerError
 from engine.timing import Durations
 from export.contracts import Probe, Published
 from export.publish import Publisher
 from kernels import load_fallback
 
-from .messages import Answer, Candidate, Channel, Failed, LogLine, Progress, Start
+from .messages import Answer, Candidate, Channel, Failed, LogLine, Progress, Recalled, Start
 from .shared_sampler import SharedFrameSampler
 
 PROGRESS_INTERVAL = 0.25  # s
@@ -54,10 +54,10 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=end))
     start: Start = channel.receive()
     forward_log(channel, start.log_level)
-    answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-    threading.Thread(target=listen, args=(channel, answers), name="listener", daemon=True).start()
+    inbox = Inbox(start.room)
+    threading.Thread(target=listen, args=(channel, inbox), name="listener", daemon=True).start()
     try:
-        learner = start_learner(start, channel, answers, SharedFrameSampler((memory, event)))
+        learner = start_learner(start, channel, inbox.answers, SharedFrameSampler((memory, event)))
     except JitMaskerError as error:
         channel.send(Failed(error))
         return
@@ -65,6 +65,7 @@ def main() -> None:
         logging.getLogger("jit_masker").exception("the learner cannot start")
         channel.send(Failed(JitMaskerError(f"{type(error).__name__}: {error}")))
         return
+    inbox.tell(learner)
     report, rest = ProgressReport(channel), Rest()
     while (stats := learner.stats).died is None:
         report.send(stats)
@@ -100,11 +101,40 @@ def forward_log(channel: Channel, level: int) -> None:
     log.propagate = False
 
 
-def listen(channel: Channel, answers: queue.SimpleQueue[Answer]) -> NoReturn:
-    """Hand on answers until the other process is gone. There is nothing that this one would have to save."""
+class Inbox:
+    """What the other process says, for whoever waits for it."""
+
+    def __init__(self, room: str | None):
+        self.answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._room = room  # that the learner was not told of yet
+        self._learner: Learner | None = None
+        self._telling = threading.Lock()
+
+    def put(self, message: Answer | Recalled) -> None:
+        if isinstance(message, Answer):
+            self.answers.put(message)
+            return
+        with self._telling:
+            self._room = message.room
+            self._tell()
+
+    def tell(self, learner: Learner) -> None:
+        """There is a learner now, to be told of the room."""
+        with self._telling:
+            self._learner = learner
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._learner is not None and self._room is not None:
+            self._learner.recalled(self._room)
+            self._room = None
+
+
+def listen(channel: Channel, inbox: Inbox) -> NoReturn:
+    """Hand on what comes until the other process is gone. There is nothing that this one would have to save."""
     try:
         while True:
-            answers.put(channel.receive())
+            inbox.put(channel.receive())
     finally:
         os._exit(0)
 

@@ -29,7 +29,7 @@ def status(**changed):
     """What an engine says of itself on a good day."""
     learning = {
         "on": True, "cpu_percent": 7.4, "budget_percent": 12.0, "score": 0.93, "curve": CURVE, "calls": 61,
-        "steps": 488, "publishes": 41, "refused": 2, "died": None,
+        "steps": 488, "publishes": 41, "refused": 2, "room": None, "died": None,
     }  # fmt: skip
     return {
         "state": "person", "background": "blur:0.6", "paused": False, "mirrored": False, "framing": False,

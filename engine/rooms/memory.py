@@ -1,0 +1,156 @@
+"""Which place is this, and whose student paints there? Asked at the first frame of a stream, and by a learner at a cut.
+
+A room is taken for the one at hand where its signature is near, and its student agrees with the shipped one where that
+is sure of somebody, and shows nothing that this one does not see. The next label confirms it or takes it back
+(training.online.room_keeper).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from export.contracts import Published, StudentWeights
+from export.publish import Publisher
+from kernels import Kernels
+
+from .. import backends
+from ..contracts import RoomOptions
+from ..errors import JitMaskerError
+from ..painting.contrast import sigmoid
+from ..painting.loaded_student import LoadedStudent
+from ..painting.witness import added
+from .room import Facts, Room, fingerprint, from_steps
+from .signature import Look, Observer, Signature
+from .store import RoomStore
+
+log = logging.getLogger("jit_masker")
+
+SIMILAR = 0.75  # of signatures; one room from one place: from .80, other rooms: up to .60 (docs/decisions.md)
+TRIED = 2  # rooms, the most similar first
+MAX_MORE = 0.03  # share of the frame where a room's student may see somebody and the shipped one does not
+SURE = 0.9  # alpha, from which the shipped student is sure of a person
+MAX_LESS = 0.3  # share of whom it is sure of that a room's student may not see
+LEAST_PERSON = 0.01  # share of the frame; less says nothing about how much is missing
+
+
+@dataclass(frozen=True)
+class Recollection:
+    """A room that was recognised."""
+
+    facts: Facts
+    signature: Signature
+    tensors: Mapping[str, np.ndarray]  # float32, the weights of its student
+    published: Published  # likewise, version 0
+    similarity: float
+
+
+class RoomMemory:
+    """The rooms of one student. Used by one thread at a time."""
+
+    def __init__(self, options: RoomOptions, start: StudentWeights, size: tuple[int, int], kernels: Kernels):
+        """Read what is there.
+
+        Parameters
+        ----------
+        start : the weights that every room's differ from; rooms of others are left alone.
+        size : (h, w) of the student's input.
+
+        Raises
+        ------
+        ModelError
+            The shipped student cannot be loaded.
+        """
+        self.options, self.start, self.size = options, start, size
+        self.fingerprint = fingerprint(start)
+        self.store = RoomStore(options.folder)
+        self._kernels, self._observe = kernels, Observer(kernels)
+        self._publisher = Publisher(start, size)
+        rooms = self.store.all()
+        if options.writes:
+            rooms = self.store.fade(rooms)
+        self._known = {room.facts.id: (room.facts, room.signature) for room in rooms if self._ours(room)}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def look(self, bgr: np.ndarray) -> Look:
+        """What the shipped student says of a frame uint8 (H, W, 3)."""
+        return self._observe(bgr)
+
+    def recall(self, bgr: np.ndarray) -> Recollection | None:
+        """The room that a frame uint8 (H, W, 3) shows, where it is known and its student holds."""
+        if not self._known:
+            return None
+        look = self.look(bgr)
+        for facts, similarity in self.nearest(look.signature)[:TRIED]:
+            try:
+                recollection = self.load(facts.id, similarity)
+                objection = self._objection(recollection, bgr, look.alpha)
+            except (OSError, JitMaskerError) as error:  # deleted meanwhile, or damaged
+                objection = str(error)
+                self._known.pop(facts.id, None)
+            if objection is None:
+                return recollection
+            log.info("room %s is not taken for this one: %s", facts.id, objection)
+        return None
+
+    def nearest(self, signature: Signature) -> list[tuple[Facts, float]]:
+        """Rooms that look like it with their similarity, the most similar first."""
+        if not self._known:
+            return []
+        facts, known = zip(*self._known.values(), strict=True)
+        alike = signature.similarities(np.stack([one.cells for one in known]), np.stack([one.weights for one in known]))
+        return [(facts[i], float(alike[i])) for i in np.argsort(-alike) if alike[i] >= SIMILAR]
+
+    def load(self, room_id: str, similarity: float = 1.0) -> Recollection:
+        """A room by its name, read from its file. OSError, UsageError, ModelError."""
+        room = self.store.get(room_id)
+        tensors = from_steps(room, self.start.tensors)
+        return Recollection(room.facts, room.signature, tensors, self._publisher.publish(dict(tensors)), similarity)
+
+    def save(self, room: Room) -> None:
+        """Write a room, and know it from now on. OSError where the folder cannot be written."""
+        if self.options.writes:
+            self.store.save(room)
+            self._known[room.facts.id] = (room.facts, room.signature)
+
+    def forget(self, room_id: str) -> None:
+        """It is not recalled any more, and where rooms are written it is deleted."""
+        self._known.pop(room_id, None)
+        if self.options.writes:
+            with contextlib.suppress(OSError):  # then it stays, and is tried again next time
+                self.store.forget(room_id)
+
+    def _ours(self, room: Room) -> bool:
+        facts = room.facts
+        return facts.student == self.start.student and facts.start == self.fingerprint and facts.believed
+
+    def _objection(self, recollection: Recollection, bgr: np.ndarray, shipped: np.ndarray) -> str | None:
+        """Why a room's student may not paint this frame, of which the `shipped` one says float32 (h, w)."""
+        student = LoadedStudent(recollection.published, backends.load("ort-cpu"), 1)
+        self._kernels.preprocess(bgr, student.mean, student.std, student.image)
+        logits = student.logits()
+        alpha = sigmoid(logits, np.empty_like(logits))
+        return disagreement(alpha, cv2.resize(shipped, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def disagreement(alpha: np.ndarray, shipped: np.ndarray) -> str | None:
+    """Why a student that answers `alpha` where the shipped one answers `shipped`, both float32 (h, w) in [0, 1], is not
+    believed without a label; None where it is.
+    """
+    more = added(alpha > 0.5, shipped)
+    if more > MAX_MORE:
+        return f"its student sees a person on {more:.0%} of the frame where the shipped one sees none"
+    person = shipped > SURE
+    if person.mean() < LEAST_PERSON:
+        return None
+    less = float(np.mean(alpha[person] < 0.5))
+    if less > MAX_LESS:
+        return f"its student does not see {less:.0%} of the person whom the shipped one is sure of"
+    return None
