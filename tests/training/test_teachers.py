@@ -21,7 +21,7 @@ from training.online.score import iou
 from training.teachers import TEACHERS, SubjectFilter, checked, load, mrcnn50
 from training.teachers.deadline import DeadlineTeacher
 from training.teachers.mrcnn50 import MaskRcnn50
-from training.teachers.subjects import MAX_MISSED, SubjectSelector, split_people
+from training.teachers.subjects import MAX_MISSED, PATIENCE, SubjectSelector, split_people
 from training.teachers.u2net import MEAN, STD, U2Net, U2NetFull, U2NetSmall, find_file, prepare
 
 
@@ -377,6 +377,52 @@ def test_same_follows_its_person_to_the_side_and_past_bigger_ones():
     for left in (17, 20, 23, 26, 29):
         label = choose(np.stack([person(0, 14), person(left, left + 7)]))
         assert np.array_equal(label, person(left, left + 7))
+
+
+RED, BLUE = (40, 40, 200), (200, 60, 40)  # shirts, BGR
+
+
+def dressed(*people):
+    """A grey frame with `people`, (mask, colour), the last in front."""
+    bgr = np.full((*people[0][0].shape, 3), 128, np.uint8)
+    for mask, colour in people:
+        bgr[mask > 0.5] = colour
+    return bgr
+
+
+def test_same_follows_whoever_looks_the_same_where_two_cross():
+    choose = SubjectSelector("same")
+    for left, other in ((13, 0), (16, 8), (19, 16), (13, 22), (13, 24)):  # they change sides between two labels
+        mine, theirs = person(left, left + 6), person(other, other + 6)
+        bgr = dressed((theirs, BLUE), (mine, RED))
+        label = choose(np.stack([theirs, mine]), bgr)
+        assert np.array_equal(label, mine), left
+
+
+def test_same_knows_its_person_again_on_the_other_side_after_any_time():
+    choose = SubjectSelector("same")
+    mine, theirs = person(13, 19), person(24, 30)
+    choose(np.stack([mine]), dressed((mine, RED)))
+    for _ in range(MAX_MISSED + 2):
+        assert not choose(np.stack([theirs]), dressed((theirs, BLUE))).any()
+    back = person(0, 6)
+    assert np.array_equal(choose(np.stack([theirs, back]), dressed((theirs, BLUE), (back, RED))), back)
+
+
+def test_same_takes_another_once_its_person_is_away_for_long():
+    choose = SubjectSelector("same")
+    mine, theirs = person(13, 19), person(24, 30)
+    choose(np.stack([mine]), dressed((mine, RED)))
+    for _ in range(PATIENCE):
+        assert not choose(np.stack([theirs]), dressed((theirs, BLUE))).any()
+    assert choose(np.stack([theirs]), dressed((theirs, BLUE))).any()
+
+
+def test_same_goes_by_place_where_a_lamp_changes_all_colours():
+    choose = SubjectSelector("same")
+    mine = person(13, 19)
+    choose(np.stack([mine]), dressed((mine, RED)))
+    assert choose(np.stack([mine]), dressed((mine, RED)) // 4).any()
 
 
 def test_same_keeps_nobody_while_its_person_is_away_and_then_takes_another():

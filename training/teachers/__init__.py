@@ -139,8 +139,8 @@ class SubjectFilter:
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
         if isinstance(self.inner, InstanceTeacher):
-            return self._select(self.inner.people(bgr))
-        return self._select(split_people(np.asarray(self.inner(bgr), np.float32)))
+            return self._select(self.inner.people(bgr), bgr)
+        return self._select(split_people(np.asarray(self.inner(bgr), np.float32)), bgr)
 
     def forget(self) -> None:
         if isinstance(self.inner, RememberingTeacher):
