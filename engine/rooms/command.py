@@ -17,8 +17,6 @@ from ..errors import JitMaskerError, SinkError, SourceError, UsageError
 from .room import Facts, from_bytes, new_id, to_bytes
 from .store import RoomStore
 
-DAY_S = 86400.0
-
 
 def main(argv: list[str]) -> int:
     """Run `jm-engine rooms ...`; returns its exit code."""
@@ -74,19 +72,15 @@ def _list(store: RoomStore, as_json: bool) -> int:
     if not rooms:
         print(f"no room is remembered in {store.folder}", file=sys.stderr)
     for facts in rooms:
-        print(_line(facts))
+        print(_line(facts, store.seen(facts.id)))
     return 0
 
 
-def _line(facts: Facts) -> str:
-    days = (time.time() - facts.seen) / DAY_S
-    seen = time.strftime("%Y-%m-%d %H:%M", time.localtime(facts.seen))
+def _line(facts: Facts, seen: float) -> str:
+    """`seen`: s, Unix time."""
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(seen))
     state = "" if facts.believed else ", taken back"
-    ago = "today" if days < 1 else f"{days:.0f} days ago"
-    return (
-        f"{facts.id}  {seen} ({ago}), {facts.visits} visits, score {facts.score:.3f}, {facts.student}{state}  "
-        f"{facts.camera}"
-    )
+    return f"{facts.id}  {day}, {facts.visits} visits, score {facts.score:.3f}, {facts.student}{state}  {facts.camera}"
 
 
 def _forget(store: RoomStore, ids: list[str]) -> int:

@@ -76,6 +76,13 @@ class RoomMemory:
             rooms = self.store.fade(rooms)
         self._known = {room.facts.id: (room.facts, room.signature) for room in rooms if self._ours(room)}
 
+        self._turn = max((room.facts.turn for room in rooms), default=0)
+
+    def next_turn(self) -> int:
+        """Of the visit that begins."""
+        self._turn += 1
+        return self._turn
+
     def __len__(self) -> int:
         return len(self._known)
 

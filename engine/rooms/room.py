@@ -37,8 +37,7 @@ class Facts:
     student: str  # a name in STUDENTS
     start: str  # `fingerprint` of the weights that it was taught from
     camera: str  # as the user called it
-    created: float  # s, Unix time
-    seen: float  # s, Unix time, when something was learnt there last
+    turn: int  # of all visits to all rooms, the last one to this: no clock, which somebody can set, orders them
     visits: int  # times that it was come back to, and the first
     confirmed: int  # labels that its student fitted
     refused: int  # times that the first label of a visit was fitted better by the start
@@ -145,7 +144,8 @@ def _facts(header: object) -> Facts:
     """ValueError where they are not those of a room."""
     if not isinstance(header, dict) or header.pop("format", None) != FORMAT:
         raise ValueError(f"expected format {FORMAT}")
-    types = {"id": str, "student": str, "start": str, "camera": str, "visits": int, "confirmed": int, "refused": int}
+    types = {"id": str, "student": str, "start": str, "camera": str, "turn": int, "visits": int}
+    types |= {"confirmed": int, "refused": int}
     for name, value in header.items():
         kind = types.get(name, (int, float))
         if not isinstance(value, kind) or isinstance(value, bool):

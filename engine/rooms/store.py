@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +18,8 @@ log = logging.getLogger("jit_masker")
 SUFFIX = ".room"
 CAPACITY = 200  # rooms
 MAX_BYTES = 4 << 20  # of a file
-UNCONFIRMED_S = 7 * 86400.0  # after which a room goes that never proved right
-UNSEEN_S = 365 * 86400.0  # after which any room goes
+UNCONFIRMED = 20  # visits to other rooms, after which a room goes that never proved right
+UNSEEN = 1000  # likewise, after which any room goes
 
 
 def rooms_folder() -> Path:
@@ -40,7 +39,7 @@ class RoomStore:
     def all(self) -> list[Room]:
         """Every room that can be read, the one seen last first."""
         found = [room for path in self._paths() if (room := self._read(path)) is not None]
-        return sorted(found, key=lambda room: room.facts.seen, reverse=True)
+        return sorted(found, key=lambda room: room.facts.turn, reverse=True)
 
     def get(self, room_id: str) -> Room:
         """UsageError where there is none of this name, ModelError where it cannot be read."""
@@ -75,11 +74,15 @@ class RoomStore:
 
     def fade(self, rooms: Sequence[Room]) -> list[Room]:
         """Delete those that were not seen for long, or taken back more often than they proved right; the rest."""
-        now = time.time()
+        newest = max((room.facts.turn for room in rooms), default=0)
         for room in rooms:
-            if faded(room.facts, now):
+            if faded(room.facts, newest):
                 self._path(room.facts.id).unlink(missing_ok=True)
-        return [room for room in rooms if not faded(room.facts, now)]
+        return [room for room in rooms if not faded(room.facts, newest)]
+
+    def seen(self, room_id: str) -> float:
+        """When its file was written last, s, Unix time: for people."""
+        return self._path(room_id).stat().st_mtime
 
     def _paths(self) -> list[Path]:
         return sorted(path for path in self.folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
@@ -110,7 +113,7 @@ class RoomStore:
         return room
 
 
-def faded(facts: Facts, now: float) -> bool:
-    """Whether a room has outlived its use at `now` (s, Unix time)."""
-    away = now - facts.seen
-    return away > UNSEEN_S or (not facts.believed and (facts.refused > 1 or away > UNCONFIRMED_S))
+def faded(facts: Facts, newest: int) -> bool:
+    """Whether a room has outlived its use, where the last visit to any room was the turn `newest`."""
+    away = newest - facts.turn
+    return away > UNSEEN or (not facts.believed and (facts.refused > 1 or away > UNCONFIRMED))

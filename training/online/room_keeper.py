@@ -7,7 +7,6 @@ loses little.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -63,7 +62,7 @@ class RoomKeeper:
         self._leave()
         facts = recollection.facts
         self.room = facts.id
-        self._facts = replace(facts, visits=facts.visits + 1)
+        self._facts = self._again(facts)
         self._signature, self._unconfirmed = recollection.signature, True
         return recollection.tensors
 
@@ -110,11 +109,10 @@ class RoomKeeper:
         good = self._good
         if good is None or good is self._kept or self._signature is None:
             return
-        now = time.time()
         if self._facts is None:
             near = self._memory.nearest(self._signature)
-            self._facts = replace(near[0][0], visits=near[0][0].visits + 1) if near else self._new(now)
-        self._facts = replace(self._facts, seen=now, score=round(self._score, 4))
+            self._facts = self._again(near[0][0]) if near else self._new()
+        self._facts = replace(self._facts, score=round(self._score, 4))
         tensors = {name: value.cpu().numpy() for name, value in good.weights.items()}
         steps, scales = in_steps(tensors, self._memory.start.tensors)
         try:
@@ -126,9 +124,13 @@ class RoomKeeper:
                 log.warning("this room is not remembered: %s", error)
         self._kept, self._labels = good, 0
 
-    def _new(self, now: float) -> Facts:
+    def _again(self, facts: Facts) -> Facts:
+        """Another visit."""
+        return replace(facts, visits=facts.visits + 1, turn=self._memory.next_turn())
+
+    def _new(self) -> Facts:
         memory = self._memory
         return Facts(
-            new_id(), memory.start.student, memory.fingerprint, memory.options.camera, now, now,
+            new_id(), memory.start.student, memory.fingerprint, memory.options.camera, memory.next_turn(),
             visits=1, confirmed=1, refused=0, score=0.0,
         )  # fmt: skip

@@ -23,7 +23,6 @@ from export.students import input_size
 
 SIZE = input_size("lite", None)
 START = load_student("lite", SIZE)
-NOW = 1.8e9  # s
 FIGURE = SyntheticPerson(width=320, height=240, seed=87)
 OTHER = SyntheticPerson(width=320, height=240, seed=3)
 
@@ -34,7 +33,7 @@ def look():
 
 
 def facts(**changes):
-    known = Facts(new_id(), "lite", fingerprint(START), "0", NOW, NOW, 1, 1, 0, 0.98)
+    known = Facts(new_id(), "lite", fingerprint(START), "0", 1000, 1, 1, 0, 0.98)
     return replace(known, **changes)
 
 
@@ -154,24 +153,24 @@ def test_a_room_is_for_its_user_alone(look, tmp_path):
 def test_the_room_seen_longest_ago_goes_first(look, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "CAPACITY", 3)
     rooms = RoomStore(tmp_path)
-    for day in range(5):
-        rooms.save(room_of(look, FIGURE.picture(0), seen=NOW + day))
-    assert [room.facts.seen - NOW for room in rooms.all()] == [4, 3, 2]
+    for turn in range(5):
+        rooms.save(room_of(look, FIGURE.picture(0), turn=turn))
+    assert [room.facts.turn for room in rooms.all()] == [4, 3, 2]
 
 
 @pytest.mark.parametrize(
     ("changes", "gone"),
     [
         ({}, False),
-        ({"seen": NOW - 100 * 86400}, False),
-        ({"seen": NOW - 400 * 86400}, True),
+        ({"turn": 100}, False),
+        ({"turn": -100}, True),
         ({"confirmed": 1, "refused": 2}, True),
         ({"confirmed": 0, "refused": 1}, False),
-        ({"confirmed": 0, "refused": 0, "seen": NOW - 8 * 86400}, True),
+        ({"confirmed": 0, "refused": 0, "turn": 979}, True),
     ],
 )
 def test_what_is_not_seen_or_not_confirmed_fades(changes, gone):
-    assert faded(facts(**changes), NOW) is gone
+    assert faded(facts(**changes), newest=1000) is gone
 
 
 def test_a_damaged_file_is_told_once_and_the_others_are_used(look, tmp_path, caplog):
