@@ -2,7 +2,7 @@
 
 from export.contracts import Published
 
-from .contracts import Canvas, Frame, LearningStats, MaskerStats, PaintResult, PaintState, Picture
+from .contracts import Canvas, Frame, LearningStats, MaskerStats, PaintResult, PaintState, Picture, RoomOptions
 from .cpu_budget import CpuBudget
 from .errors import (
     BackendUnavailable,
@@ -39,6 +39,7 @@ __all__ = [
     "PaintState",
     "Picture",
     "Published",
+    "RoomOptions",
     "SinkError",
     "SourceError",
     "StudentFault",

@@ -13,7 +13,7 @@ import numpy as np
 from export.contracts import Published, StudentWeights
 
 from .contracts import Learner, LearnerOptions, LearningStats, RoomOptions, StartLearner
-from .errors import JitMaskerError, UsageError
+from .errors import JitMaskerError, SinkError, UsageError
 
 Kind = Literal["thread", "process"]
 
@@ -33,11 +33,13 @@ def check_kind(kind: str, lockstep: bool) -> None:
 class Learning:
     """A learner that can be started again; until `begin`, and without one to start, nobody learns."""
 
-    def __init__(self) -> None:
+    def __init__(self, rooms: RoomOptions | None = None) -> None:
+        """`rooms` : where they are remembered; None: they are not."""
         self.on = True  # False: no frame is offered, and the learner waits; set from any thread
         self.learner: Learner | None = None
         self._start: Callable[[], Learner] | None = None
-        self._rooms: RoomOptions | None = None
+        self._rooms = rooms
+        self._recalled: str | None = None  # the room whose student the paint path took
 
     def prepare(
         self,
@@ -50,7 +52,6 @@ class Learning:
     ) -> None:
         """What `begin` starts: a learner of that kind, or what `start` makes."""
         # two processes share a GPU in turns: the picture would wait for a step
-        self._rooms = options.rooms
         module = LEARNERS["thread" if options.on_gpu else kind]
         start = start or importlib.import_module(module).start
         self._start = functools.partial(start, student, size, publish, options)
@@ -68,20 +69,31 @@ class Learning:
 
     def recalled(self, room_id: str) -> None:
         """See `contracts.Learner.recalled`."""
+        self._recalled = room_id
         if self.learner is not None:
             self.learner.recalled(room_id)
 
     def forget(self) -> None:
-        """From here on nothing is published, until the next `begin`; what was learnt is forgotten, also on disk."""
+        """From here on nothing is published, until the next `begin`; what was learnt is forgotten, also on disk.
+
+        Raises
+        ------
+        SinkError
+            The file of the room at hand cannot be deleted.
+        """
         learner, self.learner = self.learner, None
-        if learner is None:
-            return
-        learner.close()
-        room = learner.stats.room
-        if room is not None and self._rooms is not None:
+        if learner is not None:
+            learner.close()
+        named = {self._recalled, learner.stats.room if learner is not None else None} - {None}
+        self._recalled = None
+        if self._rooms is not None and named:
             from .rooms.store import RoomStore
 
-            RoomStore(self._rooms.folder).forget(room)
+            try:
+                for room in filter(None, named):
+                    RoomStore(self._rooms.folder).forget(room)
+            except OSError as error:
+                raise SinkError(f"{error.filename} is not deleted: {error.strerror}; delete it") from error
 
     def close(self) -> None:
         """End it for good; its `stats` stay. May be called twice."""

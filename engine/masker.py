@@ -121,6 +121,8 @@ class Masker:
         cpu_budget.apply(self.threads)
         self.size = input_size(student, size)
         self.student = load_student(student, self.size, weights)
+        # read on a thread of its own, beside all that follows
+        self._recall = RecallAtStart(rooms, self.student, self.size) if rooms is not None else None
         self.background = open_background(background, lossless=lockstep)
         self._timing = Stages(("preprocess", "student", "edges", "composite"))
         self._lockstep = lockstep
@@ -136,7 +138,7 @@ class Masker:
             self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
         except CandidateRejected as error:
             raise ModelError(f"the weights {weights or 'that are shipped'} cannot be used: {error}") from error
-        self._learning = Learning()
+        self._learning = Learning(rooms)
         if teacher is not None:
             options = LearnerOptions(
                 as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep,
@@ -149,7 +151,6 @@ class Masker:
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
             edges = edges or EdgeOptions()
-            self._recall = RecallAtStart(rooms, self.student, self.size, self.kernels) if rooms is not None else None
             self._guard = Guard(self.kernels, edges.threshold_logit, trusted=weights is None)
             how = self._guard, edges, self._timing
             gpu_painter = gpu_painter_for(self.live.backend, *how, self.background.transparent)
@@ -328,14 +329,16 @@ class Masker:
         UsageError
             The masker is closed.
         JitMaskerError
-            The learner cannot be started again; the picture goes on.
+            The learner cannot be started again, or what lies on disk cannot be deleted; the picture goes on.
         """
         if self._closed:
             raise UsageError("this masker is closed; make a new one")
-        self._learning.forget()
         self._recall = None
-        self._hot_swap.forget()
-        self._learning.begin()
+        try:
+            self._learning.forget()
+        finally:
+            self._hot_swap.forget()
+            self._learning.begin()
 
     def set_background(self, spec: str) -> None:
         """Another background from the next frame on; opened here, on the calling thread.

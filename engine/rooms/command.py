@@ -1,6 +1,6 @@
 """`jm-engine rooms`: what is remembered of places, and how it is deleted. The list goes to stdout, all else to stderr.
 
-Exit codes: 0 done, 1 a file cannot be read or written, 2 usage, 5 a file that is no room.
+Exit codes: 0 done, 1 a file cannot be written, 2 usage, 3 a file that cannot be read, 5 a file that is no room.
 """
 
 from __future__ import annotations

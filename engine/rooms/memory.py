@@ -46,8 +46,7 @@ class Recollection:
     facts: Facts
     signature: Signature
     tensors: Mapping[str, np.ndarray]  # float32, the weights of its student
-    published: Published  # likewise, version 0
-    similarity: float
+    published: Published  # likewise
 
 
 class RoomMemory:
@@ -95,9 +94,9 @@ class RoomMemory:
         if not self._known:
             return None
         look = self.look(bgr)
-        for facts, similarity in self.nearest(look.signature)[:TRIED]:
+        for facts, _ in self.nearest(look.signature)[:TRIED]:
             try:
-                recollection = self.load(facts.id, similarity)
+                recollection = self.load(facts.id)
                 objection = self._objection(recollection, bgr, look.alpha)
             except (OSError, JitMaskerError) as error:  # deleted meanwhile, or damaged
                 objection = str(error)
@@ -115,11 +114,11 @@ class RoomMemory:
         alike = signature.similarities(np.stack([one.cells for one in known]), np.stack([one.weights for one in known]))
         return [(facts[i], float(alike[i])) for i in np.argsort(-alike) if alike[i] >= SIMILAR]
 
-    def load(self, room_id: str, similarity: float = 1.0) -> Recollection:
+    def load(self, room_id: str) -> Recollection:
         """A room by its name, read from its file. OSError, UsageError, ModelError."""
         room = self.store.get(room_id)
         tensors = from_steps(room, self.start.tensors)
-        return Recollection(room.facts, room.signature, tensors, self._publisher.publish(dict(tensors)), similarity)
+        return Recollection(room.facts, room.signature, tensors, self._publisher.publish(dict(tensors)))
 
     def save(self, room: Room) -> None:
         """Write a room, and know it from now on. OSError where the folder cannot be written."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.contracts import StudentWeights
-from kernels import Kernels
+from kernels import load_fallback
 
 from ..contracts import RoomOptions
 
@@ -24,10 +24,11 @@ PATIENCE = 1.0  # s that the first picture waits for a folder that does not answ
 class RecallAtStart:
     """Asked once, by the thread that paints."""
 
-    def __init__(self, options: RoomOptions, start: StudentWeights, size: tuple[int, int], kernels: Kernels):
+    def __init__(self, options: RoomOptions, start: StudentWeights, size: tuple[int, int]):
         """Arguments as `RoomMemory`."""
         self._memory: RoomMemory | None = None
-        self._arguments = options, start, size, kernels
+        # the learner's process looks at rooms with the same kernels; Numba may still be loading
+        self._arguments = options, start, size, load_fallback("rooms are looked up without Numba")
         # a folder on a disk that hangs is left behind
         self._thread = threading.Thread(target=self._load, name="rooms", daemon=True)
         self._thread.start()

@@ -9,7 +9,6 @@ Linux only: elsewhere there is neither memory without a name, nor a way for the 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import pickle
@@ -58,7 +57,6 @@ class ProcessLearner:
         self._weights, self._size, self._publish, self._options = weights, size, publish, options
         self._live: Mapping[str, np.ndarray] | None = None  # what the student that paints is made of; None: the start
         self._room: str | None = None  # a room whose student was recalled, and that no worker has learnt on from yet
-        self._channel: Channel | None = None  # to the worker at hand
         self._version = 0  # of the last student that the worker sent
         self._version_before = 0  # of the last one that a worker before it sent
         self._restarted = False
@@ -66,8 +64,7 @@ class ProcessLearner:
         self._died: str | None = None
         self._sampler = SharedFrameSampler()
         self._worker: subprocess.Popen[bytes] | None = None
-        # held while a worker is started or told of a room; after `close` none is started
-        self._starting = threading.Lock()
+        self._starting = threading.Lock()  # held while a worker is started; after `close` none is
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
         self._thread.start()
@@ -81,11 +78,8 @@ class ProcessLearner:
             self._stop(f"no memory for a frame of {bgr.shape[1]}x{bgr.shape[0]}: {error}")
 
     def recalled(self, room_id: str) -> None:
-        with self._starting:
-            self._room = room_id
-            if self._channel is not None:  # else the worker hears of it as it starts
-                with contextlib.suppress(OSError):  # it is gone; the next one hears of it
-                    self._channel.send(Recalled(room_id))
+        # the thread below tells the worker: a socket, and a lock that is held while one is written to, can make wait
+        self._room = room_id
 
     @property
     def stats(self) -> LearningStats:
@@ -143,16 +137,15 @@ class ProcessLearner:
                 self._worker = worker = self._spawn(theirs)
             channel = Channel(ours)
             try:
-                level = log.getEffectiveLevel()
-                with self._starting:
-                    channel.send(Start(self._weights, self._live, self._size, self._options, level, self._room))
-                    self._channel = channel
+                level, told = log.getEffectiveLevel(), self._room
+                channel.send(Start(self._weights, self._live, self._size, self._options, level, told))
                 while self._died is None:
-                    self._heed(channel, channel.receive())
+                    self._heed(channel, channel.receive())  # its progress comes a few times a second
+                    if self._room not in (None, told):
+                        told = self._room
+                        channel.send(Recalled(told))
             except (EOFError, OSError, pickle.UnpicklingError):  # it is gone, maybe in the middle of a word
                 pass
-            with self._starting:
-                self._channel = None
         worker.kill()
         code = worker.wait()
         if self._died is not None:

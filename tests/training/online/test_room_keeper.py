@@ -106,6 +106,15 @@ def test_what_is_forgotten_is_gone_from_the_disk(learnt, teacher, tmp_path):
         assert masker.process(FIGURE.picture(20)).version == 0
 
 
+def test_a_room_is_forgotten_where_nobody_learns(learnt, tmp_path):
+    folder = copied(learnt[0], tmp_path)
+    with Masker(background="#ff00ff", threads=1, rooms=RoomOptions(folder)) as masker:
+        assert masker.process(FIGURE.picture(0)).version == 1
+        masker.forget()
+        assert list(folder.iterdir()) == []
+        assert masker.process(FIGURE.picture(1)).version == 0
+
+
 def test_a_folder_that_cannot_be_written_costs_the_memory_alone(teacher, tmp_path, caplog):
     (tmp_path / "rooms").write_text("a file")
     with open_masker(teacher, tmp_path / "rooms") as masker:
