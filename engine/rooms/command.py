@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..control.client import Client, list_engines
-from ..errors import JitMaskerError, SinkError, SourceError, UsageError
+from ..errors import JitMaskerError, ModelError, SinkError, SourceError, UsageError
 from .room import Facts, from_bytes, new_id, to_bytes
 from .store import RoomStore
 
@@ -119,7 +119,10 @@ def _import(store: RoomStore, source: Path) -> str:
         data = source.read_bytes()
     except OSError as error:
         raise SourceError(f"cannot read {source}: {error.strerror}") from error
-    room = from_bytes(data)
+    try:
+        room = from_bytes(data)
+    except ModelError as error:
+        raise ModelError(f"{source}: {error}; expected a file that jm-engine rooms export wrote") from error
     if any(other.facts.id == room.facts.id for other in store.all()):
         room = replace(room, facts=replace(room.facts, id=new_id()))
     store.save(room)
