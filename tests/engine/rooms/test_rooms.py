@@ -184,7 +184,7 @@ def test_a_damaged_file_is_told_once_and_the_others_are_used(look, tmp_path, cap
     assert caplog.text.count("is not used") == 1
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX")
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no file modes to check on Windows")
 def test_a_file_that_others_can_write_is_not_believed(look, tmp_path, caplog):
     rooms = RoomStore(tmp_path)
     rooms.save(room_of(look, FIGURE.picture(0)))
