@@ -23,6 +23,7 @@ import numpy as np
 from export.contracts import Published, StudentWeights
 
 from .errors import JitMaskerError
+from .stroke import Stroke
 from .teacher_options import TeacherOptions
 from .timing import Durations
 
@@ -107,6 +108,17 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
+class Correction:
+    """What the learner made of a stroke: see `training.online.corrections`. Immutable, small, and no picture."""
+
+    keep: bool  # as the stroke says
+    area: float  # share of the frame, of what was drawn over; 0: nothing was found there yet
+    found: bool  # on the last label's frame
+    objects: np.ndarray  # float64 (1, 65), colours of what was drawn over: OpenCV's mixture of five Gaussians
+    others: np.ndarray  # likewise, of what it is to be told from
+
+
+@dataclass(frozen=True)
 class LearningStats:
     """A snapshot of the learner."""
 
@@ -125,6 +137,7 @@ class LearningStats:
     cpu_s: Mapping[str, float]  # CPU seconds: "teacher", "steps", "publishing", "watching"
     died: str | None  # why learning stopped
     room: str | None = None  # the name under which the room at hand is remembered
+    corrections: tuple[Correction, ...] = ()  # of the room at hand, the oldest first
     traffic: Mapping[str, object] | None = None  # with a teacher on another machine; see docs/report.md
 
 
@@ -146,6 +159,12 @@ class Learner(Protocol):
 
     def recalled(self, room_id: str) -> None:
         """The student of a room that is remembered paints from now on. Never waits."""
+        ...
+
+    def correct(self, stroke: Stroke | None) -> None:
+        """What the user draws over on the next frame overrules the teacher from now on; None: the last such stroke
+        does no more. Never waits.
+        """
         ...
 
     def close(self) -> None: ...

@@ -14,6 +14,7 @@ from export.contracts import Published, StudentWeights
 
 from .contracts import Learner, LearnerOptions, LearningStats, RoomOptions, StartLearner
 from .errors import JitMaskerError, SinkError, UsageError
+from .stroke import Stroke
 
 Kind = Literal["thread", "process"]
 
@@ -72,6 +73,15 @@ class Learning:
         self._recalled = room_id
         if self.learner is not None:
             self.learner.recalled(room_id)
+
+    def correct(self, stroke: Stroke | None) -> None:
+        """See `contracts.Learner.correct`; UsageError where nobody learns."""
+        if self.learner is None:
+            raise UsageError("a stroke is learnt, and nobody learns here; start with a teacher, as in --teacher rvm")
+        stats = self.learner.stats
+        if stats.died is not None:
+            raise UsageError(f"the learner has ended: {stats.died}; `forget` starts it anew")
+        self.learner.correct(stroke)
 
     def forget(self) -> None:
         """From here on nothing is published, until the next `begin`; what was learnt is forgotten, also on disk.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from .painting.painter import Painter
 from .painting.presence import MIN_AREA, PresenceGate
 from .pixels import as_bgr
 from .rooms.recall import RecallAtStart
+from .stroke import Stroke
 from .teacher_options import TeacherOptions, as_teacher_options
 from .timing import Durations, Stages
 
@@ -339,6 +340,29 @@ class Masker:
         finally:
             self._hot_swap.forget()
             self._learning.begin()
+
+    def correct(self, points: Iterable[Sequence[float]], keep: bool = True) -> None:
+        """What the user draws over is painted with the person (`keep`) or is background, whatever the teacher says.
+
+        It is learnt from the next frame on, which takes about a second, and holds in this room: while it runs, and
+        where rooms are remembered the next time, too. `undo_correction` takes the last one back.
+
+        Parameters
+        ----------
+        points : of a stroke over the thing, (x, y) in [0, 1], shares of the frame's width and height; one will do for
+            a thing of one colour.
+        keep : True: it belongs to the picture (a guitar); False: it does not (a chair).
+
+        Raises
+        ------
+        UsageError
+            There are no points or too many, one lies outside the frame, or nobody learns.
+        """
+        self._learning.correct(Stroke.of(points, keep))
+
+    def undo_correction(self) -> None:
+        """The last correction that still holds does so no more. UsageError where nobody learns."""
+        self._learning.correct(None)
 
     def set_background(self, spec: str) -> None:
         """Another background from the next frame on; opened here, on the calling thread.

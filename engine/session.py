@@ -18,6 +18,7 @@ from .options import Options
 from .pipeline import Pipeline
 from .sleep import Sleep
 from .sources.reopened import ReopenedSource
+from .stroke import Stroke
 
 SNAPSHOT_TIMEOUT_S = 1.0  # for the next picture
 RATE_INTERVAL_S = 1.0  # the least over which a share of a core is taken
@@ -80,6 +81,15 @@ class Session:
         if on and learning is not None and learning.died is not None:
             raise UsageError(f"the learner has ended: {learning.died}; `forget` starts it anew")
         self._masker.learning = on
+
+    def correct(self, stroke: Stroke) -> None:
+        """Learn a stroke in the camera's own picture, see `Masker.correct`. UsageError where nobody learns."""
+        stroke = stroke.mirrored() if self._pipeline.view.mirrored else stroke
+        self._masker.correct(stroke.points, stroke.keep)
+
+    def undo_correction(self) -> None:
+        """See `Masker.undo_correction`."""
+        self._masker.undo_correction()
 
     def forget(self) -> None:
         """Paint with the shipped student again; what was learnt is gone. See `Masker.forget`."""
@@ -155,6 +165,10 @@ class Session:
             "publishes": stats.publishes,
             "refused": stats.refused,
             "room": stats.room,
+            "corrections": [
+                {"keep": correction.keep, "area": round(correction.area, 3), "found": correction.found}
+                for correction in stats.corrections
+            ],
             "died": stats.died,
         }
 

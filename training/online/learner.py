@@ -7,18 +7,20 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.contracts import LearnerOptions, LearningStats
+from engine.contracts import Correction, LearnerOptions, LearningStats
 from engine.errors import BackendUnavailable, JitMaskerError
 from engine.mailboxes import FrameSampler
 from engine.rooms.memory import RoomMemory
+from engine.stroke import Stroke
 from export.contracts import Published, StudentWeights
 from export.publish import Publisher
 from kernels import Kernels
@@ -62,6 +64,7 @@ class OnlineLearner:
         self._device = device
         self._died: str | None = None
         self._recalled: str | None = None  # a room whose student paints, and that the distiller was not told of yet
+        self._strokes: queue.SimpleQueue[Stroke | None] = queue.SimpleQueue()  # that the distiller was not told of yet
         self._sampler = sampler or FrameSampler()
         self._thread = None if lockstep else threading.Thread(target=self._run, name="learner", daemon=True)
         if self._thread is not None:
@@ -77,12 +80,17 @@ class OnlineLearner:
     def recalled(self, room_id: str) -> None:
         self._recalled = room_id
 
+    def correct(self, stroke: Stroke | None) -> None:
+        self._strokes.put(stroke)
+
     def _operate(self, bgr: np.ndarray, logits: np.ndarray, scene: int, elapsed: int = 1) -> None:
         """The one operation for this frame. Never raises: learning stops instead."""
         try:
             room_id, self._recalled = self._recalled, None
             if room_id is not None:
                 self._distiller.recalled(room_id)
+            while not self._strokes.empty():
+                self._distiller.correct(self._strokes.get())
             self._distiller.operate(bgr, logits, scene, elapsed)
         except TeacherClosed:
             return
@@ -102,7 +110,7 @@ class OnlineLearner:
         return LearningStats(
             self._teacher_name, d.calls, d.failures, d.steps, d.publishes, d.rejected, d.refused, d.rollbacks,
             d.schedule.delta, list(d.curve), d.teacher_ms, d.publish_ms,
-            {"teacher": d.teacher_cpu, **d.cpu.seconds}, self._died, d.room, self._traffic(),
+            {"teacher": d.teacher_cpu, **d.cpu.seconds}, self._died, d.room, d.corrections.all, self._traffic(),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -174,6 +182,7 @@ def start(
     options: LearnerOptions,
     *,
     live: Mapping[str, np.ndarray] | None = None,
+    corrections: Sequence[Correction] = (),
     sampler: FrameSampler | SharedFrameSampler | None = None,
     publisher: Publisher | None = None,
     kernels: Kernels | None = None,
@@ -183,6 +192,7 @@ def start(
     Parameters
     ----------
     live : tensors of the student that paints, to go on from; None: those of `weights`.
+    corrections : of the room at hand, that it knows already.
     sampler, publisher, kernels : to work with; None: new ones.
     """
     check(weights.student, options)
@@ -215,6 +225,7 @@ def start(
     )  # fmt: skip
     if live is not None:
         distiller.resume(live)
+    distiller.corrections.restore(corrections)
     return OnlineLearner(
         distiller, options.teacher.name, teacher, lockstep=options.lockstep, device=device, sampler=sampler,
         traffic=lambda: teachers.traffic_of(teacher.inner),

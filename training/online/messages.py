@@ -3,6 +3,7 @@
 Start        ->  who is taught, by whom; once
 Failed      <-   it cannot be done: what was asked for is not there
 Recalled     ->  a room's student paints: the learner goes on from it
+Corrected    ->  the user drew over something, or takes that back
 Candidate   <-   a student that is to go live; the learner waits for
 Answer       ->  whether it did
 Progress    <-   a few times a second
@@ -20,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.contracts import LearnerOptions, LearningStats
+from engine.contracts import Correction, LearnerOptions, LearningStats
 from engine.errors import JitMaskerError
+from engine.stroke import Stroke
 from export.contracts import Published, StudentWeights
 
 
@@ -33,11 +35,17 @@ class Start:
     options: LearnerOptions
     log_level: int
     room: str | None = None  # whose student paints
+    corrections: tuple[Correction, ...] = ()  # of the room at hand
 
 
 @dataclass(frozen=True)
 class Recalled:
     room: str
+
+
+@dataclass(frozen=True)
+class Corrected:
+    stroke: Stroke | None  # None: the last one is taken back
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import queue
 import signal
 import socket
 import subprocess
@@ -27,11 +28,12 @@ import numpy as np
 from engine import process
 from engine.contracts import LearnerOptions, LearningStats
 from engine.errors import CandidateRejected, JitMaskerError, ModelError
+from engine.stroke import Stroke
 from engine.timing import Durations
 from export.contracts import Published, StudentWeights
 
 from .learner import CLOSE_TIMEOUT, check, lower_priority
-from .messages import Answer, Candidate, Channel, Failed, LogLine, Progress, Recalled, Start
+from .messages import Answer, Candidate, Channel, Corrected, Failed, LogLine, Progress, Recalled, Start
 from .restarts import RestartBudget
 from .shared_sampler import SharedFrameSampler
 
@@ -57,6 +59,7 @@ class ProcessLearner:
         self._weights, self._size, self._publish, self._options = weights, size, publish, options
         self._live: Mapping[str, np.ndarray] | None = None  # what the student that paints is made of; None: the start
         self._room: str | None = None  # a room whose student was recalled, and that no worker has learnt on from yet
+        self._strokes: queue.SimpleQueue[Stroke | None] = queue.SimpleQueue()  # that no worker was told of yet
         self._version = 0  # of the last student that the worker sent
         self._version_before = 0  # of the last one that a worker before it sent
         self._restarted = False
@@ -80,6 +83,9 @@ class ProcessLearner:
     def recalled(self, room_id: str) -> None:
         # the thread below tells the worker: a socket, and a lock that is held while one is written to, can make wait
         self._room = room_id
+
+    def correct(self, stroke: Stroke | None) -> None:
+        self._strokes.put(stroke)
 
     @property
     def stats(self) -> LearningStats:
@@ -137,13 +143,15 @@ class ProcessLearner:
                 self._worker = worker = self._spawn(theirs)
             channel = Channel(ours)
             try:
-                level, told = log.getEffectiveLevel(), self._room
-                channel.send(Start(self._weights, self._live, self._size, self._options, level, told))
+                level, told, corrections = log.getEffectiveLevel(), self._room, self._history.stats.corrections
+                channel.send(Start(self._weights, self._live, self._size, self._options, level, told, corrections))
                 while self._died is None:
                     self._heed(channel, channel.receive())  # its progress comes a few times a second
                     if self._room not in (None, told):
                         told = self._room
                         channel.send(Recalled(told))
+                    while not self._strokes.empty():
+                        channel.send(Corrected(self._strokes.get()))
             except (EOFError, OSError, pickle.UnpicklingError):  # it is gone, maybe in the middle of a word
                 pass
         worker.kill()

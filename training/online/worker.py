@@ -35,7 +35,7 @@ from export.contracts import Probe, Published
 from export.publish import Publisher
 from kernels import load_fallback
 
-from .messages import Answer, Candidate, Channel, Failed, LogLine, Progress, Recalled, Start
+from .messages import Answer, Candidate, Channel, Corrected, Failed, LogLine, Progress, Recalled, Start
 from .shared_sampler import SharedFrameSampler
 
 PROGRESS_INTERVAL = 0.25  # s
@@ -106,28 +106,34 @@ class Inbox:
 
     def __init__(self, room: str | None):
         self.answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        self._room = room  # that the learner was not told of yet
+        # that the learner was not told of yet
+        self._waiting: list[Recalled | Corrected] = [Recalled(room)] if room is not None else []
         self._learner: Learner | None = None
         self._telling = threading.Lock()
 
-    def put(self, message: Answer | Recalled) -> None:
+    def put(self, message: Answer | Recalled | Corrected) -> None:
         if isinstance(message, Answer):
             self.answers.put(message)
             return
         with self._telling:
-            self._room = message.room
+            self._waiting.append(message)
             self._tell()
 
     def tell(self, learner: Learner) -> None:
-        """There is a learner now, to be told of the room."""
+        """There is a learner now."""
         with self._telling:
             self._learner = learner
             self._tell()
 
     def _tell(self) -> None:
-        if self._learner is not None and self._room is not None:
-            self._learner.recalled(self._room)
-            self._room = None
+        if self._learner is None:
+            return
+        for message in self._waiting:
+            if isinstance(message, Recalled):
+                self._learner.recalled(message.room)
+            else:
+                self._learner.correct(message.stroke)
+        self._waiting.clear()
 
 
 def listen(channel: Channel, inbox: Inbox) -> NoReturn:
@@ -159,8 +165,8 @@ def start_learner(start: Start, channel: Channel, answers: queue.SimpleQueue[Ans
             raise answer.error
 
     return learner.start(
-        start.weights, start.size, publish, start.options, live=start.live, sampler=sampler,
-        publisher=publisher, kernels=kernels,
+        start.weights, start.size, publish, start.options, live=start.live, corrections=start.corrections,
+        sampler=sampler, publisher=publisher, kernels=kernels,
     )  # fmt: skip
 
 
