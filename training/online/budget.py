@@ -32,6 +32,10 @@ class LearningBudget:
         self._at = now
         return self._left > 0
 
+    def grant(self) -> None:
+        """What a scene may cost at once may be spent: the user asked for it."""
+        self._left = max(self._left, self._most)
+
     def spend(self, seconds: float) -> None:
         """So much CPU time was spent."""
         self._left -= seconds

@@ -17,6 +17,8 @@ import numpy as np
 
 from engine.errors import CandidateRejected, ModelError, StudentFault, TeacherError
 from engine.painting.contrast import sigmoid
+from engine.rooms.correction import small
+from engine.stroke import Stroke
 from engine.timing import Durations
 from export.contracts import Probe, Published
 from export.publish import Publisher
@@ -26,6 +28,7 @@ from ..students import Student
 from ..teachers.deadline import DeadlineTeacher
 from .budget import CpuLaps, LearningBudget
 from .candidates import Candidate, CandidateJudge
+from .corrections import Corrections
 from .on_demand import ChangeTrigger, OnDemandSchedule
 from .plausibility import PAUSE, LabelJudge
 from .recipe import Recipe
@@ -115,6 +118,8 @@ class Distiller:
         start = Candidate(publisher.publish(self._trainer.tensors), self._trainer.snapshot())
         self._students = CandidateJudge(start, recipe.min_area)
         self._rooms = rooms
+        self.corrections = Corrections()
+        self._strokes: list[Stroke | None] = []  # that came since the last frame; None: undo
         self._scenes: deque[Candidate] = deque(maxlen=recipe.scenes)  # what was live when a scene ended, oldest first
 
     def resume(self, tensors: Mapping[str, np.ndarray]) -> None:
@@ -127,6 +132,22 @@ class Distiller:
         if tensors is not None:
             self.resume(tensors)
             self._awaiting_first_label = True
+
+    def correct(self, stroke: Stroke | None) -> None:
+        """The user drew over something on the next frame; None: the last such thing is taken back."""
+        self._strokes.append(stroke)
+        if self._budget is not None:
+            self._budget.grant()
+
+    def _heed_strokes(self, bgr: np.ndarray) -> bool:
+        """Whether there were any; `bgr` is the frame at hand."""
+        strokes, self._strokes = self._strokes, []
+        for stroke in strokes:
+            if stroke is None:
+                self.corrections.undo()
+            else:
+                self.corrections.add(stroke, self._picture(self._image(bgr)))
+        return self.corrections.is_new and bool(strokes)
 
     @property
     def room(self) -> str | None:
@@ -177,7 +198,8 @@ class Distiller:
         if self._frames < self._left_until:
             return Operation.REST
         waiting = self._pending is not None or not self._can_pay()
-        operation = self.schedule.next(cut, waiting, self._trigger(self._predicted), elapsed)
+        corrected = self._heed_strokes(bgr)
+        operation = self.schedule.next(cut or corrected, waiting, self._trigger(self._predicted), elapsed)
         if operation is Operation.TEACH:
             self._request(bgr)
         elif operation is Operation.STEP and self.replay.newest is not None:
@@ -262,6 +284,7 @@ class Distiller:
         label = cv2.resize(label, pending.predicted.shape[::-1], interpolation=cv2.INTER_AREA)
         if self._recipe.judge_labels and not self._believes(pending, label):
             return
+        label = self._overruled(pending, label)
         self.curve.append((pending.frame, iou_acc(label, pending.predicted)))
         score = iou_acc(label, pending.predicted, self._recipe.min_area)
         if not self._recipe.soft_labels:
@@ -278,6 +301,17 @@ class Distiller:
             self._rooms.on_label(bgr, score, live, self._students.start, taken_back=self._students.live is not live)
         self._students.on_label()
         self._awaiting_first_label = False
+
+    def _overruled(self, pending: PendingLabel, label: np.ndarray) -> np.ndarray:
+        """The label with the user's corrections. What a new one contradicts is not replayed."""
+        if self.corrections.is_new:
+            self.replay.clear()
+        return self.corrections.overrule(lambda: self._picture(pending.image), label, pending.predicted)
+
+    def _picture(self, image: np.ndarray) -> np.ndarray:
+        """What `image`, float32 (1, 3, h, w), shows, as corrections look at it."""
+        rgb = image[0].transpose(1, 2, 0) * self._publisher.std + self._publisher.mean
+        return small(np.ascontiguousarray((rgb[..., ::-1] * 255).clip(0, 255).astype(np.uint8)))
 
     def _gain(self, labelled: LabelledFrame, score: float) -> float | None:
         """What the label before was worth: the live student's `score` minus that of the student before it."""
