@@ -107,7 +107,7 @@ class Backend(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Correction:
     """What the learner made of a stroke: see `training.online.corrections`. Immutable, small, and no picture."""
 

@@ -40,3 +40,6 @@ class Published:
     mean: tuple[float, float, float]  # RGB, of pixels in [0, 1]: image = (rgb - mean) / std
     std: tuple[float, float, float]
     probe: Probe | None = None  # None: nothing to compare with (the weights as loaded)
+    vouched: np.ndarray | None = (
+        None  # float32 (h', w') in {0, 1}, where the user wants seen what no other student sees
+    )

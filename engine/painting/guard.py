@@ -165,7 +165,7 @@ class Guard:
         """
         signs, objection = self._signs(logits, area), None
         if self._trust.suspects(signs, self._is_new(student)):
-            objection = self._ask_witness(bgr, alpha, signs)
+            objection = self._ask_witness(bgr, student.vouched, alpha, signs)
         self._trust.update(signs, contradicted=objection is not None)
         cv2.resize(alpha, GRID[::-1], dst=self._alpha, interpolation=cv2.INTER_NEAREST)
         np.greater(self._alpha, 0.25, out=self._shown.view(bool))
@@ -181,8 +181,10 @@ class Guard:
         self._student = weakref.ref(student)
         return True
 
-    def _ask_witness(self, bgr: np.ndarray, alpha: np.ndarray, signs: Signs) -> str | None:
-        """Why `alpha` cannot be believed; it is lowered then: nothing is painted that the witness does not see, too."""
+    def _ask_witness(self, bgr: np.ndarray, vouched: np.ndarray | None, alpha: np.ndarray, signs: Signs) -> str | None:
+        """Why `alpha` cannot be believed; it is lowered then: nothing is painted that neither the witness sees nor the
+        user vouches for.
+        """
         seen = self._witness.alpha(bgr, alpha.shape[:2])
         if seen is None:
             if self._trusted:  # it would say the same; it is asked once it is there
@@ -190,6 +192,8 @@ class Guard:
                 return None
             alpha.fill(0)
             return "its mask is doubtful, and the shipped student is not there to compare"
+        if vouched is not None:
+            seen = np.maximum(seen, vouched)
         more = added(alpha, seen)
         if more <= MAX_ADDED and signs.mixed <= HOPELESS:
             return None

@@ -31,6 +31,7 @@ class LoadedStudent:
         self.version = published.version
         self.mean, self.std = published.mean, published.std
         self.mask_size = (0, 0)  # (h, w) of the logits
+        self.vouched = published.vouched  # as there
         self._wall = not judged
         self.backend = backend.create(published.model, threads, lambda made: self._check(made, published.probe))
 
@@ -76,6 +77,10 @@ class LoadedStudent:
         if not is_answer(logits):
             raise CandidateRejected(f"student {self.version} answers NaN or infinity")
         self.mask_size = (logits.shape[2], logits.shape[3])
+        if self.vouched is not None and self.vouched.shape != self.mask_size:
+            raise CandidateRejected(
+                f"student {self.version} answers {self.mask_size}, and is vouched for on {self.vouched.shape}"
+            )
         if probe is None:
             shown = stretched_sigmoid(logits[0, 0], np.empty(self.mask_size, np.float32))
             if self._wall and shown > MAX_ON_WALL:

@@ -6,20 +6,26 @@ between them: GrabCut (Rother, Kolmogorov, Blake 2004), OpenCV's. Knows nothing 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
 from ..contracts import Correction
 from ..stroke import Stroke
 
+MOST = 8  # corrections in a room; then the oldest goes
 SIDE = 128  # px; pictures are looked at so large: a cut takes 5 ms
 LINE = 0.02  # of the side: how broad a stroke is
 REACH = 0.12  # of the side: how far beyond the stroke's hull a thing may go, at least
 HULL_REACH = 0.6  # likewise, of the hull's own extent
 MAX_AREA = 0.4  # share of the frame; a larger thing is the room
+MAX_GROWN = 3.0  # times the area that it had when it was drawn over
 MIN_AREA = 0.002  # share of the frame; less was not found
 MOVED = 0.1  # of the side: how far a thing moves from one label to the next
 FRAME = 6  # px around where it is sought, which show what is beside it
+NO_RECT = (0, 0, 0, 0)  # OpenCV wants one where it reads none
 CUTS = 3  # iterations in which colours and cut are made to fit each other
 
 
@@ -34,8 +40,10 @@ def understand(stroke: Stroke, picture: np.ndarray) -> tuple[Correction, np.ndar
     """
     mask = _drawn(stroke)
     objects, others = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(picture, mask, None, others, objects, CUTS, cv2.GC_INIT_WITH_MASK)
-    region = _connected((mask & 1) > 0, mask == cv2.GC_FGD)
+    line = mask == cv2.GC_FGD
+    with contextlib.suppress(cv2.error):  # there is nothing but what was drawn over
+        cv2.grabCut(picture, mask, NO_RECT, others, objects, CUTS, cv2.GC_INIT_WITH_MASK)
+    region = _connected((mask & 1) > 0, line)
     area = float(region.mean())
     found = MIN_AREA <= area <= MAX_AREA
     if not found:
@@ -56,11 +64,14 @@ def find(correction: Correction, picture: np.ndarray, expected: np.ndarray) -> n
     cut = slice(y, y + h), slice(x, x + w)
     mask = np.where(zone[cut], cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
     objects, others = correction.objects.copy(), correction.others.copy()
-    cv2.grabCut(np.ascontiguousarray(picture[cut]), mask, None, others, objects, 1, cv2.GC_EVAL_FREEZE_MODEL)
-    region = nothing
+    try:
+        cv2.grabCut(np.ascontiguousarray(picture[cut]), mask, NO_RECT, others, objects, 1, cv2.GC_EVAL_FREEZE_MODEL)
+    except cv2.error:  # out of a file, they may be no mixtures
+        return nothing
+    region = np.zeros((SIDE, SIDE), bool)
     region[cut] = (mask & 1) > 0
     region = _connected(region, expected)
-    return region if MIN_AREA <= region.mean() <= min(MAX_AREA, 3 * correction.area) else np.zeros_like(region)
+    return region if MIN_AREA <= region.mean() <= min(MAX_AREA, MAX_GROWN * correction.area) else nothing
 
 
 def _drawn(stroke: Stroke) -> np.ndarray:
@@ -93,3 +104,23 @@ def _dilated(region: np.ndarray, pixels: float) -> np.ndarray:
     side = 2 * max(1, round(pixels)) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return cv2.dilate(region.astype(np.uint8), disk) > 0
+
+
+# -- for a student that learnt it --------------------------------------------------------------------------------------
+
+
+def where_one_sees(theirs: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Where `theirs` shows somebody and `other` does not, float32 (h, w) in [0, 1]: bool (SIDE, SIDE). No mere edges."""
+    one, another = (cv2.resize(alpha, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0.5 for alpha in (theirs, other))
+    return cv2.morphologyEx((one & ~another).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
+
+
+def as_mask(regions: Iterable[np.ndarray], size: tuple[int, int], around: float = 0.0) -> np.ndarray | None:
+    """float32 `size` (h, w) in {0, 1} of all of them together and of so much, a share of the width, around them; None
+    where they are nowhere.
+    """
+    together = np.logical_or.reduce([np.zeros((SIDE, SIDE), bool), *regions])
+    if not together.any():
+        return None
+    together = _dilated(together, around * SIDE) if around else together
+    return cv2.resize(together.astype(np.float32), size[::-1], interpolation=cv2.INTER_NEAREST)

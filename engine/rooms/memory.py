@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,11 +20,12 @@ from export.publish import Publisher
 from kernels import Kernels
 
 from .. import backends
-from ..contracts import RoomOptions
+from ..contracts import Correction, RoomOptions
 from ..errors import JitMaskerError
 from ..painting.contrast import sigmoid
 from ..painting.loaded_student import LoadedStudent
 from ..painting.witness import added
+from .correction import as_mask, find, small, where_one_sees
 from .room import Facts, Room, fingerprint, from_steps
 from .signature import Look, Observer, Signature
 from .store import RoomStore
@@ -47,6 +48,7 @@ class Recollection:
     signature: Signature
     tensors: Mapping[str, np.ndarray]  # float32, the weights of its student
     published: Published  # likewise
+    corrections: tuple[Correction, ...] = ()  # what the user drew over there
 
 
 class RoomMemory:
@@ -97,12 +99,12 @@ class RoomMemory:
         for facts, _ in self.nearest(look.signature)[:TRIED]:
             try:
                 recollection = self.load(facts.id)
-                objection = self._objection(recollection, bgr, look.alpha)
+                vouched, objection = self._examine(recollection, bgr, look.alpha)
             except (OSError, JitMaskerError) as error:  # deleted meanwhile, or damaged
                 objection = str(error)
                 self._known.pop(facts.id, None)
             if objection is None:
-                return recollection
+                return replace(recollection, published=replace(recollection.published, vouched=vouched))
             log.info("room %s is not taken for this one: %s", facts.id, objection)
         return None
 
@@ -118,7 +120,8 @@ class RoomMemory:
         """A room by its name, read from its file. OSError, UsageError, ModelError."""
         room = self.store.get(room_id)
         tensors = from_steps(room, self.start.tensors)
-        return Recollection(room.facts, room.signature, tensors, self._publisher.publish(dict(tensors)))
+        published = self._publisher.publish(dict(tensors))
+        return Recollection(room.facts, room.signature, tensors, published, room.corrections)
 
     def save(self, room: Room) -> None:
         """Write a room, and know it from now on. OSError where the folder cannot be written."""
@@ -137,13 +140,29 @@ class RoomMemory:
         facts = room.facts
         return facts.student == self.start.student and facts.start == self.fingerprint and facts.believed
 
-    def _objection(self, recollection: Recollection, bgr: np.ndarray, shipped: np.ndarray) -> str | None:
-        """Why a room's student may not paint this frame, of which the `shipped` one says float32 (h, w)."""
+    def _examine(
+        self, recollection: Recollection, bgr: np.ndarray, shipped: np.ndarray
+    ) -> tuple[np.ndarray | None, str | None]:
+        """What the user vouches for in this frame, as in `Published`, and why the room's student may not paint it; of
+        the frame the `shipped` one says float32 (h, w).
+        """
         student = LoadedStudent(recollection.published, backends.load("ort-cpu"), 1)
         self._kernels.preprocess(bgr, student.mean, student.std, student.image)
         logits = student.logits()
         alpha = sigmoid(logits, np.empty_like(logits))
-        return disagreement(alpha, cv2.resize(shipped, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR))
+        shipped = cv2.resize(shipped, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        kept: list[np.ndarray] = []
+        removed: list[np.ndarray] = []
+        for correction in recollection.corrections:
+            one, other = (alpha, shipped) if correction.keep else (shipped, alpha)
+            region = find(correction, small(bgr), where_one_sees(one, other))
+            (kept if correction.keep else removed).append(region)
+        vouched = as_mask(kept, alpha.shape)
+        if vouched is not None:
+            shipped = np.maximum(shipped, vouched)
+        if (gone := as_mask(removed, alpha.shape)) is not None:
+            shipped = shipped * (1 - gone)
+        return vouched, disagreement(alpha, shipped)
 
 
 def disagreement(alpha: np.ndarray, shipped: np.ndarray) -> str | None:

@@ -19,13 +19,16 @@ from safetensors.numpy import load, save
 
 from export.contracts import StudentWeights
 
+from ..contracts import Correction
 from ..errors import ModelError
+from .correction import MOST
 from .signature import CHANNELS, GRID, Signature
 
 FORMAT = 1
 STEPS = 31  # up and down; more are no better (docs/decisions.md)
 MAX_INFLATED = 64 << 20  # bytes; more than the largest student's weights
 ID_LENGTH = 12  # hexadecimal digits
+CORRECTION = 2 + 2 * 65  # numbers of a correction: keep, area, two mixtures of Gaussians
 MAX_CAMERA = 120  # letters
 
 
@@ -56,6 +59,7 @@ class Room:
     signature: Signature
     steps: bytes  # int8, of all weights by the order of their names; deflated
     scales: np.ndarray  # float32 (m,), what a step is worth in each output channel
+    corrections: tuple[Correction, ...] = ()  # what the user drew over there
 
 
 def new_id() -> str:
@@ -119,6 +123,7 @@ def to_bytes(room: Room) -> bytes:
         "weights": room.signature.weights.astype(np.float16),
         "steps": np.frombuffer(room.steps, np.uint8),
         "scales": room.scales,
+        "corrections": np.array([_row(one) for one in room.corrections], np.float32).reshape(-1, CORRECTION),
     }
     return save(tensors, {"room": json.dumps({"format": FORMAT, **vars(room.facts)})})
 
@@ -132,12 +137,30 @@ def from_bytes(data: bytes) -> Room:
         cells, weights = (np.asarray(tensors[name], np.float32) for name in ("cells", "weights"))
         scales = tensors["scales"]
         steps = tensors["steps"].tobytes()
+        corrections = tensors.get(
+            "corrections", np.zeros((0, CORRECTION), np.float32)
+        )  # of a file of before there were
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"this is no room ({type(error).__name__}: {error})") from error
     fits = cells.shape == (*GRID, CHANNELS) and weights.shape == GRID and scales.dtype == np.float32
-    if not fits or not all(np.isfinite(array).all() for array in (cells, weights, scales)):
+    fits = fits and corrections.ndim == 2 and corrections.shape[1] == CORRECTION and len(corrections) <= MOST
+    if not fits or not all(np.isfinite(array).all() for array in (cells, weights, scales, corrections)):
         raise ModelError("this is no room: its numbers are not finite, or not as many as expected")
-    return Room(facts, Signature(cells, np.clip(weights, 0, 1)), steps, scales)
+    understood = tuple(map(_correction, corrections))
+    return Room(facts, Signature(cells, np.clip(weights, 0, 1)), steps, scales, understood)
+
+
+def _row(correction: Correction) -> np.ndarray:
+    """(CORRECTION,)"""
+    head = (float(correction.keep), correction.area)
+    return np.concatenate([head, correction.objects[0], correction.others[0]])
+
+
+def _correction(row: np.ndarray) -> Correction:
+    """From what `_row` made."""
+    objects, others = np.split(row[2:].astype(np.float64), 2)
+    area = float(np.clip(row[1], 0, 1))
+    return Correction(bool(row[0] > 0.5), area, False, objects[None].copy(), others[None].copy())
 
 
 def _facts(header: object) -> Facts:

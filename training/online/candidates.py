@@ -61,7 +61,13 @@ class CandidateJudge:
         """A label came for a frame that the live student painted: what goes live from now on has learnt from it."""
         self.before = self.live
 
-    def __call__(self, candidate: Candidate, frames: Sequence[LabelledFrame], image: np.ndarray) -> str | None:
+    def __call__(
+        self,
+        candidate: Candidate,
+        frames: Sequence[LabelledFrame],
+        image: np.ndarray,
+        vouched: np.ndarray | None = None,
+    ) -> str | None:
         """Why `candidate` may not go live; None if it may.
 
         Parameters
@@ -69,13 +75,15 @@ class CandidateJudge:
         frames : labelled; the newest first.
         image : float32 (1, 3, h, w), the frame at hand. A step too far can fit the frame it was made on, and see half
             of the room as a person on the next.
+        vouched : as in `export.contracts.Published`.
         """
         for frame in frames:
             score, live = candidate.score(frame, self._min_area), self.live.score(frame, self._min_area)
             if not score >= live - (MAX_REGRESSION if frame is frames[0] else MAX_FORGOTTEN):
                 return f"a student fits a label by {score:.3f}, and the live one by {live:.3f}"
         now, live_now = candidate.alpha(image), self.live.alpha(image)
-        more = added(now > 0.5, np.maximum(live_now, self.start.alpha(image)))
+        elsewhere = np.maximum(live_now, self.start.alpha(image))
+        more = added(now > 0.5, elsewhere if vouched is None else np.maximum(elsewhere, vouched))
         if more > MAX_ADDED:
             return f"a student sees a person on {more:.0%} of the frame where no other does"
         least = min(float(live_now.mean()), float(frames[0].label_array.mean()))

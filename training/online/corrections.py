@@ -1,8 +1,9 @@
-"""The user's strokes overrule the teacher: what was drawn over is found on each label's frame, and put into the label or
-taken out of it.
+"""The user's strokes overrule the teacher: what was drawn over is found on each label's frame, and put into the label
+or taken out of it.
 
-It is sought where it was on the label before, and where the live student, who was taught it, and the teacher disagree.
-So it is found again after it was away. A correction belongs to a room, and is left and remembered with it.
+It is sought about where it was on the label before, and where the live student, who was taught it, and the teacher
+disagree; so it is found again after it was away. What is not found is left to the teacher. A correction belongs to a
+room, and is left and remembered with it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ import cv2
 import numpy as np
 
 from engine.contracts import Correction
-from engine.rooms.correction import SIDE, find, understand
+from engine.rooms.correction import MOST, SIDE, as_mask, find, understand, where_one_sees
 from engine.stroke import Stroke
 
 log = logging.getLogger("jit_masker")
 
-MOST = 8  # corrections in a room; then the oldest goes
 EDGE = 1.0  # px, sigma of the edge that a thing has in a label
 VOUCHED_AROUND = 0.06  # of the width: so far from where it was seen last, a thing that is kept may be
 
@@ -30,15 +30,17 @@ class Followed:
     """A correction, and where its thing was last."""
 
     correction: Correction
-    region: np.ndarray  # bool (SIDE, SIDE)
+    region: np.ndarray  # bool (SIDE, SIDE), on the last label's frame
+    last: np.ndarray  # likewise, where it was found last
 
 
 class Corrections:
     """Of the room at hand. Used by the learner's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, corrections: Sequence[Correction] = ()) -> None:
         self._followed: list[Followed] = []
         self.is_new = False  # one came or went, and no label has been overruled since
+        self.restore(corrections)
 
     @property
     def all(self) -> tuple[Correction, ...]:
@@ -47,7 +49,8 @@ class Corrections:
 
     def restore(self, corrections: Sequence[Correction]) -> None:
         """These and no others, of a room that is come back to; none for a room that is new."""
-        self._followed = [Followed(correction, _nowhere()) for correction in corrections]
+        nowhere = np.zeros((SIDE, SIDE), bool)
+        self._followed = [Followed(replace(correction, found=False), nowhere, nowhere) for correction in corrections]
         self.is_new = False
 
     def add(self, stroke: Stroke, picture: np.ndarray) -> None:
@@ -58,7 +61,7 @@ class Corrections:
                 "a stroke over no single thing is not learnt; draw along the thing, from one end of it to the other"
             )
             return
-        self._followed = [*self._followed, Followed(correction, region)][-MOST:]
+        self._followed = [*self._followed, Followed(correction, region, region)][-MOST:]
         self.is_new = True
 
     def undo(self) -> None:
@@ -72,46 +75,30 @@ class Corrections:
 
         Parameters
         ----------
-        picture : gives the label's frame, uint8 (SIDE, SIDE, 3), `engine.rooms.correction.small`.
+        picture : gives the label's frame, `engine.rooms.correction.small`.
         label, predicted : float32 (h, w) in [0, 1], what the teacher and the live student say.
         """
         self.is_new = False
         if not self._followed:
             return label
         bgr = picture()
-        size = (SIDE, SIDE)
-        claimed, seen = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.5 for alpha in (label, predicted))
-        self._followed = [found(followed, bgr, claimed, seen) for followed in self._followed]
+        self._followed = [found(followed, bgr, label, predicted) for followed in self._followed]
         for followed in self._followed:
             region = cv2.resize(followed.region.astype(np.float32), label.shape[::-1], interpolation=cv2.INTER_LINEAR)
             region = cv2.GaussianBlur(region, (0, 0), EDGE)
             label = np.maximum(label, region) if followed.correction.keep else label * (1 - region)
         return label
 
-    @property
-    def vouched(self) -> np.ndarray | None:
-        """Where a thing may be seen that is to be kept, bool (SIDE, SIDE); None where there is no such thing."""
-        kept = [followed.region for followed in self._followed if followed.correction.keep and followed.region.any()]
-        if not kept:
-            return None
-        side = 2 * round(VOUCHED_AROUND * SIDE) + 1
-        return cv2.dilate(np.logical_or.reduce(kept).astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    def vouched(self, size: tuple[int, int]) -> np.ndarray | None:
+        """Where a thing may be seen that is to be kept: float32 `size` (h, w) in {0, 1}; None where there is none."""
+        kept = (followed.region for followed in self._followed if followed.correction.keep)
+        return as_mask(kept, size, VOUCHED_AROUND)
 
 
-def found(followed: Followed, bgr: np.ndarray, claimed: np.ndarray, seen: np.ndarray) -> Followed:
-    """Where its thing is in `bgr`, a `small` picture: about where it is now, or where the live student and the teacher
-    disagree. `claimed`, `seen` : bool (SIDE, SIDE), where the teacher and the live student see somebody.
-    """
+def found(followed: Followed, bgr: np.ndarray, label: np.ndarray, predicted: np.ndarray) -> Followed:
+    """Where its thing is in `bgr`, a `small` picture. `label`, `predicted` : as in `Corrections.overrule`."""
     correction = followed.correction
-    theirs, other = (seen, claimed) if correction.keep else (claimed, seen)
-    region = find(correction, bgr, followed.region | _opened(theirs & ~other))
-    return Followed(replace(correction, found=bool(region.any())), region)
-
-
-def _opened(region: np.ndarray) -> np.ndarray:
-    """Without lines and specks, such as two masks differ by along an edge."""
-    return cv2.morphologyEx(region.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
-
-
-def _nowhere() -> np.ndarray:
-    return np.zeros((SIDE, SIDE), bool)
+    learnt = where_one_sees(predicted, label) if correction.keep else where_one_sees(label, predicted)
+    region = find(correction, bgr, followed.last | learnt)
+    is_there = bool(region.any())
+    return Followed(replace(correction, found=is_there), region, region if is_there else followed.last)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from engine.contracts import Correction
 from engine.errors import CandidateRejected, ModelError, StudentFault, TeacherError
 from engine.painting.contrast import sigmoid
 from engine.rooms.correction import small
@@ -58,6 +59,14 @@ class PendingLabel:
     predicted: np.ndarray  # float32 (h', w'), the live student's alpha for it
     frame: int  # of the distiller's count
     scene: int  # of the stream
+
+
+@dataclass(frozen=True)
+class LeftScene:
+    """What is kept of a scene that ended: the student that was live, and what the user had corrected."""
+
+    student: Candidate
+    corrections: tuple[Correction, ...] = ()
 
 
 class Distiller:
@@ -120,7 +129,7 @@ class Distiller:
         self._rooms = rooms
         self.corrections = Corrections()
         self._strokes: list[Stroke | None] = []  # that came since the last frame; None: undo
-        self._scenes: deque[Candidate] = deque(maxlen=recipe.scenes)  # what was live when a scene ended, oldest first
+        self._scenes: deque[LeftScene] = deque(maxlen=recipe.scenes)  # the oldest first
 
     def resume(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Go on from these weights, which are live already; the start stays the witness. Before the first frame."""
@@ -128,9 +137,10 @@ class Distiller:
 
     def recalled(self, room_id: str) -> None:
         """The student of a room that is remembered paints already; the next label confirms it or takes it back."""
-        tensors = self._rooms.resume(room_id) if self._rooms is not None else None
-        if tensors is not None:
-            self.resume(tensors)
+        recollection = self._rooms.resume(room_id) if self._rooms is not None else None
+        if recollection is not None:
+            self.resume(recollection.tensors)
+            self.corrections.restore(recollection.corrections)
             self._awaiting_first_label = True
 
     def correct(self, stroke: Stroke | None) -> None:
@@ -229,12 +239,13 @@ class Distiller:
         self.replay.clear()  # what was seen elsewhere would hold back what has to be learnt here
         if self._recipe.scenes:
             if self._steps_in_scene >= MIN_STEPS:
-                self._scenes.append(self._students.live)
+                self._scenes.append(LeftScene(self._students.live, self.corrections.all))
             self._steps_in_scene = 0
             self._awaiting_first_label = True
             known = self._rooms.enter(bgr) if self._rooms is not None else None
+            self.corrections.restore(known.corrections if known is not None else ())
             if known is not None:
-                self._go_live_again(self._candidate_of(known))
+                self._go_live_again(self._candidate_of(known.tensors))
             elif self._students.live is not self._students.start:  # what was learnt elsewhere may be wrong here
                 self._go_live_again(self._students.start)
 
@@ -298,7 +309,9 @@ class Distiller:
             if self._recipe.scenes:
                 self._go_back(labelled, score)
         if self._rooms is not None and pending.scene == self._scene:
-            self._rooms.on_label(bgr, score, live, self._students.start, taken_back=self._students.live is not live)
+            self._rooms.on_label(
+                bgr, score, live, self._students.start, self._students.live is not live, self.corrections.all
+            )
         self._students.on_label()
         self._awaiting_first_label = False
 
@@ -307,6 +320,11 @@ class Distiller:
         if self.corrections.is_new:
             self.replay.clear()
         return self.corrections.overrule(lambda: self._picture(pending.image), label, pending.predicted)
+
+    @property
+    def _vouched(self) -> np.ndarray | None:
+        """Where the user wants seen what no other student sees: as in `export.contracts.Published`."""
+        return self.corrections.vouched(self._predicted.shape)
 
     def _picture(self, image: np.ndarray) -> np.ndarray:
         """What `image`, float32 (1, 3, h, w), shows, as corrections look at it."""
@@ -327,8 +345,13 @@ class Distiller:
         `painted` in [0, 1] is the score of what was painted.
         """
         start, live = self._students.start, self._students.live
-        candidates = [start, *(self._scenes if self._awaiting_first_label else [self._students.before or start])]
-        scores = [candidate.score(labelled, self._recipe.min_area) for candidate in candidates]
+        here = self.corrections.all
+        candidates = [LeftScene(start, here)]
+        if self._awaiting_first_label:
+            candidates += self._scenes
+        else:
+            candidates.append(LeftScene(self._students.before or start, here))
+        scores = [self._score_of(candidate, labelled) for candidate in candidates]
         best = max(range(len(scores)), key=scores.__getitem__)
         # at a cut the frame was painted by another one than that which is live since
         score = min(painted, live.score(labelled, self._recipe.min_area))
@@ -338,14 +361,26 @@ class Distiller:
         if scores[best] > score + (BETTER if worse else LOST):
             self.rollbacks += 1
             self._worse_than_start = 0
-            self._go_live_again(candidates[best])
+            if candidates[best].corrections != here:
+                self.corrections.restore(candidates[best].corrections)
+            self._go_live_again(candidates[best].student)
+
+    def _score_of(self, left: LeftScene, labelled: LabelledFrame) -> float:
+        """How well its student fits a label, in [0, 1], by what the user had corrected there."""
+        if not left.corrections or left.corrections == self.corrections.all:
+            return left.student.score(labelled, self._recipe.min_area)
+        alpha = left.student.alpha(labelled.image_array)
+        corrections = Corrections(left.corrections)
+        label = corrections.overrule(lambda: self._picture(labelled.image_array), labelled.label_array, alpha)
+        return iou_acc(label, alpha, self._recipe.min_area)
 
     def _go_live_again(self, candidate: Candidate) -> None:
         """Teach on from an earlier student, and publish it as it was."""
         self._trainer.load(candidate.weights, new_optimizer=candidate is self._students.start)
         probe = Probe(self._input.copy(), candidate.logits(self._input)[None, None].copy())
         try:
-            self._publish(replace(self._publisher.publish(self._trainer.tensors), probe=probe))
+            published = self._publisher.publish(self._trainer.tensors)
+            self._publish(replace(published, probe=probe, vouched=self._vouched))
         except (CandidateRejected, ModelError) as error:
             self._reject(str(error))
         else:
@@ -399,12 +434,12 @@ class Distiller:
             candidate = Candidate(self._publisher.publish(self._trainer.tensors), self._trainer.snapshot())
             reason = None
             if self._recipe.validate_before_publish:
-                reason = self._students(candidate, frames, image)
+                reason = self._students(candidate, frames, image, self._vouched)
             if reason is None:
                 newest = frames[0]
                 probe = Probe(newest.image_array, candidate.logits(newest.image_array)[None, None].copy())
                 self.schedule.report(candidate.score(newest, self._recipe.min_area))
-                self._publish(replace(candidate.published, probe=probe))
+                self._publish(replace(candidate.published, probe=probe, vouched=self._vouched))
         except (CandidateRejected, ModelError, StudentFault) as error:
             reason = str(error)
         self.cpu.lap("publishing")

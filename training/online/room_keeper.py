@@ -7,11 +7,11 @@ loses little.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from engine.contracts import Correction
 from engine.errors import JitMaskerError
 from engine.rooms.memory import Recollection, RoomMemory
 from engine.rooms.room import Facts, Room, in_steps, new_id
@@ -40,33 +40,42 @@ class RoomKeeper:
         self._signature: Signature | None = None
         self._good: Candidate | None = None  # the student that the last label found good
         self._kept: Candidate | None = None  # the student that the file holds
+        self._corrections: tuple[Correction, ...] = ()
         self._labels = 0  # since it was kept
         self._unconfirmed = False  # its student was recalled, and no label has said yet whether it holds
 
-    def enter(self, bgr: np.ndarray) -> Mapping[str, np.ndarray] | None:
-        """Another scene begins with this frame: the weights of its student, if the room is known."""
+    def enter(self, bgr: np.ndarray) -> Recollection | None:
+        """Another scene begins with this frame: what is remembered of it, if the room is known."""
         self.leave()
         self.room = None
         recollection = self._memory.recall(bgr)
         return None if recollection is None else self._resume(recollection)
 
-    def resume(self, room_id: str) -> Mapping[str, np.ndarray] | None:
-        """The paint path has recognised this room: the weights of its student, None where it is gone meanwhile."""
+    def resume(self, room_id: str) -> Recollection | None:
+        """The paint path has recognised this room: what is remembered of it, None where it is gone meanwhile."""
         try:
             return self._resume(self._memory.load(room_id))
         except (OSError, JitMaskerError) as error:
             log.info("room %s: %s", room_id, error)
             return None
 
-    def _resume(self, recollection: Recollection) -> Mapping[str, np.ndarray]:
+    def _resume(self, recollection: Recollection) -> Recollection:
         self._leave()
         facts = recollection.facts
         self.room = facts.id
         self._facts = self._again(facts)
         self._signature, self._unconfirmed = recollection.signature, True
-        return recollection.tensors
+        return recollection
 
-    def on_label(self, bgr: np.ndarray, score: float, live: Candidate, start: Candidate, taken_back: bool) -> None:
+    def on_label(
+        self,
+        bgr: np.ndarray,
+        score: float,
+        live: Candidate,
+        start: Candidate,
+        taken_back: bool,
+        corrections: tuple[Correction, ...] = (),
+    ) -> None:
         """A label was believed.
 
         Parameters
@@ -75,12 +84,13 @@ class RoomKeeper:
         score : of the live student on that label, in [0, 1].
         live, start : students.
         taken_back : another student fitted the label better, and `live` is that one.
+        corrections : that hold in this scene.
         """
         signature = self._memory.look(bgr).signature
         self._signature = signature if self._signature is None else self._signature.merged(signature, NEW_LOOK)
         self._count(taken_back)
         self._labels += 1
-        self._score = score
+        self._score, self._corrections = score, corrections
         if score >= GOOD and not taken_back and live is not start:
             self._good = live
             if self._kept is None or self._labels >= KEEP_EVERY:
@@ -116,7 +126,7 @@ class RoomKeeper:
         tensors = {name: value.cpu().numpy() for name, value in good.weights.items()}
         steps, scales = in_steps(tensors, self._memory.start.tensors)
         try:
-            self._memory.save(Room(self._facts, self._signature, steps, scales))
+            self._memory.save(Room(self._facts, self._signature, steps, scales, self._corrections))
             self.room = self._facts.id
         except OSError as error:
             if not self._told:
