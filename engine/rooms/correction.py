@@ -110,7 +110,7 @@ def _dilated(region: np.ndarray, pixels: float) -> np.ndarray:
 
 
 def where_one_sees(theirs: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Where `theirs` shows somebody and `other` does not, float32 (h, w) in [0, 1]: bool (SIDE, SIDE). No mere edges."""
+    """Where `theirs` shows somebody and `other` does not, float32 (h, w) in [0, 1]: bool (SIDE, SIDE); no edges."""
     one, another = (cv2.resize(alpha, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0.5 for alpha in (theirs, other))
     return cv2.morphologyEx((one & ~another).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
 

@@ -98,7 +98,12 @@ class Corrections:
 def found(followed: Followed, bgr: np.ndarray, label: np.ndarray, predicted: np.ndarray) -> Followed:
     """Where its thing is in `bgr`, a `small` picture. `label`, `predicted` : as in `Corrections.overrule`."""
     correction = followed.correction
-    learnt = where_one_sees(predicted, label) if correction.keep else where_one_sees(label, predicted)
+    if not correction.keep:
+        learnt = where_one_sees(label, predicted)
+    elif correction.found:
+        learnt = where_one_sees(predicted, label)
+    else:  # it may be anywhere that the student, who was taught it, sees: what is the person besides does no harm
+        learnt = where_one_sees(predicted, np.zeros_like(predicted))
     region = find(correction, bgr, followed.last | learnt)
     is_there = bool(region.any())
     return Followed(replace(correction, found=is_there), region, region if is_there else followed.last)

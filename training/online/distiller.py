@@ -358,6 +358,8 @@ class Distiller:
         # the start is a little better by chance, now and then; several times in a row it is better
         self._worse_than_start = self._worse_than_start + 1 if scores[0] > score + BETTER else 0
         worse = self._awaiting_first_label or self._worse_than_start >= (1 if self._thrifty else MAX_WORSE)
+        # no other student knows what the user wants here: for a chance it is not given up
+        worse = worse and not here
         if scores[best] > score + (BETTER if worse else LOST):
             self.rollbacks += 1
             self._worse_than_start = 0
