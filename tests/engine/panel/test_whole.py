@@ -15,8 +15,8 @@ def engine(place, gallery, panel):
     """`jm-engine` on the synthetic person, once the panel sees it."""
     process = subprocess.Popen(
         [*COMMAND, "-i", "test://", "-o", "null", "--pace", "live", "--teacher", "none", "--background", "#3c4753",
-         "--gallery", str(gallery)],
-        stderr=subprocess.PIPE, text=True, env=environment(place), cwd=ROOT,
+         "--gallery", str(gallery), "--rooms", "on"],
+        stderr=subprocess.PIPE, text=True, env=environment(place) | {"JM_HOME": str(place)}, cwd=ROOT,
     )  # fmt: skip
     while stats(panel) is None or stats(panel)["frames"] < 5:
         assert process.poll() is None, process.stderr.read()
@@ -62,6 +62,19 @@ def test_what_the_engine_says_of_itself_is_what_the_page_is_made_for(panel, engi
     from tests.engine.panel.conftest import status
 
     assert stats(panel).keys() >= status().keys()
+
+
+def test_rooms_lie_where_the_engine_keeps_them(panel, engine, place):
+    status, _, body = panel.ask("GET", "/rooms")
+    assert status == 200
+    assert json.loads(body) == {"mode": "on", "folder": str(place / "rooms"), "rooms": []}
+
+
+def test_what_nobody_learns_is_refused_with_the_remedy(panel, engine):
+    body = json.dumps({"command": "correct", "arguments": ["0.5,0.5", "keep"]}).encode()
+    status, _, answer = panel.ask("POST", "/command", body)
+    assert status == 409
+    assert "--teacher rvm" in json.loads(answer)["error"]
 
 
 def test_the_panel_outlives_the_engine_and_the_engine_the_panel(panel, engine):
