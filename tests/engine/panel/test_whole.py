@@ -64,17 +64,13 @@ def test_what_the_engine_says_of_itself_is_what_the_page_is_made_for(panel, engi
     assert stats(panel).keys() >= status().keys()
 
 
-def test_rooms_lie_where_the_engine_keeps_them(panel, engine, place):
+def test_rooms_and_strokes_go_to_the_engine_that_paints(panel, engine, place):
     status, _, body = panel.ask("GET", "/rooms")
-    assert status == 200
-    assert json.loads(body) == {"mode": "on", "folder": str(place / "rooms"), "rooms": []}
-
-
-def test_what_nobody_learns_is_refused_with_the_remedy(panel, engine):
-    body = json.dumps({"command": "correct", "arguments": ["0.5,0.5", "keep"]}).encode()
-    status, _, answer = panel.ask("POST", "/command", body)
+    assert (status, json.loads(body)) == (200, {"mode": "on", "folder": str(place / "rooms"), "rooms": []})
+    stroke = json.dumps({"command": "correct", "arguments": ["0.5,0.5", "keep"]}).encode()
+    status, _, body = panel.ask("POST", "/command", stroke)
     assert status == 409
-    assert "--teacher rvm" in json.loads(answer)["error"]
+    assert "--teacher rvm" in json.loads(body)["error"]
 
 
 def test_the_panel_outlives_the_engine_and_the_engine_the_panel(panel, engine):
