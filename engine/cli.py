@@ -275,7 +275,7 @@ def accompany(
     if options.sleep and source is not None and isinstance(sink, VirtualCamera):
         sleep = Sleep(source, sink.open_watch, lambda: pipeline.sent.asked_at)
         parts.append(sleep)
-    session = Session(pipeline, options, output, source, sleep)
+    session = Session(pipeline, options, output, source, sleep, rooms_of(options))
     # what is chosen in a call is kept for the next one; what a script does is not
     path = remembered_path() if is_watched(output) else None
     controls = Controls(session, Gallery(options.gallery), remembered, path)

@@ -7,25 +7,38 @@ from __future__ import annotations
 import math
 import os
 import time
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import __version__
-from .contracts import LearningStats
-from .errors import UsageError
+from .contracts import LearningStats, RoomOptions
+from .errors import SinkError, UsageError
 from .options import Options
 from .pipeline import Pipeline
+from .rooms.listing import listing
 from .sleep import Sleep
 from .sources.reopened import ReopenedSource
 from .stroke import Stroke
 
+if TYPE_CHECKING:
+    from .rooms.store import RoomStore
+
 SNAPSHOT_TIMEOUT_S = 1.0  # for the next picture
+NO_ROOMS = "this run remembers no rooms (--rooms off, the default where the input is no camera)"
 RATE_INTERVAL_S = 1.0  # the least over which a share of a core is taken
 
 
 class Session:
-    """A run that can be told things. `source`: the one that is reopened, if there is one; `sleep`: if it can sleep."""
+    """A run that can be told things.
+
+    Parameters
+    ----------
+    source : the one that is reopened, if there is one.
+    sleep : if it can sleep.
+    rooms : where this run remembers them; None: it does not.
+    """
 
     def __init__(
         self,
@@ -34,9 +47,11 @@ class Session:
         output: str,
         source: ReopenedSource | None = None,
         sleep: Sleep | None = None,
+        rooms: RoomOptions | None = None,
     ):
         self._pipeline, self._masker = pipeline, pipeline.masker
         self._options, self._output, self._source, self._sleep = options, output, source, sleep
+        self._rooms = rooms
         self._background = options.background
         self._began = time.monotonic()
         self._rates = Rates({"process": time.process_time(), "learning": 0.0})
@@ -95,6 +110,31 @@ class Session:
         """Paint with the shipped student again; what was learnt is gone. See `Masker.forget`."""
         self._masker.forget()
 
+    def forget_rooms(self, room_id: str | None) -> int:
+        """Delete what is remembered of one room, or with None of all; how many. The one at hand as `forget` does.
+
+        Raises
+        ------
+        UsageError
+            There is no such room, or none is remembered in this run.
+        SinkError
+            A file cannot be deleted.
+        """
+        if self._store is None:
+            raise UsageError(f"{NO_ROOMS}; `jm-engine rooms forget` deletes those of other runs")
+        files, here = self._store.count(), room_id is not None and room_id == self._room
+        if room_id is None or here:
+            self._masker.forget()  # lets go first, so that it is not written again; its file goes with it
+        try:
+            if room_id is None:
+                self._store.forget_all()
+                return files
+            if self._store.forget(room_id) or here:
+                return 1
+        except OSError as error:
+            raise SinkError(f"{error.filename} is not deleted: {error.strerror}; delete it") from error
+        raise UsageError(f"no room {room_id} in {self._store.folder}; see jm-engine ctl rooms")
+
     def stop(self) -> None:
         """End the run, as Ctrl-C does."""
         self._pipeline.stop()
@@ -108,6 +148,26 @@ class Session:
     def source_picture(self) -> np.ndarray | None:
         """A copy of the next frame as it comes, the real room and all; None where none comes within a second."""
         return self._pipeline.came.take(SNAPSHOT_TIMEOUT_S)
+
+    def rooms(self) -> dict[str, Any]:
+        """What is remembered of places, ready for JSON: see `engine.rooms.listing`. Reads every file."""
+        if self._rooms is None or self._store is None:
+            return {"mode": "off", "folder": None, "rooms": []}
+        mode = "on" if self._rooms.writes else "read"
+        return {"mode": mode, "folder": str(self._store.folder), "rooms": listing(self._store, self._room)}
+
+    @cached_property
+    def _store(self) -> RoomStore | None:
+        """Loaded where it is first asked for: a start does not wait for it."""
+        from .rooms.store import RoomStore
+
+        return RoomStore(self._rooms.folder) if self._rooms is not None else None
+
+    @property
+    def _room(self) -> str | None:
+        """The name of the room at hand, where somebody learns."""
+        learning = self._masker.stats.learning
+        return learning.room if learning is not None else None
 
     def status(self) -> dict[str, Any]:
         """What is going on, ready for JSON."""

@@ -1,6 +1,7 @@
 """What a running engine can be told, by whom, and how. `engine.control.client` loads neither NumPy nor OpenCV.
 
-commands.py   the table: every command, its arguments, what it does to a Session
+commands.py   the table: every command, what it does to a Session
+arguments.py  how the arguments of each are read
 server.py     a local socket that takes them, for this user alone
 client.py     who calls it: jm-engine ctl, the panel, other programs
 command.py    jm-engine ctl

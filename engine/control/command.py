@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from ..errors import JitMaskerError, UsageError
+from ..rooms.listing import line
 from .client import Client, list_engines
 from .commands import COMMANDS, parse
 
@@ -53,6 +54,13 @@ def readable(name: str, result: dict[str, Any]) -> str:
             return "\n".join(result["names"]) or f"{result['folder']} is empty; put pictures or videos there"
         case "forget":
             return "what was learnt is gone"
+        case "rooms" if "rooms" in result:
+            return _rooms(result)
+        case "correct":
+            what = "belongs to the picture" if result["keep"] else "is background"
+            return f"what lies there {what}, as soon as it is learnt; jm-engine ctl stats says what holds"
+        case "undo":
+            return "the last correction is taken back"
         case "stop":
             return "stopping"
     words = {True: "on", False: "off"}
@@ -121,7 +129,26 @@ def _stats(stats: dict[str, Any]) -> str:
             f"learning {state}: {stats['teacher']}, {learning['cpu_percent']:.0f} % of a core, IoU-Acc {score}"
             + (f", room {learning['room']}" if learning["room"] else "")
         )
+        if learning["corrections"]:
+            lines.append(_corrections(learning["corrections"]))
     return "\n".join(lines)
+
+
+def _corrections(corrections: list[dict[str, Any]]) -> str:
+    """How many hold, and what each does."""
+    told = [
+        f"{'keeps' if one['keep'] else 'drops'} "
+        + (f"{100 * one['area']:.0f} % of the picture" if one["found"] else "what is looked for")
+        for one in corrections
+    ]
+    return f"{len(told)} {'correction holds' if len(told) == 1 else 'corrections hold'}: {', '.join(told)}"
+
+
+def _rooms(result: dict[str, Any]) -> str:
+    """The list of `Session.rooms`."""
+    if result["mode"] == "off":
+        return "this run remembers no rooms (--rooms off, the default where the input is no camera)"
+    return "\n".join(map(line, result["rooms"])) or f"no room is remembered in {result['folder']}"
 
 
 def _ms(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Every command of a running engine: how its arguments are read, and what it does to a Session.
+"""Every command of a running engine, and what it does to a Session. How arguments are read: arguments.py.
 
 Reading needs no engine, so that `jm-engine ctl` finds a mistake itself; NumPy and OpenCV are loaded where one is run.
 """
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ControlError, JitMaskerError, UsageError
+from ..stroke import Stroke
+from .arguments import ALL, SWITCH, background, nothing, one_of, rooms_to_forget, strength_of, stroke
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -101,54 +103,6 @@ def parse(name: str, arguments: list[str]) -> tuple[Any, ...]:
         raise UsageError(f"unknown command {name!r:.80}; choose one of {', '.join(COMMANDS)}")
     return COMMANDS[name].parse(name, arguments)
 
-
-# -- how arguments are read --------------------------------------------------------------------------------------------
-
-
-def _nothing(name: str, arguments: list[str]) -> tuple[()]:
-    if arguments:
-        raise UsageError(f"{name} takes no argument, got {arguments[0]!r:.80}; write: {name}")
-    return ()
-
-
-def _background(name: str, arguments: list[str]) -> tuple[str]:
-    if len(arguments) != 1 or not arguments[0] or "\0" in arguments[0]:
-        raise UsageError(
-            f"{name} takes one argument, got {len(arguments)}; "
-            f"write: {name} blur, {name} '#00b140', or {name} beach.jpg"
-        )
-    return (arguments[0],)
-
-
-def _strength(name: str, arguments: list[str]) -> tuple[float | None]:
-    if not arguments:
-        return (None,)
-    try:
-        (strength,) = map(float, arguments)
-    except ValueError:
-        strength = 0.0
-    if not 0 < strength <= 1:
-        raise UsageError(
-            f"{name} {' '.join(arguments)!r:.80}: expected a strength above 0 and at most 1, as in {name} 0.6"
-        )
-    return (strength,)
-
-
-def _one_of(words: dict[str, Any], default: str | None = None) -> Callable[[str, list[str]], tuple[Any]]:
-    """One of `words`, which stand for values; without one, `default`."""
-
-    def read(name: str, arguments: list[str]) -> tuple[Any]:
-        word = " ".join(arguments) if arguments or default is None else default
-        if word not in words:
-            raise UsageError(
-                f"{name} {word!r:.80}: expected {' or '.join(filter(None, words))}; write: {name} {list(words)[-1]}"
-            )
-        return (words[word],)
-
-    return read
-
-
-SWITCH = {"on": True, "off": False, "toggle": None}
 
 # -- what commands do --------------------------------------------------------------------------------------------------
 
@@ -251,6 +205,22 @@ def _forget(controls: Controls, _: str) -> Answer:
     return Answer({"forgot": True})
 
 
+def _correct(controls: Controls, _: str, drawn: Stroke) -> Answer:
+    controls.session.correct(drawn)
+    return Answer({"keep": drawn.keep, "points": len(drawn.points)})
+
+
+def _undo(controls: Controls, _: str) -> Answer:
+    controls.session.undo_correction()
+    return Answer({"undone": True})
+
+
+def _rooms(controls: Controls, _: str, forget: str | None) -> Answer:
+    if forget is None:
+        return Answer(controls.session.rooms())
+    return Answer({"forgotten": controls.session.forget_rooms(None if forget == ALL else forget)})
+
+
 def _gallery(controls: Controls, _: str) -> Answer:
     names = [path.name for path in controls.gallery.paths()]
     return Answer({"folder": str(controls.gallery.folder), "names": names})
@@ -281,28 +251,34 @@ def _stop(controls: Controls, _: str) -> Answer:
 
 COMMANDS = {
     "background": Command(
-        "SPEC", "a picture, a video, one of the gallery, #rrggbb, blur[:STRENGTH]", _background, _set_background
+        "SPEC", "a picture, a video, one of the gallery, #rrggbb, blur[:STRENGTH]", background, _set_background
     ),
-    "blur": Command("[STRENGTH]", "the room out of focus, at most 1; else as strong as last time", _strength, _blur),
-    "next": Command("", "the next background of the gallery", _nothing, _step(1)),
-    "previous": Command("", "the one before", _nothing, _step(-1)),
-    "gallery": Command("", "list the gallery", _nothing, _gallery),
-    "pause": Command("[on|off|toggle]", "show a card instead of the picture", _one_of(SWITCH, "on"), _pause),
-    "resume": Command("", "show the picture again", _nothing, lambda controls, _: _pause(controls, _, False)),
-    "mirror": Command("on|off|toggle", "turn the person as a mirror does", _one_of(SWITCH), _mirror),
+    "blur": Command("[STRENGTH]", "the room out of focus, at most 1; else as strong as last time", strength_of, _blur),
+    "next": Command("", "the next background of the gallery", nothing, _step(1)),
+    "previous": Command("", "the one before", nothing, _step(-1)),
+    "gallery": Command("", "list the gallery", nothing, _gallery),
+    "pause": Command("[on|off|toggle]", "show a card instead of the picture", one_of(SWITCH, "on"), _pause),
+    "resume": Command("", "show the picture again", nothing, lambda controls, _: _pause(controls, _, False)),
+    "mirror": Command("on|off|toggle", "turn the person as a mirror does", one_of(SWITCH), _mirror),
     "frame": Command(
-        "auto|off|toggle", "follow the person", _one_of({"auto": True, "off": False, "toggle": None}), _frame
+        "auto|off|toggle", "follow the person", one_of({"auto": True, "off": False, "toggle": None}), _frame
     ),
-    "learn": Command("on|off|toggle", "go on learning, or rest", _one_of(SWITCH), _learn),
-    "forget": Command(
-        "", "paint with the shipped student; what was learnt is gone, on disk as well", _nothing, _forget
+    "learn": Command("on|off|toggle", "go on learning, or rest", one_of(SWITCH), _learn),
+    "forget": Command("", "paint with the shipped student; what was learnt is gone, on disk as well", nothing, _forget),
+    "correct": Command(
+        "X,Y [X,Y ...] [keep|drop]",
+        "what the stroke lies on belongs to the picture, or not; 0,0 to 1,1 of the camera's",
+        stroke,
+        _correct,
     ),
-    "stats": Command("", "what is going on", _nothing, _stats),
+    "undo": Command("", "take the last correction back", nothing, _undo),
+    "rooms": Command("[forget ID|all]", "list the places that are remembered; forget one", rooms_to_forget, _rooms),
+    "stats": Command("", "what is going on", nothing, _stats),
     "snapshot": Command(
         "[source]",
         "JPEG of the picture as sent; source: the camera's",
-        _one_of({"": False, "source": True}, ""),
+        one_of({"": False, "source": True}, ""),
         _snapshot,
     ),
-    "stop": Command("", "end the run, as Ctrl-C does", _nothing, _stop),
+    "stop": Command("", "end the run, as Ctrl-C does", nothing, _stop),
 }

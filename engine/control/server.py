@@ -25,6 +25,7 @@ from kernels.ownership import check_folder, make_folder
 
 from ..closing import Closable
 from ..errors import JitMaskerError, UsageError
+from ..stroke import MAX_POINTS
 from . import place
 from .client import MAX_LINE
 from .commands import Controls
@@ -36,7 +37,7 @@ MAX_BUSY = 8  # commands that run at once
 LINE_TIMEOUT_S = 5.0  # from connecting to the end of the line
 SEND_TIMEOUT_S = 5.0  # for one answer
 CLOSE_TIMEOUT_S = 1.0  # for the answers that are on their way when the engine ends
-MAX_ARGUMENTS = 16
+MAX_ARGUMENTS = MAX_POINTS + 1  # a stroke has the most
 
 
 def serve(controls: Controls, folder: Path | None = None) -> Closable:

@@ -5,6 +5,7 @@
     GET  /picture     JPEG, as it is sent; /source: the real room, only while the page's user asks to see it
     GET  /gallery     {"folder", "names"}; /thumbnail?name=
     POST /gallery     ?name=, a file as the body
+    GET  /rooms       {"mode", "folder", "rooms"}: what is remembered of places
     POST /command     {"command": "mirror", "arguments": ["on"]}
 
 An error is {"error": text}; 503 where no engine runs.
@@ -36,10 +37,16 @@ PAGE = {  # file of page/: its type
     "gallery.js": "text/javascript",
     "chart.js": "text/javascript",
     "live.js": "text/javascript",
+    "pad.js": "text/javascript",
+    "corrections.js": "text/javascript",
+    "rooms.js": "text/javascript",
     "words.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-COMMANDS = {"background", "blur", "next", "previous", "pause", "resume", "mirror", "frame", "learn", "forget"}
+COMMANDS = {
+    "background", "blur", "next", "previous", "pause", "resume", "mirror", "frame", "learn", "forget",
+    "correct", "undo", "rooms",
+}  # fmt: skip
 MAX_COMMAND = 4096  # bytes
 COLOUR_OR_BLUR = re.compile(r"#[0-9a-f]{6}|blur(:[0-9.]+)?", re.IGNORECASE)
 
@@ -60,6 +67,7 @@ def build(engine: Engine) -> Starlette:
         Route("/source", paths.source),
         Route("/gallery", paths.gallery, methods=["GET"]),
         Route("/gallery", paths.add, methods=["POST"]),
+        Route("/rooms", paths.rooms),
         Route("/thumbnail", paths.thumbnail),
         Route("/command", paths.command, methods=["POST"]),
     ]
@@ -88,6 +96,9 @@ class Paths:
 
     def gallery(self, _: Request) -> Response:
         return JSONResponse(self._engine.call("gallery"))
+
+    def rooms(self, _: Request) -> Response:
+        return JSONResponse(self._engine.call("rooms"))
 
     def thumbnail(self, request: Request) -> Response:
         return Response(thumbnail(self._background(request.query_params.get("name", ""))), media_type="image/jpeg")

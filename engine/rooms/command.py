@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..control.client import Client, list_engines
 from ..errors import JitMaskerError, ModelError, SinkError, SourceError, UsageError
-from .room import Facts, from_bytes, new_id, to_bytes
+from .listing import line, listing
+from .room import from_bytes, new_id, to_bytes
 from .store import RoomStore
 
 
@@ -65,22 +65,15 @@ def _failed(error: JitMaskerError) -> int:
 
 
 def _list(store: RoomStore, as_json: bool) -> int:
-    rooms = [room.facts for room in store.all()]
     if as_json:
-        print(json.dumps([asdict(facts) for facts in rooms]))
+        print(json.dumps([asdict(room.facts) for room in store.all()]))
         return 0
+    rooms = listing(store)
     if not rooms:
         print(f"no room is remembered in {store.folder}", file=sys.stderr)
-    for facts in rooms:
-        print(_line(facts, store.seen(facts.id)))
+    for room in rooms:
+        print(line(room))
     return 0
-
-
-def _line(facts: Facts, seen: float) -> str:
-    """`seen`: s, Unix time."""
-    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(seen))
-    state = "" if facts.believed else ", taken back"
-    return f"{facts.id}  {day}, {facts.visits} visits, score {facts.score:.3f}, {facts.student}{state}  {facts.camera}"
 
 
 def _forget(store: RoomStore, ids: list[str]) -> int:

@@ -36,6 +36,10 @@ class RoomStore:
         self.folder = folder or rooms_folder()
         self._told = False
 
+    def count(self) -> int:
+        """How many files there are, readable or not."""
+        return len(self._paths())
+
     def all(self) -> list[Room]:
         """Every room that can be read, the one seen last first."""
         found = [room for path in self._paths() if (room := self._read(path)) is not None]

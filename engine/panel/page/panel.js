@@ -1,7 +1,10 @@
 // The page: looks at the engine once a second, and does what its buttons say. Everything stays on this machine.
+import { Corrections } from "./corrections.js";
 import { Gallery } from "./gallery.js";
 import { LivePicture } from "./live.js";
+import { Rooms } from "./rooms.js";
 import { show, showAbsence } from "./view.js";
+import { FORGET } from "./words.js";
 
 const POLL_MS = 1000;
 const HIDDEN_POLL_MS = 5000; // the title still tells the state
@@ -12,6 +15,7 @@ let stats = null; // null: no engine
 let timer = null;
 let noticeTimer = null;
 let waking = false;
+let confirmed = null; // what the open dialog asks about
 
 history.replaceState(null, "", "/"); // the token is a cookie by now
 
@@ -30,15 +34,19 @@ async function ask(path, options) {
   return read;
 }
 
+// Whether it was done.
 async function command(name, ...words) {
   const body = JSON.stringify({ command: name, arguments: words });
+  let done = true;
   try {
     await ask("/command", { method: "POST", body, headers: { "Content-Type": "application/json" } });
     complain("");
   } catch (error) {
     complain(error.message);
+    done = false;
   }
   await look();
+  return done;
 }
 
 function tell(text) {
@@ -53,11 +61,21 @@ function complain(text) {
   if (text) $("notice").textContent = "";
 }
 
+// Ask first; what is asked about is done where the user says so.
+function confirm(title, text, action) {
+  $("ask-title").textContent = title;
+  $("ask-text").textContent = text;
+  confirmed = action;
+  $("ask").showModal();
+}
+
 // -- looking -----------------------------------------------------------------------------------------------------
 
 const sent = new LivePicture($("sent"), "/picture", (shown) => $("sent-figure").classList.toggle("waiting", !shown));
 const room = new LivePicture($("room"), "/source", (shown) => $("room-figure").classList.toggle("waiting", !shown));
 const gallery = new Gallery({ ask, command, tell, complain });
+const rooms = new Rooms({ ask, command, confirm });
+const corrections = new Corrections({ command, tell });
 
 async function look() {
   clearTimeout(timer);
@@ -66,8 +84,10 @@ async function look() {
     show(stats);
     showPicture(stats.state === "asleep");
     await gallery.show(stats.background);
+    await rooms.show(stats);
   } catch (error) {
     if (stats) gallery.forget();
+    rooms.forget();
     stats = null;
     sent.on = false;
     showRoom(false);
@@ -84,6 +104,7 @@ function showPicture(asleep) {
   $("wake").hidden = !asleep || waking;
   $("show-room").disabled = asleep;
   if (asleep) showRoom(false);
+  corrections.show(stats.learning, room.wanted);
 }
 
 function showRoom(on) {
@@ -91,11 +112,15 @@ function showRoom(on) {
   $("room-figure").hidden = !on;
   $("show-room").setAttribute("aria-pressed", String(on));
   $("show-room-word").textContent = on ? "Hide camera" : "Show camera";
+  corrections.show(stats?.learning ?? null, on);
 }
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) showRoom(false); // nobody finds the room open on a tab they come back to
-  else look();
+  else {
+    rooms.forget(); // others may have changed them
+    look();
+  }
 });
 
 // -- buttons -----------------------------------------------------------------------------------------------------
@@ -111,11 +136,16 @@ $("wake").addEventListener("click", () => {
   showPicture(true);
 });
 $("close-problem").addEventListener("click", () => complain(""));
-$("forget").addEventListener("click", () => $("ask-forget").showModal());
-$("keep").addEventListener("click", () => $("ask-forget").close());
-$("really-forget").addEventListener("click", () => {
-  $("ask-forget").close();
-  command("forget");
+$("forget").addEventListener("click", () => confirm(FORGET.title, FORGET.text, forget));
+$("keep").addEventListener("click", () => $("ask").close());
+$("really").addEventListener("click", () => {
+  $("ask").close();
+  confirmed();
 });
+
+async function forget() {
+  await command("forget");
+  await rooms.refresh();
+}
 
 look();

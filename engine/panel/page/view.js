@@ -46,7 +46,6 @@ function showLearning({ learning, teacher, who: kept, swaps, rejected, rollbacks
   $("learn").disabled = learning === null || learning.died !== null;
   $("learned").hidden = learning === null;
   $("died").hidden = !learning?.died;
-  $("room").hidden = !learning?.room;
   say("kept", `Keeps ${who(kept)}.`);
   if (learning === null) {
     say("price", "Nobody teaches here: the engine paints as it was shipped. Start it with a teacher to learn your room.");

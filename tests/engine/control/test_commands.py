@@ -12,7 +12,9 @@ from engine.control.commands import COMMANDS, parse
 from engine.control.keys import KEYS, Keys
 from engine.control.remembered import Remembered
 from engine.errors import ControlError, NoEngineRunning, UsageError
+from engine.stroke import Stroke
 
+ALONE = ("next", "previous", "gallery", "resume", "forget", "undo", "stats", "stop")  # they take no argument
 MISTAKES = {
     "background": [[], ["a", "b"], [""], ["a\0b"]],
     "blur": [["7"], ["0"], ["nan"], ["much"], ["0.5", "0.6"]],
@@ -21,7 +23,26 @@ MISTAKES = {
     "learn": [[], ["please"]],
     "pause": [["now"]],
     "snapshot": [["x"], ["source", "source"]],
-} | {name: [["x"]] for name in ("next", "previous", "gallery", "resume", "forget", "stats", "stop")}
+    "correct": [
+        [], ["keep"], ["0.5"], ["0.5,0.5,0.5"], ["a,b"], ["0.5;0.5"], ["nan,0"], ["1.1,0"], ["0.5,-0.1"],
+        ["0.5,0.5", "maybe"], ["drop", "0.5,0.5"], ["0.5,0.5"] * 201,
+    ],
+    "rooms": [["forget"], ["all"], ["forget", ""], ["forget", "a", "b"], ["delete", "all"]],
+} | {name: [["x"]] for name in ALONE}  # fmt: skip
+
+
+@pytest.fixture
+def forgets(run, rooms, monkeypatch):
+    """The files of rooms that were there each time that the masker forgot."""
+    seen = []
+    forget = run.session._masker.forget
+
+    def spied():
+        seen.append(sorted(path.stem for path in rooms.folder.iterdir()))
+        forget()
+
+    monkeypatch.setattr(run.session._masker, "forget", spied)
+    return seen
 
 
 def corner(jpeg):
@@ -127,6 +148,78 @@ def test_learning_that_nobody_teaches_is_refused_with_the_remedy(run):
 def test_forget_paints_with_the_shipped_student(run):
     assert run.client.call("forget") == {"forgot": True}
     assert run.client.call("stats")["version"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "points", "keep"),
+    [
+        ("0.25,0.5", [(0.25, 0.5)], True),
+        ("0,0 1,1 keep", [(0, 0), (1, 1)], True),
+        (".1,.2 .3,.4 .5,.6 drop", [(0.1, 0.2), (0.3, 0.4), (0.5, 0.6)], False),
+        (" ".join(["0.5,0.5"] * 200), [(0.5, 0.5)] * 200, True),
+    ],
+)
+def test_a_stroke_reaches_the_session_as_it_was_drawn(run, monkeypatch, words, points, keep):
+    drawn = []
+    monkeypatch.setattr(run.session, "correct", drawn.append)
+    assert run.client.call("correct", *words.split()) == {"keep": keep, "points": len(points)}
+    assert drawn == [Stroke(tuple(points), keep)]
+
+
+@pytest.mark.parametrize("words", ["correct 0.5,0.5", "undo"])
+def test_a_correction_that_nobody_learns_is_refused_with_the_remedy(run, words):
+    with pytest.raises(ControlError, match="--teacher rvm"):
+        run.client.call(*words.split())
+
+
+# -- rooms -------------------------------------------------------------------------------------------------------------
+
+
+def test_rooms_are_listed_with_the_one_at_hand_first(run, rooms):
+    told = run.client.call("rooms")
+    assert (told["mode"], told["folder"]) == ("on", str(rooms.folder))
+    assert [(room["id"], room["here"], room["believed"]) for room in told["rooms"]] == [
+        ("bbbbbbbbbbbb", False, True),
+        ("aaaaaaaaaaaa", False, False),
+    ]
+    assert told["rooms"][0] | {"seen": 0} == {
+        "id": "bbbbbbbbbbbb", "seen": 0, "visits": 3, "score": 0.93, "student": "lite", "camera": "0",
+        "believed": True, "here": False,
+    }  # fmt: skip
+    assert abs(told["rooms"][0]["seen"] - rooms.seen("bbbbbbbbbbbb")) <= 1
+
+
+def test_a_room_is_forgotten_by_its_name(run, rooms, forgets):
+    assert run.client.call("rooms", "forget", "aaaaaaaaaaaa") == {"forgotten": 1}
+    assert [room["id"] for room in run.client.call("rooms")["rooms"]] == ["bbbbbbbbbbbb"]
+    with pytest.raises(ControlError, match="no room aaaaaaaaaaaa in .*; see jm-engine ctl rooms"):
+        run.client.call("rooms", "forget", "aaaaaaaaaaaa")
+    with pytest.raises(ControlError, match="expected its hexadecimal name"):
+        run.client.call("rooms", "forget", "../poison")
+    assert forgets == []  # another room than the one at hand costs this run nothing
+
+
+def test_the_room_at_hand_is_let_go_of_before_its_file_goes(run, rooms, forgets, monkeypatch):
+    monkeypatch.setattr(type(run.session), "_room", "bbbbbbbbbbbb")
+    assert [room["here"] for room in run.client.call("rooms")["rooms"]] == [True, False]
+    assert run.client.call("rooms", "forget", "bbbbbbbbbbbb") == {"forgotten": 1}
+    assert forgets == [["aaaaaaaaaaaa", "bbbbbbbbbbbb"]]  # all were there when the learner let go
+    assert rooms.count() == 1
+
+
+def test_all_rooms_are_forgotten_the_damaged_ones_too(run, rooms, forgets):
+    (rooms.folder / "cccccccccccc.room").write_bytes(b"no room")
+    assert run.client.call("rooms", "forget", "all") == {"forgotten": 3}
+    assert len(forgets) == 1
+    assert run.client.call("rooms")["rooms"] == []
+    assert rooms.count() == 0
+
+
+def test_a_run_without_rooms_says_so(run, monkeypatch):
+    monkeypatch.setattr(run.session, "_rooms", None)
+    assert run.client.call("rooms") == {"mode": "off", "folder": None, "rooms": []}
+    with pytest.raises(ControlError, match="remembers no rooms.*jm-engine rooms forget"):
+        run.client.call("rooms", "forget", "all")
 
 
 def test_a_snapshot_is_what_is_sent_and_shows_the_room_only_when_asked_for(run):

@@ -52,7 +52,7 @@ def exchange(run, *pieces):
         b'{"command": 1}',
         b'{"command": "stats", "arguments": "no list"}',
         b'{"command": "stats", "arguments": [1]}',
-        b'{"command": "stats", "arguments": ' + json.dumps(["x"] * 17).encode() + b"}",
+        b'{"command": "stats", "arguments": ' + json.dumps(["x"] * 202).encode() + b"}",
         b'{"command": "stats", "folder": "here"}',
         b'{"command": "stats", "folder": "/\\u0000"}',
         b'{"command": "background", "arguments": ["\\ud800.jpg"]}',

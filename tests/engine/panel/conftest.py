@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +22,7 @@ from engine.control.server import serve
 from engine.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 COMMAND = [sys.executable, "-m", "engine.cli"]
 CURVE = [[30 * i, round(0.93 - 0.25 * 0.85**i + 0.02 * np.sin(i), 4)] for i in range(60)]
 
@@ -29,7 +31,8 @@ def status(**changed):
     """What an engine says of itself on a good day."""
     learning = {
         "on": True, "cpu_percent": 7.4, "budget_percent": 12.0, "score": 0.93, "curve": CURVE, "calls": 61,
-        "steps": 488, "publishes": 41, "refused": 2, "room": None, "died": None,
+        "steps": 488, "publishes": 41, "refused": 2, "room": None, "corrections": [],
+        "died": None,
     }  # fmt: skip
     return {
         "state": "person", "background": "blur:0.6", "paused": False, "mirrored": False, "framing": False,
@@ -38,6 +41,14 @@ def status(**changed):
         "dropped": 3, "reopened": 1, "faults": 0, "unsure": 41, "doubts": 12, "version": 41, "swaps": 41, "rejected": 1,
         "rollbacks": 0, "teacher": "rvm", "who": "all", "learning": learning, "uptime_s": 429.0, "pid": 1,
         "program_version": "1",
+    } | changed  # fmt: skip
+
+
+def remembered(room_id, camera, **changed):
+    """A room of the list, seen a minute ago."""
+    return {
+        "id": room_id, "seen": round(time.time()) - 60, "visits": 3, "score": 0.931, "student": "lite",
+        "camera": camera, "believed": True, "here": False,
     } | changed  # fmt: skip
 
 
@@ -51,6 +62,8 @@ class ScriptedSession:
         self.sent = np.full((72, 128, 3), (60, 120, 30), np.uint8)
         self.room = np.full((72, 128, 3), (20, 40, 200), np.uint8)
         self.sources = 0  # times the room was looked at
+        self.mode, self.remembered = "on", []
+        self.listed = 0  # times the rooms were asked for
 
     def status(self):
         return dict(self.says)
@@ -103,6 +116,31 @@ class ScriptedSession:
 
     def forget(self):
         self._told("forget")
+
+    def correct(self, stroke):
+        if self.says["learning"] is None:
+            raise UsageError("a stroke is learnt, and nobody learns here; start with a teacher, as in --teacher rvm")
+        correction = {"keep": stroke.keep, "area": 0.0, "found": False}
+        self.learning(corrections=[*self.says["learning"]["corrections"], correction])
+        self._told("correct", stroke)
+
+    def undo_correction(self):
+        self.learning(corrections=self.says["learning"]["corrections"][:-1])
+        self._told("undo")
+
+    def rooms(self):
+        self.listed += 1
+        here = self.says["learning"] and self.says["learning"]["room"]
+        rooms = [room | {"here": room["id"] == here} for room in self.remembered]
+        return {"mode": self.mode, "folder": None if self.mode == "off" else "/home/me/rooms", "rooms": rooms}
+
+    def forget_rooms(self, room_id):
+        gone = [room for room in self.remembered if room_id in (None, room["id"])]
+        if room_id is not None and not gone:
+            raise UsageError(f"no room {room_id} in /home/me/rooms; see jm-engine ctl rooms")
+        self.remembered = [room for room in self.remembered if room not in gone]
+        self._told("forget room", room_id)
+        return len(gone)
 
 
 @pytest.fixture
@@ -183,3 +221,48 @@ def panel(place):
     assert panel.port, panel.process.stderr.read()
     yield panel
     panel.close()
+
+
+# -- a browser ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Chromium of the system's; without one, or without playwright, what needs it is skipped."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason='no playwright; pip install "jit-masker[browser]"')
+    if CHROMIUM is None:
+        pytest.skip("no Chromium in PATH; apt install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium):
+    from playwright.sync_api import expect
+
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context, panel, session):
+    """The panel's page, connected to the scripted session; whatever the browser complains of fails the test."""
+    from playwright.sync_api import expect
+
+    page = context.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(panel.address)
+    expect(page.locator("#controls")).to_be_visible()
+    yield page
+    assert [text for text in complaints if "Failed to load resource" not in text] == []
+
+
+def button(page, name):
+    return page.get_by_role("button", name=name, exact=True)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from engine.panel.additions import safe_name
-from tests.engine.panel.conftest import ScriptedSession, start_session
+from engine.stroke import Stroke
+from tests.engine.panel.conftest import ScriptedSession, remembered, start_session
 
 
 def png(side=8, colour=90):
@@ -65,6 +66,9 @@ def test_the_picture_is_what_is_sent_and_the_room_comes_only_from_its_own_path(p
         (("frame", "auto"), ("frame", True)),
         (("learn", "off"), ("learn", False)),
         (("forget",), ("forget",)),
+        (("correct", "0.25,0.5", "1,1", "drop"), ("correct", Stroke(((0.25, 0.5), (1.0, 1.0)), False))),
+        (("undo",), ("undo",)),
+        (("rooms", "forget", "all"), ("forget room", None)),
         (("pause",), ("pause",)),
         (("resume",), ("resume",)),
     ],
@@ -85,6 +89,18 @@ def test_another_file_is_none(panel, session, spec):
     assert status == 400
     assert "in the gallery" in answer["error"]
     assert session.told == []
+
+
+def test_the_longest_stroke_of_the_page_fits_into_a_command(panel, session):
+    assert command(panel, "correct", *["0.1234,0.5678"] * 64, "keep")[0] == 200
+    assert session.told == [("correct", Stroke(((0.1234, 0.5678),) * 64, True))]
+
+
+def test_rooms_are_the_engines(panel, session):
+    session.remembered = [remembered("a" * 12, "0")]
+    status, headers, body = panel.ask("GET", "/rooms")
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert json.loads(body) == session.rooms()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import functools
 import http.server
 import re
-import shutil
 import threading
 from urllib.parse import urlsplit
 
@@ -11,14 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.engine.panel.conftest import Panel, ScriptedSession, start_session, status
+from tests.engine.panel.conftest import Panel, ScriptedSession, button, remembered, start_session, status
 
 sync_api = pytest.importorskip("playwright.sync_api", reason='no playwright; pip install "jit-masker[browser]"')
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium in PATH; apt install chromium"),
-    pytest.mark.filterwarnings("default"),  # of the browser's driver
-]
+pytestmark = pytest.mark.filterwarnings("default")  # of the browser's driver
 expect = sync_api.expect
 
 STATES = {  # what the engine says -> a word on the page
@@ -31,40 +26,6 @@ STATES = {  # what the engine says -> a word on the page
     "asleep": ({"state": "asleep", "watched": False}, "Asleep"),
     "starting": ({"state": None, "size": None, "latency_ms": None, "paint_ms": None}, "Starting"),
 }
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(chromium):
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    context.set_default_timeout(20_000)
-    expect.set_options(timeout=20_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(context, panel, session):
-    """The panel's page, connected to the scripted session; whatever the browser complains of fails the test."""
-    page = context.new_page()
-    complaints = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(panel.address)
-    expect(page.locator("#controls")).to_be_visible()
-    yield page
-    assert [text for text in complaints if "Failed to load resource" not in text] == []
-
-
-def button(page, name):
-    return page.get_by_role("button", name=name, exact=True)
 
 
 # -- what is shown -----------------------------------------------------------------------------------------------------
@@ -271,7 +232,7 @@ def test_every_control_has_a_role_and_a_name(page):
     assert [role for role, name in named if not name.strip()] == []
     assert len(named) >= 15
     headings = [node["name"]["value"] for node in nodes if node["role"]["value"] == "heading"]
-    assert headings == ["JIT-Masker", "Background", "Learning", "Leak guard", "Camera and output"]
+    assert headings == ["JIT-Masker", "Background", "Learning", "Rooms", "Leak guard", "Camera and output"]
     images = [node.get("name", {}).get("value") for node in nodes if node["role"]["value"] == "image"]
     assert all(images)
 
@@ -369,6 +330,13 @@ def test_text_stands_out_in_both_themes(page, session, theme):
         assert found["looked"] > 60
         grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert grounds == {{"light": "rgb(244, 243, 239)", "dark": "rgb(19, 21, 23)"}[theme]}
+    correction = {"keep": True, "area": 0.083, "found": True}
+    session.remembered = [remembered("a" * 12, "0"), remembered("b" * 12, "1", believed=False)]
+    session.learning(room="a" * 12, corrections=[correction, correction | {"keep": False}])
+    button(page, "Show camera").click()
+    button(page, "Remove this").click()
+    expect(page.get_by_text("Here now")).to_be_visible()
+    assert page.evaluate(CONTRAST)["poor"] == []
     session.learning(on=False, died="the teacher ran out of memory")
     expect(page.get_by_text("Learning has stopped:")).to_be_visible()
     page.get_by_role("button", name="Forget what was learned").click()
@@ -381,7 +349,11 @@ def test_a_phone_needs_no_scrolling_sideways(page, session):
         summary.click()
     session.says = status(source="rtsp://camera.local/" + "a" * 200, background="/home/me/" + "b" * 200 + ".png")
     expect(page.locator("#source")).to_contain_text("aaa")
+    session.remembered = [remembered("a" * 12, "/dev/v4l/by-id/" + "c" * 200)]
+    session.learning(room="a" * 12, corrections=[{"keep": True, "area": 0.083, "found": True}])
     button(page, "Show camera").click()
+    expect(page.get_by_text("Here now")).to_be_visible()
+    expect(button(page, "Undo the last one")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     small = page.evaluate("""[...document.querySelectorAll("main button")]
         .filter((b) => b.checkVisibility() && Math.min(b.offsetWidth, b.offsetHeight) < 44).map((b) => b.id)""")

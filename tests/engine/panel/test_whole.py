@@ -15,8 +15,8 @@ def engine(place, gallery, panel):
     """`jm-engine` on the synthetic person, once the panel sees it."""
     process = subprocess.Popen(
         [*COMMAND, "-i", "test://", "-o", "null", "--pace", "live", "--teacher", "none", "--background", "#3c4753",
-         "--gallery", str(gallery)],
-        stderr=subprocess.PIPE, text=True, env=environment(place), cwd=ROOT,
+         "--gallery", str(gallery), "--rooms", "on"],
+        stderr=subprocess.PIPE, text=True, env=environment(place) | {"JM_HOME": str(place)}, cwd=ROOT,
     )  # fmt: skip
     while stats(panel) is None or stats(panel)["frames"] < 5:
         assert process.poll() is None, process.stderr.read()
@@ -62,6 +62,15 @@ def test_what_the_engine_says_of_itself_is_what_the_page_is_made_for(panel, engi
     from tests.engine.panel.conftest import status
 
     assert stats(panel).keys() >= status().keys()
+
+
+def test_rooms_and_strokes_go_to_the_engine_that_paints(panel, engine, place):
+    status, _, body = panel.ask("GET", "/rooms")
+    assert (status, json.loads(body)) == (200, {"mode": "on", "folder": str(place / "rooms"), "rooms": []})
+    stroke = json.dumps({"command": "correct", "arguments": ["0.5,0.5", "keep"]}).encode()
+    status, _, body = panel.ask("POST", "/command", stroke)
+    assert status == 409
+    assert "--teacher rvm" in json.loads(body)["error"]
 
 
 def test_the_panel_outlives_the_engine_and_the_engine_the_panel(panel, engine):
