@@ -26,6 +26,7 @@ from ..students import Student
 from ..teachers.deadline import DeadlineTeacher
 from .budget import CpuLaps, LearningBudget
 from .candidates import Candidate, CandidateJudge
+from .frame_keeper import FrameKeeper
 from .on_demand import ChangeTrigger, OnDemandSchedule
 from .plausibility import PAUSE, LabelJudge
 from .recipe import Recipe
@@ -73,6 +74,7 @@ class Distiller:
         overlap: bool = False,
         budget: LearningBudget | None = None,
         rooms: RoomKeeper | None = None,
+        keeper: FrameKeeper | None = None,
     ):
         """
         Parameters
@@ -82,6 +84,7 @@ class Distiller:
         overlap : go on while the teacher looks at its frame, as is right where it does so on another machine.
         budget : what may be spent; None: no limit, as a run that is to be repeatable needs.
         rooms : remembers what was learnt where; None: nobody does.
+        keeper : keeps frames whose labels were believed; None: nobody does.
         """
         options = recipe.schedule
         self._thrifty = budget is not None and budget.limited
@@ -114,7 +117,7 @@ class Distiller:
         # version 0: what the paint path has loaded already, and here the witness that no teacher can change
         start = Candidate(publisher.publish(self._trainer.tensors), self._trainer.snapshot())
         self._students = CandidateJudge(start, recipe.min_area)
-        self._rooms = rooms
+        self._rooms, self._keeper = rooms, keeper
         self._scenes: deque[Candidate] = deque(maxlen=recipe.scenes)  # what was live when a scene ended, oldest first
 
     def resume(self, tensors: Mapping[str, np.ndarray]) -> None:
@@ -226,6 +229,8 @@ class Distiller:
         except TeacherError as error:
             self._on_failure(error)
             return
+        if self._keeper is not None:
+            self._keeper.asked(bgr)
         assert self._scene is not None
         self._pending = PendingLabel(self._image(bgr).copy(), self._predicted.copy(), self._frames, self._scene)
         if not self._overlap:
@@ -262,6 +267,8 @@ class Distiller:
         label = cv2.resize(label, pending.predicted.shape[::-1], interpolation=cv2.INTER_AREA)
         if self._recipe.judge_labels and not self._believes(pending, label):
             return
+        if self._keeper is not None:
+            self._keeper.believed(label, pending.scene)
         self.curve.append((pending.frame, iou_acc(label, pending.predicted)))
         score = iou_acc(label, pending.predicted, self._recipe.min_area)
         if not self._recipe.soft_labels:
