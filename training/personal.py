@@ -46,7 +46,8 @@ L2_SP = 1e-3  # share of the way back to the start on each step (Li et al. 2018)
 MEMORY = 0.99  # of the averaged weights, per step
 SHARE = 0.8  # of what was learnt; the rest is the start (WiSE-FT, Wortsman et al. 2022): what it knows of others stays
 # how frames are kept apart
-LEAST_FRAMES, LEAST_BLOCKS = 40, 4
+LEAST_FRAMES, LEAST_BLOCKS = 40, 6
+LEAST_LEARNT, LEAST_APART = 20, 2  # frames, blocks; on which teachers and labels agree
 VISITS = 8  # from so many on, whole visits are kept apart; else runs of RUN frames
 RUN = 10
 EVERY = 4  # of the blocks one is kept apart
@@ -260,13 +261,15 @@ def train_profile(args: argparse.Namespace) -> int:
     cv2.setNumThreads(1)
     start = load_student(args.student, size)
     lesson, relabel = Lesson(start, size, args.seed), Relabeller(args.threads, args.teacher)
-    examples = labelled(learnt, relabel, size)
-    judged = [block for block in (labelled(frames, relabel, size) for frames in apart) if block]
+    shipped = candidate_of(start, size)
+    mask_size = shipped.alpha(np.zeros((1, 3, *size), np.float32)).shape
+    examples = labelled(learnt, relabel, size, mask_size)
+    judged = [block for block in (labelled(frames, relabel, size, mask_size) for frames in apart) if block]
     count = sum(map(len, judged))
     say(f"labelled by {' and '.join(relabel.names)}: {len(examples)} frames to learn from, {count} kept apart")
-    if len(examples) < LEAST_FRAMES // 2 or len(judged) < LEAST_BLOCKS // 2:
+    if len(examples) < LEAST_LEARNT or len(judged) < LEAST_APART:
         raise UsageError("the teachers do not agree with the labels on enough frames; keep some more")
-    before = judge(candidate_of(start, size), judged, lesson)
+    before = judge(shipped, judged, lesson)
     weights = StudentWeights(args.student, size, lesson.run(examples, args.minutes))
     try:
         after = judge(candidate_of(weights, size), judged, lesson)
@@ -285,11 +288,16 @@ def train_profile(args: argparse.Namespace) -> int:
     return 0
 
 
-def labelled(frames: Sequence[KeptFrame], relabel: Relabeller, size: tuple[int, int]) -> list[Example]:
-    """Those on which the teachers and the live label mean the same."""
+def labelled(
+    frames: Sequence[KeptFrame], relabel: Relabeller, size: tuple[int, int], mask_size: tuple[int, ...]
+) -> list[Example]:
+    """Those on which the teachers and the live label mean the same. `size`, `mask_size`: (h, w) of the student's input
+    and output; the label may be of another one's.
+    """
     examples = []
     for frame in tqdm(frames, desc="labels", leave=False, disable=None):
-        fused = relabel(frame.bgr, frame.label)
+        live = cv2.resize(frame.label, mask_size[::-1], interpolation=cv2.INTER_AREA)
+        fused = relabel(frame.bgr, live)
         if fused is not None:
             bgr = cv2.resize(frame.bgr, size[::-1], interpolation=cv2.INTER_LINEAR)
             examples.append(Example(bgr, fused.label, fused.weight))

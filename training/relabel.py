@@ -70,7 +70,8 @@ class Relabeller:
         size = live.shape[1], live.shape[0]
         seen = _sized(self._matte(bgr), size)
         mirrored = _sized(self._matte(np.ascontiguousarray(bgr[:, ::-1])), size)[:, ::-1]
-        heavy = (seen + mirrored) / 2
+        # a teacher that knows one place, as it is, has no use for its mirror image
+        heavy = (seen + mirrored) / 2 if iou(seen, mirrored) >= SAME_PERSON else seen
         finder = _sized(self._finder(bgr), size) if self._finder is not None else None
         return fuse(live, heavy, finder)
 
