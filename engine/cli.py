@@ -29,11 +29,11 @@ COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the
     "models": "engine.assets.command",
     "cameras": "engine.sources.command",
     "rooms": "engine.rooms.command",
-    "profile": "engine.personal.command",
     "ctl": "engine.control.command",
     "panel": "engine.panel.command",
     "doctor": "engine.doctor.command",
     "install-service": "engine.service",
+    "profile": "engine.personal.command",
 }
 
 

@@ -17,7 +17,7 @@ FORMAT = 1
 MAX_SIDE = 640  # pixels; a larger frame is shrunk
 MAX_PIXELS = MAX_SIDE**2
 QUALITY = 92  # percent, of the JPEG
-TYPICAL_BYTES = 60_000  # of a file; 640x480, measured: docs/profile.md
+TYPICAL_BYTES = 35_000  # of a file; 640x480, measured: docs/profile.md
 HEADER = "profile"  # its name among the metadata
 
 
