@@ -39,6 +39,7 @@ BENCHES = {  # name -> text for --help; a newcomer adds a line here, and one in 
     "soak": "minutes of learning and painting: memory, faults, times that stay flat",
     "passes": "what learning from a sample of the whole clip gains before the first picture",
     "rooms": "a place that is come back to: cold, with what a process remembers, with what lies on disk",
+    "profile": "what a personal profile gains on what was never kept, and costs on other people",
     "call": "minutes in a call: engine, panel and learning, another background each minute",
     "manifest": "find the cuts of a folder of clips, and write their manifest",
     "compare": "what got better or worse between two results; exit 1 past a threshold",
@@ -92,6 +93,8 @@ def _import(name: str) -> ModuleType:
             from . import passes as bench
         case "rooms":
             from . import rooms as bench
+        case "profile":
+            from . import personal as bench
         case "call":
             from . import call as bench
         case "manifest":

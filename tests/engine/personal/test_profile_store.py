@@ -285,7 +285,7 @@ def test_what_cannot_be_deleted_is_named(home, capsys):
         assert command.main(["forget"]) == 1
     finally:
         store.frames.chmod(0o700)
-    assert "not all of the profile is deleted" in capsys.readouterr().err
+    assert "is not deleted; delete" in capsys.readouterr().err
 
 
 # -- jm-engine profile show, and the profile ---------------------------------------------------------------------------
