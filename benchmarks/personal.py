@@ -44,7 +44,9 @@ FIRST = 0.65  # share of a clip that is visited
 LAST = 0.7  # share from which it is judged
 EVERY = 5  # frames; one is judged
 LEAST = 800  # frames of a clip that is long enough
-COLUMNS = ("camera", "frames kept", "start", "profile", "p5, start", "profile", "other clips, start", "profile")
+COLUMNS = (
+    "camera", "frames kept", "start", "profile", "start, p5", "profile, p5", "start, other clips", "profile, other clips",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def main(args: argparse.Namespace) -> Result:
     rows: list[tuple[object, ...]] = []
     for clip in bar(cameras, "cameras"):
         rows.append(_camera(clip, [other for other in long_enough if other is not clip], reference))
-    means = [float(np.mean([row[i] for row in rows])) for i in range(2, len(COLUMNS))]  # type: ignore[misc]
+    means = [float(np.mean([row[i] for row in rows])) for i in range(2, len(COLUMNS))]
     rows.append(("mean", None, *means))
     table = Table(f"IoU-Acc against {REFERENCE}, without learning", COLUMNS, rows, "learning off")
     notes = [
@@ -95,12 +97,12 @@ def _camera(clip: Clip, others: Sequence[Clip], reference: KeptTeacher) -> tuple
         students = [candidate_of(weights, size) for weights in (shipped, profile.weights if profile else shipped)]
         lesson = Lesson(shipped, size, 0)  # it shows frames as the student sees them
         here = _judge(clip, students, lesson, reference)
-        elsewhere = [_judge(other, students, lesson, reference) for other in others]
+        elsewhere = [_judge(other, students, lesson, reference) for other in others] or [here]
     return (
         clip.name, kept, float(np.mean(here.start)), float(np.mean(here.profile)),
         float(np.percentile(here.start, 5)), float(np.percentile(here.profile, 5)),
-        float(np.mean([np.mean(scores.start) for scores in elsewhere])) if elsewhere else float("nan"),
-        float(np.mean([np.mean(scores.profile) for scores in elsewhere])) if elsewhere else float("nan"),
+        float(np.mean([np.mean(scores.start) for scores in elsewhere])),
+        float(np.mean([np.mean(scores.profile) for scores in elsewhere])),
     )  # fmt: skip
 
 
@@ -140,7 +142,7 @@ def _judge(clip: Clip, students: Sequence[Candidate], lesson: Lesson, reference:
     with closing(open_source(clip.path)) as source:
         first = int((source.frames or 0) * LAST)
         for frame in source:
-            if frame.index < first or (frame.index - first) % EVERY:
+            if frame.index < first or frame.index % EVERY:
                 continue
             label = reference.whole(frame.bgr)
             for student, own in zip(students, scores, strict=True):
