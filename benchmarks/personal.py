@@ -45,7 +45,8 @@ LAST = 0.7  # share from which it is judged
 EVERY = 5  # frames; one is judged
 LEAST = 800  # frames of a clip that is long enough
 COLUMNS = (
-    "camera", "frames kept", "start", "profile", "start, p5", "profile, p5", "start, other clips", "profile, other clips",
+    "camera", "frames kept", "start", "profile", "start, p5", "profile, p5", "start, other clips",
+    "profile, other clips",
 )  # fmt: skip
 
 

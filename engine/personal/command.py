@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..control.client import Client, list_engines
-from ..errors import JitMaskerError, SinkError
+from ..errors import ControlError, JitMaskerError, SinkError
 from ..rooms.room import fingerprint
 from ..rooms.store import RoomStore
 from . import sealing
@@ -107,12 +107,28 @@ def forget(store: FrameStore) -> None:
         Something is left; the message names it. What could be deleted is.
     """
     starts = _starts(store)
-    frames = store.forget()
-    print(f"{frames} frames and {len(starts)} profiles forgotten")
-    _tell_engines()
-    rooms = _forget_rooms(starts)
-    if rooms:
-        print(f"{rooms} rooms that were learnt from it, too")
+    failures: list[JitMaskerError | OSError] = []
+    for step in (
+        lambda: _forget_files(store, starts),
+        _tell_engines,
+        lambda: _forget_rooms(starts),
+        lambda: _key(store),
+    ):
+        try:
+            step()
+        except (JitMaskerError, OSError) as error:  # one that fails is no reason to leave the rest
+            failures.append(error)
+    for other in failures[1:]:
+        print(f"jm-engine profile: {other}", file=sys.stderr)
+    if failures:
+        raise failures[0]
+
+
+def _forget_files(store: FrameStore, starts: set[str]) -> None:
+    print(f"{store.forget()} frames and {len(starts)} profiles forgotten")
+
+
+def _key(store: FrameStore) -> None:
     if sealing.forget_key(store.folder):
         print("and the key, in the key store")
 
@@ -129,7 +145,11 @@ def _starts(store: FrameStore) -> set[str]:
 
 
 def _tell_engines() -> None:
-    for pid in list_engines():
+    try:
+        engines = list_engines()
+    except ControlError:  # a system on which none takes commands, or a folder that nobody uses
+        return
+    for pid in engines:
         try:
             Client.connect(pid).call("forget")
         except JitMaskerError as error:
@@ -140,7 +160,8 @@ def _tell_engines() -> None:
             )
 
 
-def _forget_rooms(starts: set[str]) -> int:
+def _forget_rooms(starts: set[str]) -> None:
     rooms = RoomStore()
     mine = [room.facts.id for room in rooms.all() if room.facts.start in starts]
-    return sum(rooms.forget(room_id) for room_id in mine)
+    if forgotten := sum(rooms.forget(room_id) for room_id in mine):
+        print(f"{forgotten} rooms that were learnt from it, too")

@@ -12,13 +12,16 @@ import cv2
 import numpy as np
 import pytest
 
+import kernels
 from engine.errors import ModelError
 from engine.personal import command, sealing
 from engine.personal.frame import KeptFrame, When, from_bytes, shrunk, to_bytes
 from engine.personal.sealing import KeyStoreError, Seal, seal_for
 from engine.personal.start import START, find_profile, save_profile
 from engine.personal.store import FrameStore, keep_frames
-from engine.rooms.room import fingerprint
+from engine.rooms.room import Facts, Room, fingerprint, in_steps, new_id
+from engine.rooms.signature import Observer
+from engine.rooms.store import RoomStore
 from engine.sources.synthetic import SyntheticPerson
 from export.publish import load_student
 from export.store import load_weights
@@ -246,6 +249,19 @@ def test_forgotten_the_key_is_gone_from_the_key_store(home, monkeypatch):
     assert len(KeyStoreInMemory.secrets) == 1
     assert command.main(["forget"]) == 0
     assert KeyStoreInMemory.secrets == {}
+
+
+def test_rooms_that_were_learnt_from_a_profile_go_with_it_and_others_stay(home):
+    store, options = filled(home / "profile", 1)
+    own = {name: value * np.float32(1.01) for name, value in shipped().tensors.items()}
+    profile = replace(shipped(), tensors=own)
+    save_profile(profile, options.token, store)
+    look = Observer(kernels.load_fallback("a test"))(FIGURE.picture(0)).signature
+    for start in (profile, shipped()):
+        facts = Facts(new_id(), "lite", fingerprint(start), "0", 1, 1, 1, 0, 0.98)
+        RoomStore().save(Room(facts, look, *in_steps(start.tensors, start.tensors)))
+    assert command.main(["forget"]) == 0
+    assert [room.facts.start for room in RoomStore().all()] == [fingerprint(shipped())]
 
 
 def test_a_key_that_cannot_be_deleted_is_named_and_the_files_are_gone(home, monkeypatch, capsys):
