@@ -42,6 +42,7 @@ from .students import Student, tensors_of
 
 # how it is taught: docs/decisions.md, "A personal profile"
 EPOCHS, BATCH, RATE = 20, 8, 3e-4
+LEAST_STEPS = 500  # where frames are few there are more epochs
 L2_SP = 1e-3  # share of the way back to the start on each step (Li et al. 2018)
 MEMORY = 0.99  # of the averaged weights, per step
 SHARE = 0.8  # of what was learnt; the rest is the start (WiSE-FT, Wortsman et al. 2022): what it knows of others stays
@@ -141,13 +142,14 @@ class Lesson:
         return self._kernels.preprocess(np.ascontiguousarray(bgr), kind.mean, kind.std, image)
 
     def run(self, examples: Sequence[Example], minutes: float) -> dict[str, np.ndarray]:
-        """The weights after EPOCHS, or as many as the time allows: averaged, and a part of the way from the start."""
+        """The weights after all epochs, or as many as the time allows: averaged, and a part of the way from the start."""
         until = time.monotonic() + minutes * 60
         steps = max(1, len(examples) // BATCH)
-        for epoch in tqdm(range(EPOCHS), desc="epochs", leave=False, disable=None):
+        epochs = max(EPOCHS, -(-LEAST_STEPS // steps))
+        for epoch in tqdm(range(epochs), desc="epochs", leave=False, disable=None):
             if time.monotonic() >= until:
                 break
-            rate = RATE * (0.1 + 0.45 * (1 + np.cos(np.pi * epoch / EPOCHS)))
+            rate = RATE * (0.1 + 0.45 * (1 + np.cos(np.pi * epoch / epochs)))
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             order = self._rng.permutation(len(examples))

@@ -118,6 +118,12 @@ def teacher(tmp_path):
     return str(write_teacher(tmp_path, FIGURE._scene(0).background))
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(personal, "EPOCHS", 8)
+    monkeypatch.setattr(personal, "LEAST_STEPS", 0)
+
+
 def filled(count=56):
     store, options = FrameStore(), keep_frames(100)
     for number in range(count):
