@@ -142,7 +142,7 @@ class Lesson:
         return self._kernels.preprocess(np.ascontiguousarray(bgr), kind.mean, kind.std, image)
 
     def run(self, examples: Sequence[Example], minutes: float) -> dict[str, np.ndarray]:
-        """The weights after all epochs, or as many as the time allows: averaged, and a part of the way from the start."""
+        """The weights after all epochs, or as many as the time allows: averaged, and a part of the way there."""
         until = time.monotonic() + minutes * 60
         steps = max(1, len(examples) // BATCH)
         epochs = max(EPOCHS, -(-LEAST_STEPS // steps))
