@@ -42,7 +42,6 @@ from .students import Student, tensors_of
 
 # how it is taught: docs/decisions.md, "A personal profile"
 EPOCHS, BATCH, RATE = 20, 8, 3e-4
-LEAST_STEPS = 500  # where frames are few there are more epochs
 L2_SP = 1e-3  # share of the way back to the start on each step (Li et al. 2018)
 MEMORY = 0.99  # of the averaged weights, per step
 SHARE = 0.8  # of what was learnt; the rest is the start (WiSE-FT, Wortsman et al. 2022): what it knows of others stays
@@ -145,11 +144,10 @@ class Lesson:
         """The weights after all epochs, or as many as the time allows: averaged, and a part of the way there."""
         until = time.monotonic() + minutes * 60
         steps = max(1, len(examples) // BATCH)
-        epochs = max(EPOCHS, -(-LEAST_STEPS // steps))
-        for epoch in tqdm(range(epochs), desc="epochs", leave=False, disable=None):
+        for epoch in tqdm(range(EPOCHS), desc="epochs", leave=False, disable=None):
             if time.monotonic() >= until:
                 break
-            rate = RATE * (0.1 + 0.45 * (1 + np.cos(np.pi * epoch / epochs)))
+            rate = RATE * (0.1 + 0.45 * (1 + np.cos(np.pi * epoch / EPOCHS)))
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             order = self._rng.permutation(len(examples))

@@ -121,7 +121,6 @@ def teacher(tmp_path):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
     monkeypatch.setattr(personal, "EPOCHS", 8)
-    monkeypatch.setattr(personal, "LEAST_STEPS", 0)
 
 
 def filled(count=56):
