@@ -16,6 +16,7 @@ SERVE = [*LEARN, "starlette>=0.40", "uvicorn>=0.30", "prometheus-client>=0.20"]
 RAY = [*SERVE, "ray[serve]>=2.40"]
 VIRTUALCAM = ["pyvirtualcam>=0.11"]  # GPL-2.0
 PANEL = ["starlette>=0.40", "uvicorn>=0.30"]
+PROFILE = ["keyring>=25", "cryptography>=42"]  # kept frames encrypted with a key in the system's key store
 BENCH = ["ai-edge-litert>=2.3"]  # what MediaPipe's networks run on; 60 MB, for two peers of jm-bench
 BROWSER = ["playwright>=1.50"]  # for the panel's tests, with a Chromium of the system's
 DEV = [
@@ -53,6 +54,7 @@ setup(
         "engine.media",
         "engine.painting",
         "engine.panel",
+        "engine.personal",
         "engine.rooms",
         "engine.sinks",
         "engine.sources",
@@ -97,9 +99,10 @@ setup(
         "ray": RAY,
         "virtualcam": VIRTUALCAM,
         "panel": PANEL,
+        "profile": PROFILE,
         "bench": BENCH,
         "browser": BROWSER,
-        "dev": SERVE + PANEL + DEV,
+        "dev": SERVE + PANEL + PROFILE + DEV,
     },
     entry_points={
         "console_scripts": [

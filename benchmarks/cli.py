@@ -40,6 +40,7 @@ BENCHES = {  # name -> text for --help; a newcomer adds a line here, and one in 
     "passes": "what learning from a sample of the whole clip gains before the first picture",
     "rooms": "a place that is come back to: cold, with what a process remembers, with what lies on disk",
     "corrections": "a thing that the teacher loses or keeps, and one stroke that corrects it",
+    "profile": "what a personal profile gains on what was never kept, and costs on other people",
     "call": "minutes in a call: engine, panel and learning, another background each minute",
     "manifest": "find the cuts of a folder of clips, and write their manifest",
     "compare": "what got better or worse between two results; exit 1 past a threshold",
@@ -95,6 +96,8 @@ def _import(name: str) -> ModuleType:
             from . import rooms as bench
         case "corrections":
             from . import corrections as bench
+        case "profile":
+            from . import personal as bench
         case "call":
             from . import call as bench
         case "manifest":

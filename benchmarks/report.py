@@ -22,7 +22,8 @@ from .harness.result import Result, Table
 
 ORDER = (
     "table2", "fig3", "fig4", "table1", "table3", "kernels", "accuracy", "edges", "davis", "conditions", "lies",
-    "truth", "leak", "rooms", "corrections", "interference", "swap", "startup", "memory", "soak", "passes", "call",
+    "truth", "leak", "rooms", "corrections", "interference", "swap", "startup", "memory", "soak", "passes", "profile",
+    "call",
 )  # fmt: skip
 TEMPLATE = Path(__file__).with_name("report.html")
 KINDS = {".png": "image/png", ".jpg": "image/jpeg"}

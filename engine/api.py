@@ -2,7 +2,17 @@
 
 from export.contracts import Published
 
-from .contracts import Canvas, Frame, LearningStats, MaskerStats, PaintResult, PaintState, Picture, RoomOptions
+from .contracts import (
+    Canvas,
+    Frame,
+    KeepOptions,
+    LearningStats,
+    MaskerStats,
+    PaintResult,
+    PaintState,
+    Picture,
+    RoomOptions,
+)
 from .cpu_budget import CpuBudget
 from .errors import (
     BackendUnavailable,
@@ -31,6 +41,7 @@ __all__ = [
     "Frame",
     "GpuFault",
     "JitMaskerError",
+    "KeepOptions",
     "LearningStats",
     "Masker",
     "MaskerStats",

@@ -15,7 +15,7 @@ from . import process
 
 if TYPE_CHECKING:
     from .closing import Closable
-    from .contracts import RoomOptions, Sink, Source
+    from .contracts import KeepOptions, RoomOptions, Sink, Source
     from .control.remembered import Remembered
     from .first_pass import FirstPass
     from .masker import Masker
@@ -33,6 +33,7 @@ COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the
     "panel": "engine.panel.command",
     "doctor": "engine.doctor.command",
     "install-service": "engine.service",
+    "profile": "engine.personal.command",
 }
 
 
@@ -156,7 +157,7 @@ def run(options: Options, status: bool) -> int:
 
         if not is_watched(output):  # what cannot be written is told before the models are loaded
             open_outputs()
-        masker = open_masker(options, lockstep=pace == "lockstep", rooms=rooms_of(options))
+        masker = open_masker(options, lockstep=pace == "lockstep", rooms=rooms_of(options), keep=keep_of(options))
         parts.append(masker)
         if not sinks:
             open_outputs()
@@ -227,6 +228,27 @@ def rooms_of(options: Options) -> RoomOptions | None:
     if mode == "off":
         return None
     return RoomOptions(rooms_folder(), writes=mode == "on", camera=options.input if camera else "")  # no URL's password
+
+
+def keep_of(options: Options) -> KeepOptions | None:
+    """What the user agreed to keep; None: nothing.
+
+    Raises
+    ------
+    UsageError
+        Frames are to be kept, and nobody says what is on them: only what was labelled, and believed, is kept.
+    """
+    from .errors import UsageError
+    from .personal.store import keep_frames
+
+    if not options.keep_frames:
+        return None
+    if options.teaching is None or not options.learning_budget or options.recipe == "paper":
+        raise UsageError(
+            f"--keep-frames is {options.keep_frames}, and frames are kept with a label that was believed: leave out "
+            "--teacher none, --learning-budget 0 and --recipe paper, or leave out --keep-frames"
+        )
+    return keep_frames(options.keep_frames)
 
 
 def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:

@@ -180,6 +180,15 @@ class RoomOptions:
 
 
 @dataclass(frozen=True)
+class KeepOptions:
+    """The user agreed that frames are kept: made by `engine.personal.store.keep_frames` alone."""
+
+    folder: Path
+    count: int  # frames, at most
+    token: str  # as in the folder; where it is gone, all was forgotten, and nothing is written
+
+
+@dataclass(frozen=True)
 class LearnerOptions:
     """How a learner is to work."""
 
@@ -191,6 +200,7 @@ class LearnerOptions:
     lockstep: bool  # one operation per offered frame, on the thread that offers; else on a thread of its own
     on_gpu: bool  # the student paints on a GPU, and is taught there if torch has it
     rooms: RoomOptions | None = None  # where rooms are remembered; None: they are not
+    keep: KeepOptions | None = None  # frames that are kept with their labels; None: none
 
 
 class StartLearner(Protocol):

@@ -6,22 +6,32 @@ told in painting/. The learner is loaded when a teacher is asked for; without on
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 import kernels
-from export.contracts import Published
+from export.contracts import Published, StudentWeights
 
 from . import cpu_budget
 from .backends import ON_GPU
 from .backgrounds import open_background
-from .contracts import Canvas, LearnerOptions, MaskerStats, PaintResult, PaintState, RoomOptions, StartLearner
+from .contracts import (
+    Canvas,
+    KeepOptions,
+    LearnerOptions,
+    MaskerStats,
+    PaintResult,
+    PaintState,
+    RoomOptions,
+    StartLearner,
+)
 from .cpu_budget import CpuBudget
 from .errors import CandidateRejected, JitMaskerError, ModelError, StudentFault, UsageError
 from .learning import Kind, Learning, check_kind
@@ -76,6 +86,7 @@ class Masker:
     edges : how the edge of the person looks.
     seed : of what is drawn while learning.
     rooms : where rooms are remembered from one run to the next, see `engine.rooms`; None: they are not.
+    keep : frames that are kept with their labels, see `engine.personal`; None: none. Their user has to agree.
     start_learner : makes the learner, where it is to be another than `training.online.learner.start`.
 
     Raises
@@ -107,6 +118,7 @@ class Masker:
         edges: EdgeOptions | None = None,
         seed: int = 0,
         rooms: RoomOptions | None = None,
+        keep: KeepOptions | None = None,
         start_learner: StartLearner | None = None,
     ):
         from export.publish import load_student, publish_initial
@@ -122,6 +134,7 @@ class Masker:
         cpu_budget.apply(self.threads)
         self.size = input_size(student, size)
         self.student = load_student(student, self.size, weights)
+        self._weights = weights
         # read on a thread of its own, beside all that follows
         self._recall = RecallAtStart(rooms, self.student, self.size) if rooms is not None else None
         self.background = open_background(background, lossless=lockstep)
@@ -140,12 +153,16 @@ class Masker:
         except CandidateRejected as error:
             raise ModelError(f"the weights {weights or 'that are shipped'} cannot be used: {error}") from error
         self._learning = Learning(rooms)
+        self._prepare: Callable[[StudentWeights], None] | None = None  # who learns, from this start
         if teacher is not None:
             options = LearnerOptions(
                 as_teacher_options(teacher), recipe, self.threads.learn, seed, learning_budget, lockstep,
-                on_gpu=self.backend_name in ON_GPU, rooms=rooms,
+                on_gpu=self.backend_name in ON_GPU, rooms=rooms, keep=keep,
             )  # fmt: skip
-            self._learning.prepare(learner, start_learner, self.student, self.size, self.swap, options)
+            self._prepare = functools.partial(
+                self._learning.prepare, learner, start_learner, size=self.size, publish=self.swap, options=options
+            )
+            self._prepare(self.student)
         try:
             self._learning.begin()
             self.kernels = kernels.load()
@@ -323,7 +340,8 @@ class Masker:
         self._hot_swap.swap(published)
 
     def forget(self) -> None:
-        """The shipped student paints again, and whoever learns starts anew: nothing that was learnt here is left.
+        """The start student paints again, and whoever learns starts anew: nothing that was learnt here is left. Where
+        the file of the start is gone, as that of a profile that was forgotten, the shipped one is the start.
 
         Raises
         ------
@@ -338,6 +356,8 @@ class Masker:
         try:
             self._learning.forget()
         finally:
+            if self._weights is not None and not Path(self._weights).exists():
+                self._start_as_shipped()
             self._hot_swap.forget()
             self._learning.begin()
 
@@ -363,6 +383,14 @@ class Masker:
     def undo_correction(self) -> None:
         """The last correction that still holds does so no more. UsageError where nobody learns."""
         self._learning.correct(None)
+
+    def _start_as_shipped(self) -> None:
+        from export.publish import load_student, publish_initial
+
+        self._weights, self.student = None, load_student(self.student.student, self.size)
+        self._hot_swap.start_from(publish_initial(self.student, self.size))
+        if self._prepare is not None:
+            self._prepare(self.student)
 
     def set_background(self, spec: str) -> None:
         """Another background from the next frame on; opened here, on the calling thread.

@@ -23,6 +23,7 @@ from .teacher_options import DEADLINE, MAX_DEADLINE, SIDE, Encoding, Privacy, Te
 PACES = ("live", "fast", "lockstep")
 MAX_THREADS = 256  # the student is small: more of them only wait, and a system refuses to start a hundred thousand
 SECRETS = ("teacher_token",)  # have no flag, and stand in no message
+MAX_KEPT = 5000  # frames: 300 MB
 MAX_SEED = 2**32 - 1  # what NumPy and torch both take
 GROUPS = {  # of --help; every option with a flag stands in one of them
     "every day": (
@@ -33,7 +34,10 @@ GROUPS = {  # of --help; every option with a flag stands in one of them
         "sound", "pace", "passes", "max_frames", "input_size", "fps", "loop",
     ),
     "edges": ("min_area", "threshold", "feather", "light_wrap"),
-    "learning": ("learning_budget", "rooms", "recipe", "student", "size", "weights", "backend", "threads", "seed"),
+    "learning": (
+        "learning_budget", "rooms", "keep_frames", "profile", "recipe", "student", "size", "weights", "backend",
+        "threads", "seed",
+    ),
     "this program": (),
     "a teacher elsewhere": (
         "teacher_authority", "teacher_deadline", "teacher_bandwidth", "teacher_side", "teacher_encoding",
@@ -84,6 +88,14 @@ class Options(BaseModel):
         description="remember what was learnt in a room for the next time: off, read (use what is there), on; never a "
         "picture, see docs/rooms.md. Default: on for cameras, else off",
     )
+    keep_frames: int = Field(
+        0,
+        ge=0,
+        le=MAX_KEPT,
+        description="how many frames of this input may be kept on this machine with their labels, for jm-train "
+        "profile; see docs/profile.md. 0: none",
+    )
+    profile: Literal["on", "off"] = Field("on", description="off: begin with the shipped student, not with the profile")
     recipe: str = Field("default", description="how the student learns: default or paper")
     learning_budget: float = Field(
         LEARNING_BUDGET,

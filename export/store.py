@@ -39,7 +39,7 @@ def shipped(student: str, size: tuple[int, int]) -> Path:
     return paths[min(paths, key=lambda side: abs(side - max(size)))]
 
 
-def save_weights(path: str | Path, weights: StudentWeights, half: bool = True) -> None:
+def save_weights(path: str | Path, weights: StudentWeights, half: bool = True, mode: int = 0o644) -> None:
     """Write to a temporary file beside `path`, then rename: a reader sees the old file or the new one."""
     path = Path(path)
     tensors = {}
@@ -53,7 +53,7 @@ def save_weights(path: str | Path, weights: StudentWeights, half: bool = True) -
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(save(tensors, header))
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

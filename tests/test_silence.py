@@ -44,6 +44,9 @@ for who, how in (("none", {}), (teacher, {"learner": "thread", "lockstep": True}
 PROGRAMS = {  # name -> what follows "python"; what is asked for goes into {out}
     "jm-engine": [*PAINT, "-o", "{out}/clip.mp4", "--teacher", "none", "--alpha", "{out}/alpha.mkv"],
     "jm-engine that learns": [*PAINT, "-o", "{out}/clip.mp4", "--teacher", "{teacher}", "--report", "{out}/run.json"],
+    "jm-engine that keeps frames": [*PAINT, "-o", "null", "--teacher", "{teacher}", "--keep-frames", "5"],
+    "jm-engine profile show": ["-m", "engine.cli", "profile", "show"],
+    "jm-engine profile forget": ["-m", "engine.cli", "profile", "forget"],
     "jm-engine models list": ["-m", "engine.cli", "models", "list"],
     "jm-engine --list-backends": ["-m", "engine.cli", "--list-backends"],
     "jm-engine --help": ["-m", "engine.cli", "--help"],

@@ -290,7 +290,11 @@ def train(args: argparse.Namespace) -> Progress:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("jm-train", description="Pretrain a student on people with masks.")
+    parser = argparse.ArgumentParser(
+        "jm-train",
+        description="Pretrain a student on people with masks.",
+        epilog="jm-train profile --help: teach the start student on the frames that jm-engine --keep-frames kept.",
+    )
     add = parser.add_argument
     add("--data", action="append", required=True, help=f"folder with {LAYOUTS}; repeatable")
     add("--valid", help="held-back folder; the weights that are best on it are kept")
@@ -316,7 +320,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = parse(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["profile"]:
+        from . import personal
+
+        return personal.main(words[1:])
+    args = parse(words)
     try:
         progress = train(args)
         print(f"best {progress.best:.4f} in epoch {progress.best_epoch}, weights in {args.out}")

@@ -19,7 +19,7 @@ from ..errors import ChecksumMismatch, ModelError
 from .downloaders import Downloader
 from .table import ASSETS, Asset, find
 
-__all__ = ["ASSETS", "Asset", "cache_folder", "fetch", "find", "verify"]
+__all__ = ["ASSETS", "Asset", "cache_folder", "fetch", "find", "is_at_hand", "verify"]
 
 
 def fetch(name: str | Asset, *, progress: bool | None = None) -> Path:
@@ -62,6 +62,17 @@ def fetch(name: str | Asset, *, progress: bool | None = None) -> Path:
         raise ModelError(
             f"cannot keep {asset.file} in {target.parent}: {error}. Set JM_HOME to a folder that can be written."
         ) from error
+
+
+def is_at_hand(name: str) -> bool:
+    """Whether `fetch` would find the asset called so on this machine, in the cache or in JM_MODELS."""
+    asset = find(name)
+    try:
+        return (refused(target := cache_folder() / asset.file) is None and is_good(target, asset)) or (
+            user_file(asset) is not None
+        )
+    except ModelError:
+        return False
 
 
 def cache_folder() -> Path:

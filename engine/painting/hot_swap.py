@@ -80,6 +80,10 @@ class HotSwap:
                 raise
             self._waiting.append(candidate)
 
+    def start_from(self, published: Published) -> None:
+        """Another start, from the next `forget` or reload on."""
+        self._start = published
+
     def forget(self) -> None:
         """The student as it was at the start is adopted next; none that was built since is gone back to.
 

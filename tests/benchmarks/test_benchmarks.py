@@ -265,6 +265,17 @@ def test_passes_paints_every_clip_with_one_pass_and_with_two(bench, stage, tmp_p
     assert "takes" in (tmp_path / "out" / "passes.md").read_text()
 
 
+def test_profile_judges_start_and_profile_on_what_was_never_kept(bench, stage, rvm, monkeypatch):
+    """The clips are too short for a profile, so the start stands for it."""
+    from benchmarks import personal
+
+    monkeypatch.setattr(personal, "LEAST", 1)
+    monkeypatch.setattr(personal, "VISITS", 2)
+    mean = bench("profile", *stage[:-2])["mean"]
+    assert 0 < mean["start"] <= 1
+    assert mean["profile"] == mean["start"]
+
+
 def test_accuracy_knows_a_perfect_peer_and_one_that_flickers(bench, lockstep):
     clip = bench("accuracy", *lockstep, "--peers", "same", "blinking")["clips"]["one"]
     assert clip.keys() == {"jit-masker", "no learning", "same", "blinking"}

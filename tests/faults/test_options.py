@@ -12,9 +12,9 @@ from tests.faults.whole_run import arguments
 NUMBERS = {
     "--threads", "--fps", "--max-frames", "--seed", "--min-area", "--threshold", "--feather", "--light-wrap",
     "--learning-budget", "--teacher-deadline", "--teacher-bandwidth", "--teacher-side",
-    "--camera-fps", "--reconnect",
+    "--camera-fps", "--reconnect", "--keep-frames",
 }  # fmt: skip
-WHOLE_NUMBERS = {"--threads", "--max-frames", "--seed", "--teacher-side"}
+WHOLE_NUMBERS = {"--threads", "--max-frames", "--seed", "--teacher-side", "--keep-frames"}
 NO_LIMIT = {"--learning-budget", "--teacher-bandwidth", "--reconnect"}  # infinity is none
 ODD = {"nan", "-inf", "-1e400", "", "0x10", "one", "--", "many digits"}
 INFINITE = {"inf", "1e400", "many digits"}

@@ -30,6 +30,7 @@ from ..teachers.deadline import DeadlineTeacher
 from .budget import CpuLaps, LearningBudget
 from .candidates import Candidate, CandidateJudge
 from .corrections import Corrections
+from .frame_keeper import FrameKeeper
 from .on_demand import ChangeTrigger, OnDemandSchedule
 from .plausibility import PAUSE, LabelJudge
 from .recipe import Recipe
@@ -85,6 +86,7 @@ class Distiller:
         overlap: bool = False,
         budget: LearningBudget | None = None,
         rooms: RoomKeeper | None = None,
+        keeper: FrameKeeper | None = None,
     ):
         """
         Parameters
@@ -94,6 +96,7 @@ class Distiller:
         overlap : go on while the teacher looks at its frame, as is right where it does so on another machine.
         budget : what may be spent; None: no limit, as a run that is to be repeatable needs.
         rooms : remembers what was learnt where; None: nobody does.
+        keeper : keeps frames whose labels were believed; None: nobody does.
         """
         options = recipe.schedule
         self._thrifty = budget is not None and budget.limited
@@ -126,7 +129,7 @@ class Distiller:
         # version 0: what the paint path has loaded already, and here the witness that no teacher can change
         start = Candidate(publisher.publish(self._trainer.tensors), self._trainer.snapshot())
         self._students = CandidateJudge(start, recipe.min_area)
-        self._rooms = rooms
+        self._rooms, self._keeper = rooms, keeper
         self.corrections = Corrections()
         self._strokes: list[Stroke | None] = []  # that came since the last frame; None: undo
         self._scenes: deque[LeftScene] = deque(maxlen=recipe.scenes)  # the oldest first
@@ -259,6 +262,8 @@ class Distiller:
         except TeacherError as error:
             self._on_failure(error)
             return
+        if self._keeper is not None:
+            self._keeper.asked(bgr)
         assert self._scene is not None
         self._pending = PendingLabel(self._image(bgr).copy(), self._predicted.copy(), self._frames, self._scene)
         if not self._overlap:
@@ -295,6 +300,8 @@ class Distiller:
         label = cv2.resize(label, pending.predicted.shape[::-1], interpolation=cv2.INTER_AREA)
         if self._recipe.judge_labels and not self._believes(pending, label):
             return
+        if self._keeper is not None:
+            self._keeper.believed(label, pending.scene)
         label = self._overruled(pending, label)
         self.curve.append((pending.frame, iou_acc(label, pending.predicted)))
         score = iou_acc(label, pending.predicted, self._recipe.min_area)

@@ -207,6 +207,7 @@ def start(
     from ..teachers.devices import best_device
     from .budget import LearningBudget
     from .distiller import Distiller
+    from .frame_keeper import FrameKeeper
     from .room_keeper import RoomKeeper
 
     with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten at once; the host's chance is its own
@@ -216,12 +217,14 @@ def start(
     rooms = None
     if options.rooms is not None:
         rooms = RoomKeeper(RoomMemory(options.rooms, weights, size, kernels))
+    keeper = FrameKeeper(options.keep, waits=options.lockstep) if options.keep is not None else None
     device = best_device().type if options.on_gpu else "cpu"
     elsewhere = teachers.traffic_of(teacher.inner) is not None
     distiller = Distiller(
         student, publisher or Publisher(weights, size), teacher, recipe_named(options.recipe, weights.student), publish,
         kernels, options.seed, device, overlap=elsewhere and not options.lockstep,
         budget=None if options.lockstep else LearningBudget(options.budget), rooms=rooms,
+        keeper=keeper,
     )  # fmt: skip
     if live is not None:
         distiller.resume(live)
