@@ -152,7 +152,7 @@ def test_a_stream_without_faults_is_never_contradicted():
     logits = np.empty((240, 320), np.float32)
 
     class Student:
-        pass
+        vouched = None
 
     student, objections = Student(), []
     for i in range(30):
@@ -163,3 +163,22 @@ def test_a_stream_without_faults_is_never_contradicted():
         objections.append(guard.objection(bgr, student, logits, alpha, float(alpha.mean())))
     assert objections == [None] * 30
     assert not guard.unsure
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_what_the_user_vouches_for_need_not_be_seen_by_the_witness(vouched):
+    """A guitar on a quarter of the frame, on the first frame of the student that was taught it."""
+    bgr, guitar = read_clip(CLIP)[10], np.zeros((240, 320), np.float32)
+    guitar[:, :80] = 1
+    logits = np.where((PERSON.mask(10) > 127) | (guitar > 0), 5, -5).astype(np.float32)
+    alpha = (logits > 0).astype(np.float32)
+    guard = Guard(kernels.load(), 0.0, trusted=False)
+    guard.begin(bgr, 0.0)
+
+    class Student:
+        def __init__(self):
+            self.vouched = guitar if vouched else None
+
+    objection = guard.objection(bgr, Student(), logits, alpha, float(alpha.mean()))
+    assert (objection is None) == vouched
+    assert (alpha[:, :40].mean() == 1) == vouched

@@ -56,6 +56,12 @@ def test_a_student_that_sees_somebody_where_no_other_does_does_not_go_live(start
     assert "where no other does" in said
 
 
+def test_unless_the_user_vouches_for_it(start):
+    everything = candidate(20)
+    vouched = np.ones(SIZE, np.float32)
+    assert CandidateJudge(start, SMALL_PERSON)(everything, [frame_of(everything, 0)], image(0), vouched) is None
+
+
 def test_a_student_that_loses_the_person_on_the_frame_at_hand_does_not_go_live():
     """The live one knows nobody on the labelled frame, and somebody on this one: a step on the first forgets both."""
     live, nobody = candidate(0), candidate(-20)

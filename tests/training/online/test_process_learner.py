@@ -114,6 +114,24 @@ def test_a_learner_that_dies_is_started_again_and_the_picture_goes_on(teacher, c
     ]
 
 
+def test_a_stroke_reaches_the_learner_and_outlives_it(teacher, monkeypatch):
+    monkeypatch.setattr(restarts, "PAUSES", (0.0, 0.0, 0.0))
+    rows, columns = np.nonzero(FIGURE.mask(0) > 127)
+    line = [(columns.mean() / 320, share) for share in np.linspace(rows.min() / 240 + 0.1, 0.8, 5)]
+    with learning(teacher) as masker:
+        masker.correct(line, keep=False)
+        masker.correct(line, keep=True)
+        paint_until(masker, lambda: len(masker.stats.learning.corrections) == 2)
+        masker.undo_correction()
+        paint_until(masker, lambda: len(masker.stats.learning.corrections) == 1)
+        worker = worker_of(masker)
+        os.kill(worker, signal.SIGKILL)
+        paint_until(masker, lambda: worker_of(masker) not in (worker, 0))
+        calls = masker.stats.learning.calls
+        paint_until(masker, lambda: masker.stats.learning.calls > calls)
+        assert [correction.keep for correction in masker.stats.learning.corrections] == [False]
+
+
 def distance(one, other):
     """Between two students' weights."""
     return sum(float(np.abs(one[name] - other[name]).sum()) for name in one)
