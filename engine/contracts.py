@@ -117,6 +117,10 @@ class Correction:
     objects: np.ndarray  # float64 (1, 65), colours of what was drawn over: OpenCV's mixture of five Gaussians
     others: np.ndarray  # likewise, of what it is to be told from
 
+    def summary(self) -> dict[str, object]:
+        """For people, ready for JSON."""
+        return {"keep": self.keep, "area": round(self.area, 3), "found": self.found}
+
 
 @dataclass(frozen=True)
 class LearningStats:

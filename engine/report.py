@@ -125,6 +125,7 @@ def _learning(stats: Any, swap_stall: Durations) -> dict[str, Any]:
         "rejected": stats.rejected,
         "refused_labels": learning.refused if learning else 0,
         "rollbacks": learning.rollbacks if learning else 0,
+        "corrections": [correction.summary() for correction in learning.corrections] if learning else [],
         "room": learning.room if learning else None,
         "died": learning.died if learning else None,
         "publish_ms": (learning.publish_ms if learning else Durations(1)).summary("p50", "p95"),

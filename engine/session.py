@@ -225,10 +225,7 @@ class Session:
             "publishes": stats.publishes,
             "refused": stats.refused,
             "room": stats.room,
-            "corrections": [
-                {"keep": correction.keep, "area": round(correction.area, 3), "found": correction.found}
-                for correction in stats.corrections
-            ],
+            "corrections": [correction.summary() for correction in stats.corrections],
             "died": stats.died,
         }
 
