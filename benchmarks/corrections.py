@@ -62,7 +62,6 @@ def is_right(alpha: np.ndarray, frame: HeldFrame, keep: bool) -> bool:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", required=True, help="clips/, clips2/, backgrounds/, davis2016/")
-    parser.add_argument("--sheet", metavar="PNG", help="draw what came out")
     labels.add_arguments(parser)
 
 
@@ -86,8 +85,6 @@ def main(args: argparse.Namespace) -> Result:
         strips |= {f"{clip.name}:": before.pictures, f"{clip.name}, one stroke": after.pictures}
     means = np.mean([[float(str(cell)) for cell in row[1:]] for row in rows], axis=0)
     rows.append(("mean", *map(float, means)))
-    if args.sheet:
-        cv2.imwrite(args.sheet, stacked(strips))
     columns = (
         "thing", f"{REFERENCE}: right, % of frames", "no stroke: right", "one stroke: right", "next visit, first frame",
         f"next visit, first {AGAIN}", "room shown, no stroke, % of frame", "one stroke", "person lost, no stroke",
@@ -99,7 +96,8 @@ def main(args: argparse.Namespace) -> Result:
         "over a real clip. Room and person: the reference's label of the clip without the thing.",
     ]
     metrics = {"right after one stroke": Metric([100 * float(np.mean(with_stroke))], "higher", "%")}
-    return Result("corrections", [Table("Corrected by one stroke", columns, rows, "lockstep")], {}, metrics, notes)
+    table = Table("Corrected by one stroke", columns, rows, "lockstep")
+    return Result("corrections", [table], {}, metrics, notes, sheets={"corrections": stacked(strips)})
 
 
 def run(clip: Held, data: Path, frames: int, label: Label, stroke: bool) -> tuple[Scores, list[bool]]:

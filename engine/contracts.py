@@ -114,6 +114,9 @@ class Correction:
     keep: bool  # as the stroke says
     area: float  # share of the frame, of what was drawn over; 0: nothing was found there yet
     found: bool  # on the last label's frame
+    box: tuple[
+        float, float, float, float
+    ]  # left, top, right, bottom of it, where it was found last: shares of the frame
     objects: np.ndarray  # float64 (1, 65), colours of what was drawn over: OpenCV's mixture of five Gaussians
     others: np.ndarray  # likewise, of what it is to be told from
 

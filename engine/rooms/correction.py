@@ -48,7 +48,7 @@ def understand(stroke: Stroke, picture: np.ndarray) -> tuple[Correction, np.ndar
     found = MIN_AREA <= area <= MAX_AREA
     if not found:
         region[:] = False
-    return Correction(stroke.keep, area if found else 0.0, found, objects, others), region
+    return Correction(stroke.keep, area if found else 0.0, found, box_of(region), objects, others), region
 
 
 def find(correction: Correction, picture: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -104,6 +104,25 @@ def _dilated(region: np.ndarray, pixels: float) -> np.ndarray:
     side = 2 * max(1, round(pixels)) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     return cv2.dilate(region.astype(np.uint8), disk) > 0
+
+
+# -- places ------------------------------------------------------------------------------------------------------------
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, shares of the frame
+
+
+def box_of(region: np.ndarray) -> Box:
+    """Around a region, bool (SIDE, SIDE)."""
+    x, y, w, h = cv2.boundingRect(region.astype(np.uint8))
+    return x / SIDE, y / SIDE, (x + w) / SIDE, (y + h) / SIDE
+
+
+def region_of(box: Box) -> np.ndarray:
+    """bool (SIDE, SIDE), all of it."""
+    left, top, right, bottom = (round(share * SIDE) for share in box)
+    region = np.zeros((SIDE, SIDE), bool)
+    region[top:bottom, left:right] = True
+    return region
 
 
 # -- for a student that learnt it --------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ FORMAT = 1
 STEPS = 31  # up and down; more are no better (docs/decisions.md)
 MAX_INFLATED = 64 << 20  # bytes; more than the largest student's weights
 ID_LENGTH = 12  # hexadecimal digits
-CORRECTION = 2 + 2 * 65  # numbers of a correction: keep, area, two mixtures of Gaussians
+CORRECTION = 2 + 4 + 2 * 65  # numbers of a correction: keep, area, box, two mixtures of Gaussians
 MAX_CAMERA = 120  # letters
 
 
@@ -152,15 +152,16 @@ def from_bytes(data: bytes) -> Room:
 
 def _row(correction: Correction) -> np.ndarray:
     """(CORRECTION,)"""
-    head = (float(correction.keep), correction.area)
+    head = (float(correction.keep), correction.area, *correction.box)
     return np.concatenate([head, correction.objects[0], correction.others[0]])
 
 
 def _correction(row: np.ndarray) -> Correction:
     """From what `_row` made."""
-    objects, others = np.split(row[2:].astype(np.float64), 2)
-    area = float(np.clip(row[1], 0, 1))
-    return Correction(bool(row[0] > 0.5), area, False, objects[None].copy(), others[None].copy())
+    objects, others = np.split(row[6:].astype(np.float64), 2)
+    area, left, top, right, bottom = map(float, np.clip(row[1:6], 0, 1))
+    box = (left, top, right, bottom)
+    return Correction(bool(row[0] > 0.5), area, False, box, objects[None].copy(), others[None].copy())
 
 
 def _facts(header: object) -> Facts:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from engine.contracts import Correction
-from engine.rooms.correction import MOST, SIDE, as_mask, find, understand, where_one_sees
+from engine.rooms.correction import MOST, SIDE, as_mask, box_of, find, region_of, understand, where_one_sees
 from engine.stroke import Stroke
 
 log = logging.getLogger("jit_masker")
@@ -50,7 +50,9 @@ class Corrections:
     def restore(self, corrections: Sequence[Correction]) -> None:
         """These and no others, of a room that is come back to; none for a room that is new."""
         nowhere = np.zeros((SIDE, SIDE), bool)
-        self._followed = [Followed(replace(correction, found=False), nowhere, nowhere) for correction in corrections]
+        self._followed = [
+            Followed(replace(correction, found=False), nowhere, region_of(correction.box)) for correction in corrections
+        ]
         self.is_new = False
 
     def add(self, stroke: Stroke, picture: np.ndarray) -> None:
@@ -84,15 +86,22 @@ class Corrections:
         bgr = picture()
         self._followed = [found(followed, bgr, label, predicted) for followed in self._followed]
         for followed in self._followed:
-            region = cv2.resize(followed.region.astype(np.float32), label.shape[::-1], interpolation=cv2.INTER_LINEAR)
-            region = cv2.GaussianBlur(region, (0, 0), EDGE)
-            label = np.maximum(label, region) if followed.correction.keep else label * (1 - region)
+            keep = followed.correction.keep
+            region = followed.region if keep else with_rim(followed.region)
+            soft = cv2.resize(region.astype(np.float32), label.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            soft = cv2.GaussianBlur(soft, (0, 0), EDGE)
+            label = np.maximum(label, soft) if keep else label * (1 - soft)
         return label
 
     def vouched(self, size: tuple[int, int]) -> np.ndarray | None:
         """Where a thing may be seen that is to be kept: float32 `size` (h, w) in {0, 1}; None where there is none."""
         kept = (followed.region for followed in self._followed if followed.correction.keep)
         return as_mask(kept, size, VOUCHED_AROUND)
+
+
+def with_rim(region: np.ndarray) -> np.ndarray:
+    """A region, bool (SIDE, SIDE), and a cell around it: what is removed must not leave its outline."""
+    return cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
 def found(followed: Followed, bgr: np.ndarray, label: np.ndarray, predicted: np.ndarray) -> Followed:
@@ -105,5 +114,6 @@ def found(followed: Followed, bgr: np.ndarray, label: np.ndarray, predicted: np.
     else:  # it may be anywhere that the student, who was taught it, sees: what is the person besides does no harm
         learnt = where_one_sees(predicted, np.zeros_like(predicted))
     region = find(correction, bgr, followed.last | learnt)
-    is_there = bool(region.any())
-    return Followed(replace(correction, found=is_there), region, region if is_there else followed.last)
+    if not region.any():
+        return Followed(replace(correction, found=False), region, followed.last)
+    return Followed(replace(correction, found=True, box=box_of(region)), region, region)
