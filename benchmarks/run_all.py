@@ -15,7 +15,7 @@ from .harness import manifest
 from .harness.result import Result, Table
 
 ALONE = ("kernels", "table3", "swap", "startup", "memory", "interference", "soak", "call")
-ON_CLIPS = ("table2", "fig3", "fig4", "accuracy", "conditions", "lies", "passes", "rooms")
+ON_CLIPS = ("table2", "fig3", "fig4", "accuracy", "conditions", "lies", "passes", "rooms", "profile")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--davis", metavar="DIR", help="DAVIS 2016 in its official layout, for table1, edges, davis, lies and truth"
     )
     parser.add_argument(
-        "--data", metavar="DIR", help="people, rooms, a dancer, for leak and truth; see jm-bench leak --help"
+        "--data",
+        metavar="DIR",
+        help="people, rooms, a dancer, for leak, truth and corrections; see jm-bench leak --help",
     )
     parser.add_argument("--supervisely", metavar="DIR", help="Supervisely Person in its official layout, for table1")
     parser.add_argument("--masks", nargs="*", default=[], metavar="DIR", help="folders with images/ and masks/")
@@ -77,6 +79,7 @@ def plan(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
         steps.append(("davis", [*quick, "--clips", args.davis, *labels]))
     if args.data:
         steps.append(("leak", [*quick, "--data", args.data, *clips, *labels]))
+        steps.append(("corrections", [*quick, "--data", args.data, *labels]))
     known = [f"--{name}={given}" for name, given in (("data", args.data), ("davis", args.davis)) if given]
     if known:
         steps.append(("truth", [*quick, *known, *labels]))

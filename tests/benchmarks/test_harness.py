@@ -193,6 +193,7 @@ def test_all_runs_every_bench_that_has_what_it_needs_with_options_that_it_takes(
         "edges",
         "davis",
         "leak",
+        "corrections",
         "truth",
         "table1",
         "report",
