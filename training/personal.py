@@ -35,7 +35,6 @@ from export.students import STUDENTS, input_size
 from kernels import load_fallback
 
 from .online.candidates import Candidate
-from .online.learner import lower_priority
 from .online.score import SMALL_PERSON, iou_acc
 from .relabel import Relabeller
 from .students import Student, tensors_of
@@ -331,7 +330,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     """Run `jm-train profile ...`; returns its exit code."""
     args = parse(argv)
-    lower_priority()
     try:
         return train_profile(args)
     except JitMaskerError as error:

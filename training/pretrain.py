@@ -323,7 +323,10 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["profile"]:
         from . import personal
+        from .online.learner import lower_priority
 
+        if argv is None:  # the whole program gives way to the picture; one that calls us keeps its priority
+            lower_priority()
         return personal.main(words[1:])
     args = parse(words)
     try:

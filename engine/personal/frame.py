@@ -26,7 +26,7 @@ class When:
     """What of a frame tells which others were seen at about the same time."""
 
     visit: str  # hexadecimal, of one run of an engine
-    began: int  # s, Unix time, of that run
+    began: int  # frames that there had been to choose from when that run began: orders runs, and is no clock
     scene: int  # of the stream
     number: int  # labels of that run before this one
 

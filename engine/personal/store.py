@@ -128,7 +128,7 @@ class FrameStore:
             if self.token != options.token:
                 return False
             paths = self.paths()
-            seen = max(self._seen(), len(paths)) + 1
+            seen = max(self.seen(), len(paths)) + 1
             write_atomically(self.frames / "seen", str(seen).encode())
             if len(paths) >= options.count and self._chance.randrange(seen) >= options.count:
                 return True
@@ -137,7 +137,8 @@ class FrameStore:
                 path.unlink(missing_ok=True)
         return True
 
-    def _seen(self) -> int:
+    def seen(self) -> int:
+        """How many frames there were to choose from."""
         try:
             return int(read_private(self.frames / "seen"))
         except (OSError, ValueError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-import time
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class FrameKeeper:
         """`waits`: the first label waits for the key store, as is right in lockstep, which is repeatable."""
         self.kept = 0
         self._options, self._store = options, FrameStore(options.folder)
-        self._visit, self._began = secrets.token_hex(6), int(time.time())
+        self._visit, self._began = secrets.token_hex(6), FrameStore(options.folder).seen()
         self._labels = 0
         self._asked: np.ndarray | None = None  # the frame that the teacher looks at
         self._failures = 0
