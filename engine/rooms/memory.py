@@ -25,7 +25,7 @@ from ..errors import JitMaskerError
 from ..painting.contrast import sigmoid
 from ..painting.loaded_student import LoadedStudent
 from ..painting.witness import added
-from .correction import as_mask, find, small, where_one_sees
+from .correction import as_mask, find, region_of, small, where_one_sees
 from .room import Facts, Room, fingerprint, from_steps
 from .signature import Look, Observer, Signature
 from .store import RoomStore
@@ -155,7 +155,7 @@ class RoomMemory:
         removed: list[np.ndarray] = []
         for correction in recollection.corrections:
             one, other = (alpha, shipped) if correction.keep else (shipped, alpha)
-            region = find(correction, small(bgr), where_one_sees(one, other))
+            region = find(correction, small(bgr), region_of(correction.box) | where_one_sees(one, other))
             (kept if correction.keep else removed).append(region)
         vouched = as_mask(kept, alpha.shape)
         if vouched is not None:
