@@ -364,8 +364,8 @@ class Masker:
     def correct(self, points: Iterable[Sequence[float]], keep: bool = True) -> None:
         """What the user draws over is painted with the person (`keep`) or is background, whatever the teacher says.
 
-        It is learnt from the next frame on, which takes one to three seconds, and holds in this room: while it runs, and
-        where rooms are remembered the next time, too. `undo_correction` takes the last one back.
+        It is learnt from the next frame on, which takes one to three seconds, and holds in this room: while it runs,
+        and where rooms are remembered the next time, too. `undo_correction` takes the last one back.
 
         Parameters
         ----------
