@@ -3,6 +3,7 @@
 A frame goes through them in this order:
 
     preprocess            the student's input, made of the frame
+    alpha_of_logits       alpha at the student's size: a sigmoid, stretched
     smooth_alpha          temporal smoothing of the student's alpha: a motion-adaptive exponential moving average
     fit_guided_filter     alpha as a linear function of brightness: the coefficients of a guided filter (He, 2010)
     apply_guided_filter   alpha at the frame's size, from those coefficients
@@ -45,6 +46,14 @@ class Preprocess(Protocol):
     def __call__(
         self, bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], out: np.ndarray
     ) -> np.ndarray: ...
+
+
+class AlphaOfLogits(Protocol):
+    """See `kernels.reference.alpha_of_logits`."""
+
+    def __call__(
+        self, logits: np.ndarray, threshold: float, stretch: tuple[float, float], out: np.ndarray
+    ) -> tuple[float, float]: ...
 
 
 class SmoothAlpha(Protocol):
@@ -95,6 +104,7 @@ class Kernels:
     name: str  # "fused" or "fallback"
     reason: str  # why this one, for the user
     preprocess: Preprocess
+    alpha_of_logits: AlphaOfLogits
     smooth_alpha: SmoothAlpha
     fit_guided_filter: FitGuidedFilter
     apply_guided_filter: ApplyGuidedFilter

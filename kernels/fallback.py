@@ -7,6 +7,7 @@ import numpy as np
 
 from . import reference
 from .checks import (
+    check_alpha_of_logits,
     check_composite,
     check_fit_guided_filter,
     check_foreground,
@@ -39,6 +40,22 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
         np.multiply(small[..., 2 - channel], np.float32(scale), out=out[0, channel])
         out[0, channel] -= np.float32(mean[channel] / std[channel])
     return out
+
+
+def alpha_of_logits(
+    logits: np.ndarray, threshold: float, stretch: tuple[float, float], out: np.ndarray
+) -> tuple[float, float]:
+    """See `kernels.reference.alpha_of_logits`."""
+    check_alpha_of_logits(logits, out)
+    np.subtract(threshold, logits, out=out)
+    np.clip(out, -30, 30, out=out)  # exp stays finite; the sigmoid is 0 or 1 to float32 there
+    np.exp(out, out=out)
+    out += 1
+    np.reciprocal(out, out=out)
+    out -= stretch[0]
+    out *= 1 / (stretch[1] - stretch[0])
+    np.clip(out, 0, 1, out=out)
+    return float(out.mean()), float(max(-logits.min(), logits.max()))
 
 
 def fit_guided_filter(grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndarray) -> np.ndarray:

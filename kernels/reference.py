@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .checks import (
+    check_alpha_of_logits,
     check_composite,
     check_fit_guided_filter,
     check_float,
@@ -81,6 +82,27 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
     rgb = resize(bgr, out.shape[2:])[..., ::-1] / 255
     out[0] = ((rgb - np.asarray(mean)) / np.asarray(std)).transpose(2, 0, 1)
     return out
+
+
+def alpha_of_logits(
+    logits: np.ndarray, threshold: float, stretch: tuple[float, float], out: np.ndarray
+) -> tuple[float, float]:
+    """Alpha of what the student said: a sigmoid, of which the middle is stretched.
+
+    Parameters
+    ----------
+    logits : float32 (h, w), C-contiguous, person > `threshold`.
+    stretch : what of the sigmoid becomes alpha 0 and 1, in (0, 1).
+    out : float32 (h, w), C-contiguous, another array than `logits`. To 1e-3, to 1e-5 where |logits - threshold| < 6.
+
+    Returns
+    -------
+    The mean of `out`, and the largest magnitude of a logit: NaN where one is NaN; then `out` means nothing.
+    """
+    check_alpha_of_logits(logits, out)
+    sigmoid = 1 / (1 + np.exp(np.clip(threshold - logits.astype(np.float64), -80, 80)))
+    out[...] = np.clip((sigmoid - stretch[0]) / (stretch[1] - stretch[0]), 0, 1)
+    return float(out.mean()), float(np.abs(logits).max())
 
 
 def smooth_alpha(

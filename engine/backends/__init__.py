@@ -28,6 +28,12 @@ def _ort_cpu() -> BackendClass:
     return OrtCpu
 
 
+def _numba_cpu() -> BackendClass:
+    from .numba_cpu import NumbaCpu
+
+    return NumbaCpu
+
+
 def _torch_cpu() -> BackendClass:
     from .torch_cpu import TorchCpu
 
@@ -53,6 +59,7 @@ def _torch_cuda() -> BackendClass:
 
 
 BACKENDS: dict[str, Callable[[], BackendClass]] = {
+    "numba-cpu": _numba_cpu,
     "ort-cpu": _ort_cpu,
     "torch-cpu": _torch_cpu,
     "trt": _trt,
@@ -60,7 +67,7 @@ BACKENDS: dict[str, Callable[[], BackendClass]] = {
     "torch-cuda": _torch_cuda,
 }
 ON_GPU = ("trt", "ort-cuda", "torch-cuda")  # what "auto" tries on a GPU that gpu-check passed on, the fastest first
-ON_CPU = ("ort-cpu", "torch-cpu")  # and then, or where there is none
+ON_CPU = ("numba-cpu", "ort-cpu", "torch-cpu")  # and then, or where there is none
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ def _first_usable(failed: Mapping[str, str]) -> BackendChoice:
     for name in on_gpu + ON_CPU:
         try:
             if name in failed:
-                raise BackendUnavailable(f"backend {name!r} cannot run the student: {failed[name]}")
+                raise BackendUnavailable(failed[name])
             backend = import_backend(name)
         except BackendUnavailable as error:
             passed_over.append(str(error))

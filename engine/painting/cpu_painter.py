@@ -13,10 +13,10 @@ from ..backgrounds import Background
 from ..contracts import Canvas
 from ..errors import StudentFault
 from ..timing import Stages
-from .contrast import stretched_sigmoid
+from .contrast import MAX_LOGIT
 from .edge_options import EdgeOptions, Feather, LightWrap
 from .guard import Guard
-from .loaded_student import LoadedStudent
+from .loaded_student import NO_ANSWER, LoadedStudent
 from .painter import Painted
 from .presence import PresenceGate
 
@@ -49,13 +49,15 @@ class CpuPainter:
         k.preprocess(bgr, student.mean, student.std, student.image)
         self._guard.begin(bgr, position)  # the frame lies in the cache by now
         lap("preprocess")
+        alpha = self._alpha
         try:
-            logits = student.logits()
+            logits = student.unchecked_logits()
+            area, largest = k.alpha_of_logits(logits, self._threshold, self._guard.stretch, alpha)
+            if not largest <= MAX_LOGIT:
+                raise StudentFault(NO_ANSWER)
         except StudentFault:
             self._last_grey.fill(NO_BRIGHTNESS)  # what is remembered belongs to a frame that is gone
             raise
-        alpha = self._alpha
-        area = stretched_sigmoid(logits, alpha, self._threshold, self._guard.stretch)
         objection = self._guard.objection(bgr, student, logits, alpha, area)
         if objection is not None:
             area = float(alpha.mean())

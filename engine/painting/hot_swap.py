@@ -20,6 +20,7 @@ from export.contracts import Published
 
 from .. import backends
 from ..backends import BackendChoice
+from ..errors import UnsupportedStudent
 from ..timing import Durations
 from .loaded_student import LoadedStudent
 
@@ -169,7 +170,8 @@ class HotSwap:
 
 
 def load_first(name: str, published: Published, threads: int) -> tuple[BackendChoice, LoadedStudent]:
-    """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so.
+    """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so, and
+    goes on where a backend has not the layers of this student.
 
     Raises
     ------
@@ -181,8 +183,13 @@ def load_first(name: str, published: Published, threads: int) -> tuple[BackendCh
         choice = backends.load(name, failed)
         try:
             return choice, LoadedStudent(published, choice, threads, judged=False)
+        except UnsupportedStudent as error:
+            if name != "auto":
+                raise
+            failed[choice.name] = str(error)
         except Exception as error:  # a driver can fail in any way
             if name != "auto" or choice.name not in backends.ON_GPU:
                 raise
-            failed[choice.name] = f"{type(error).__name__}: {error}"
-            log.warning("backend %s is passed over: %s", choice.name, failed[choice.name])
+            why = f"{type(error).__name__}: {error}"
+            failed[choice.name] = f"backend {choice.name!r} cannot run the student: {why}"
+            log.warning("backend %s is passed over: %s", choice.name, why)

@@ -29,6 +29,8 @@ class Kernel:
     call; `warm` makes that call for all that occur. Kernels that are called by kernels take anything that Numba does.
     """
 
+    inlined = False  # always, into kernels that call it; else where LLVM thinks so
+
     def __init__(self, function: Callable[..., None]):
         self.function = function
         self._codes: dict[tuple, Callable[..., int]] = {}
@@ -62,12 +64,37 @@ class Kernel:
         """Numba's own form of it."""
         from numba import njit
 
-        return njit(self.function, **OPTIONS)
+        return njit(self.function, **OPTIONS, forceinline=self.inlined)
 
     @property
     def _numba_type_(self) -> Any:
         """Numba asks every value for this: to other kernels it is a function, to be compiled into them."""
         return self.compiled._numba_type_
+
+
+class TileKernel(Kernel):
+    """A kernel for kernels that is handed a tile (vectors.py): what is inlined keeps it in registers."""
+
+    inlined = True
+
+
+class Intrinsic:
+    """A function of vectors.py, for kernels: that module imports Numba, and is loaded where something is compiled."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __call__(self, *arguments: Any) -> Any:
+        raise TypeError(f"{self._name} is a function for kernels")
+
+    @property
+    def _numba_type_(self) -> Any:
+        from numba.core.registry import cpu_target
+
+        from . import vectors
+
+        cpu_target.typing_context.refresh()
+        return cpu_target.typing_context.resolve_value_type(getattr(vectors, self._name))
 
 
 def _compile(compiled: Any, types: list[tuple[np.dtype, int]]) -> bytes:

@@ -12,6 +12,12 @@ def fill(out, value):
 
 
 @Kernel
+def copy(out, source):
+    for i in range(out.shape[0]):
+        out[i] = source[i]
+
+
+@Kernel
 def replicate(row, border):
     """The pixels of `row` inside a border, copied into the border."""
     last = row.shape[0] - border
