@@ -165,7 +165,7 @@ class Masker:
             self._prepare(self.student)
         try:
             self._learning.begin()
-            self.kernels = kernels.load()
+            self.kernels = kernels.load(wait=lockstep)  # a run is repeatable only with the same from its first frame
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
             edges = edges or EdgeOptions()
@@ -474,8 +474,8 @@ class Masker:
 
     @property
     def kernels_name(self) -> str:
-        """Which kernels paint: "device", or those of the CPU, "fused" or "fallback"."""
-        return self._painter.name
+        """Which kernels paint: "device", or those of the CPU, "fused" or "fallback", which "fused" may replace."""
+        return "device" if self._painter.name == "device" else self.kernels.name
 
     @property
     def stages(self) -> dict[str, Durations]:
