@@ -33,6 +33,7 @@ from .contracts import (
     StartLearner,
 )
 from .cpu_budget import CpuBudget
+from .defaults import LEARNING_BUDGET, STUDENT
 from .errors import CandidateRejected, JitMaskerError, ModelError, StudentFault, UsageError
 from .learning import Kind, Learning, check_kind
 from .painting.cpu_painter import CpuPainter
@@ -51,8 +52,6 @@ from .timing import Durations, Stages
 
 log = logging.getLogger("jit_masker")
 
-STUDENT = "lite"
-LEARNING_BUDGET = 10.0  # percent of one core
 LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
 TAUGHT_BEFORE_S = 1e6  # frames that are taught lie that long before the stream, a second apart
 NO_PERSON = -30.0  # the logit of a pixel that is not a person, for frames that no student answered
