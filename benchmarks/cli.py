@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+import kernels
 from engine.errors import JitMaskerError
 from export.students import STUDENTS
 
@@ -132,6 +133,7 @@ def _run(args: argparse.Namespace, command: str) -> Result:
     bench = _import(args.bench)
     if args.bench in READERS:
         return bench.main(args)
+    kernels.load()  # or a Masker paints with others at first
     before, during = others_now(), Others()
     result = pool([bench.main(args) for _ in range(args.runs)])
     result.command = command

@@ -33,6 +33,7 @@ from .contracts import (
     StartLearner,
 )
 from .cpu_budget import CpuBudget
+from .defaults import LEARNING_BUDGET, STUDENT
 from .errors import CandidateRejected, JitMaskerError, ModelError, StudentFault, UsageError
 from .learning import Kind, Learning, check_kind
 from .painting.cpu_painter import CpuPainter
@@ -51,8 +52,6 @@ from .timing import Durations, Stages
 
 log = logging.getLogger("jit_masker")
 
-STUDENT = "lite"
-LEARNING_BUDGET = 10.0  # percent of one core
 LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
 TAUGHT_BEFORE_S = 1e6  # frames that are taught lie that long before the stream, a second apart
 NO_PERSON = -30.0  # the logit of a pixel that is not a person, for frames that no student answered
@@ -165,7 +164,7 @@ class Masker:
             self._prepare(self.student)
         try:
             self._learning.begin()
-            self.kernels = kernels.load()
+            self.kernels = kernels.load(wait=lockstep)  # a run is repeatable only with the same from its first frame
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
             edges = edges or EdgeOptions()
@@ -474,8 +473,8 @@ class Masker:
 
     @property
     def kernels_name(self) -> str:
-        """Which kernels paint: "device", or those of the CPU, "fused" or "fallback"."""
-        return self._painter.name
+        """Which kernels paint: "device", or those of the CPU, "fused" or "fallback", which "fused" may replace."""
+        return "device" if self._painter.name == "device" else self.kernels.name
 
     @property
     def stages(self) -> dict[str, Durations]:

@@ -16,6 +16,7 @@ The implementations:
     reference.py  the specification: plain NumPy in floating point, slow, the oracle of every test
     fused/        Numba: one pass over the pixels, allocates nothing, releases the GIL
     fallback.py   NumPy and OpenCV, where Numba is missing or broken
+    stand_in.py   the fallback while Numba compiles, at the first start after an installation
     device/       Numba on an NVIDIA GPU, for arrays that are there already; see `engine.painting.gpu_painter`
 
 `load()` chooses one for the CPU and says why. Before the first of these and after the last come the pixels of video,
@@ -31,6 +32,7 @@ from typing import Protocol
 
 import numpy as np
 
+from . import stand_in
 from .reference import colour_grid
 
 __all__ = ["LEVELS_OF_STATUS", "NO_BRIGHTNESS", "STATUS", "Kernels", "colour_grid", "load"]
@@ -97,9 +99,9 @@ class Composite(Protocol):
     def __call__(self, bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kernels:
-    """A chosen implementation."""
+    """A chosen implementation. `stand_in` alone assigns to it."""
 
     name: str  # "fused" or "fallback"
     reason: str  # why this one, for the user
@@ -113,13 +115,20 @@ class Kernels:
     composite: Composite
 
 
-def load() -> Kernels:
-    """The fused kernels, compiled and warm; the fallback where Numba cannot be used, with its reason."""
+def load(wait: bool = True) -> Kernels:
+    """The fused kernels, compiled and warm; the fallback where Numba cannot be used, with its reason.
+
+    `wait` False: where they have to be compiled, which takes seconds, the fallback until they are. See stand_in.py.
+    """
     try:
-        fused = importlib.import_module(".fused", __name__)
-        fused.warm()
+        return _load_fused() if wait else stand_in.without_waiting(_load_fused, load_fallback)
     except Exception as error:  # Numba fails in many ways: missing, a NumPy too new, no LLVM for the CPU
         return load_fallback(f"Numba cannot be used ({type(error).__name__}: {error})")
+
+
+def _load_fused() -> Kernels:
+    fused = importlib.import_module(".fused", __name__)
+    fused.warm()
     return _kernels("fused", "Numba compiled them", fused)
 
 

@@ -6,8 +6,10 @@ that (machine_code.py) without importing Numba.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,27 @@ OPTIONS: dict[str, Any] = {
     # that allocates is refused when it is compiled
     "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False,
 }  # fmt: skip
+
+
+class NotCompiledError(Exception):
+    """A kernel would have to be compiled."""
+
+
+class _Mode(threading.local):
+    compiles = True
+
+
+_mode = _Mode()
+
+
+@contextlib.contextmanager
+def compiling_nothing() -> Iterator[None]:
+    """While inside, a kernel that this thread would have to compile raises NotCompiledError."""
+    _mode.compiles = False
+    try:
+        yield
+    finally:
+        _mode.compiles = True
 
 
 class Kernel:
@@ -54,6 +77,8 @@ class Kernel:
         types = [(dtype, ndim) for _, dtype, ndim, _ in kinds]
         code = cache.load(self.function, types)
         if code is None:
+            if not _mode.compiles:
+                raise NotCompiledError(self.function.__name__)
             code = _compile(self.compiled, types)
             cache.save(self.function, types, code)
         self._codes[kinds] = machine_code.load(code, len(kinds))
