@@ -1,4 +1,4 @@
-"""The paint path allocates nothing per frame that grows with the frame: what it needs was there after the first ones."""
+"""The paint path allocates nothing per frame that grows with the frame: what it needs is there after the first ones."""
 
 import gc
 import sys
