@@ -1,38 +1,33 @@
 """jm-bench floor: how long a frame takes at its best, and beside whom: the whole path hot, alone on one thread.
 
-Everybody paints the frames of one clip over a plain colour, block by block in turn, three rounds in one run. Then
-thousands of frames for the rare one, a clip at its own speed through jm-engine, and the same on a processor that ends
-at AVX2. Learning is off.
+Everybody paints the frames of one clip over a plain colour, block by block in turn, three rounds in one run; the
+fast ones once more with a pause before each frame. Then thousands of frames for the rare one, a clip at its own speed
+through jm-engine, and the same on a processor that ends at AVX2. Learning is off.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import psutil
 import torch
 
 from engine.contracts import Canvas
-from engine.errors import JitMaskerError
+from engine.errors import JitMaskerError, ModelError
 from kernels import load as load_kernels
 
 from . import peers
 from .harness import avx2, hot, rare
+from .harness.engine_run import live
 from .harness.hot import FPS, HotPath, Job
-from .harness.methods import BACKGROUND, PLAIN, PeerPainter
-from .harness.result import Metric, Result, Table
+from .harness.methods import PLAIN, PeerPainter
+from .harness.result import Metric, Result, Table, reason
 from .harness.runs import name_of
 from .harness.timing import block_medians, in_blocks, percentiles
 from .paint import authors_steps
@@ -44,8 +39,10 @@ GOALS_MS = {"640x480": 2.4, "1280x720": 3.2, "1920x1080": 5.0}  # of the median
 SELFIE, SELFIE_OURS, AUTHORS, U2NET = "selfie", "selfie, our composite", "authors", "u2netp-240"
 GOALS = {SELFIE: 1.3, SELFIE_OURS: 1.3, AUTHORS: 12.0, U2NET: 25.0}  # times ours
 ROUNDS, TURNS, CALLS = 3, 5, 20  # a block of CALLS frames at each turn
-STARTING_S, LIVE_S = 4.0, 10.0  # of the live run that are not looked at, and that are
+PAUSE_S = 0.035  # between two frames of a camera, about
+LIVE_S = 10.0  # of jm-engine that are looked at
 Paint = Callable[[], object]
+Rounds = list[dict[str, list[float]]]  # ms of every frame of everybody, for each round
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,46 +56,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> Result:
     clip, backends = hot.first_clip(args.clips), hot.cpu_backends()
     turns, frames, seconds = (1, 200, 2.0) if args.quick else (TURNS, args.frames, LIVE_S)
-    rounds = everybody(args, clip, backends, turns)
+    rounds, paced, absent = everybody(args, clip, backends, turns)
     smallest = hot.frames_of(clip, SIZES[SMALLEST])
     long = {name: long_run(args, smallest, name, frames) for name in backends}
     lived = {name: live(args, clip, name, seconds) for name in backends}
     hidden, why = without_avx512(args, clip, backends, 60 if args.quick else 400)
-    ratios = ratios_of(rounds, backends)
-    whole = {name: [ms for one in rounds for ms in one[name]] for name in rounds[0]}
+    ratios, paced_ratios = ratios_of(rounds, backends), ratios_of(paced, backends)
+    whole = pooled(rounds)
     what = f"{name_of(clip)}, {args.student}, {args.threads} thread(s)"
     numbers = {
         "hot_ms": {name: percentiles(ms, 50, 95, 99) for name, ms in whole.items()},
-        "ratios": ratios, "rare": {name: one.numbers() for name, one in long.items()}, "live": lived, "avx2": hidden,
+        "ratios": ratios, "paced_ms": {name: percentiles(ms, 50, 95) for name, ms in pooled(paced).items()},
+        "paced_ratios": paced_ratios, "rare": {name: one.numbers() for name, one in long.items()},
+        "live": lived, "avx2": hidden,
     }  # fmt: skip
     metrics = {name: Metric(block_medians(ms), "lower") for name, ms in whole.items()}
+    metrics |= {f"ratio, paced: {name}": Metric(values, "higher", "") for name, values in paced_ratios.items()}
     metrics |= {f"ratio: {name}": Metric(values, "higher", "") for name, values in ratios.items()}
     tables = [
         Table(f"Whole path, hot: ms a frame, {what}", *_hot_rows(whole, rounds), "learning off"),
         Table(f"How many times as long as ours, {SMALLEST}, by round", *_ratio_rows(ratios), "learning off"),
+        Table(
+            f"The same with {1e3 * PAUSE_S:g} ms of rest before each frame", *_ratio_rows(paced_ratios), "learning off"
+        ),
         Table(f"The rare frame, {SMALLEST}, ms", *_rare_rows(long), "learning off"),
         Table(f"jm-engine at {FPS:g} frames per second, ms", *_live_rows(lived), "live"),
         Table(f"Without AVX-512, {SMALLEST}, in processes of their own, ms", *_avx2_rows(hidden), "learning off"),
     ]
-    return Result("floor", tables, numbers, metrics, _notes(why))
+    return Result(
+        "floor", tables, numbers, metrics, _notes([why, *(f"{name}: {because}" for name, because in absent.items())])
+    )
 
 
-def _notes(why: str) -> list[str]:
+def _notes(others: list[str]) -> list[str]:
     return [
-        f"Hot: {CALLS} frames in a row at each turn, after some that are not counted. At {FPS:g} frames per second the "
-        "caches belong to others between two frames, and a frame takes longer: see the live row.",
+        f"Hot: {CALLS} frames in a row at each turn, after some that are not counted. Between two frames of a camera "
+        "the caches belong to others, and everybody takes longer: see the table with pauses, and the live one.",
         "A rare frame takes more than twice the median. Preempted: its CPU time does not, so the thread waited for a "
         "core. What the host takes from a virtual machine (stolen) looks like ours.",
         f"Both {SELFIE} run one network on LiteRT: composited by OpenCV, the fastest way known here, or by our kernel.",
-        why,
+        *others,
     ]
 
 
 # -- everybody, hot ------------------------------------------------------------------------------------------------
 
 
-def everybody(args: argparse.Namespace, clip: str, backends: list[str], turns: int) -> list[dict[str, list[float]]]:
-    """ms of every frame of ours, of each backend and size, and of the others at the smallest size; for each round."""
+def everybody(
+    args: argparse.Namespace, clip: str, backends: list[str], turns: int
+) -> tuple[Rounds, Rounds, dict[str, str]]:
+    """Of ours, each backend and size, and of the others at the smallest size: hot; of the fast ones with pauses; and
+    who cannot be had, with the reason.
+    """
     cv2.setNumThreads(args.threads)
     torch.set_num_threads(args.threads)
     with ExitStack() as stack:
@@ -109,31 +118,51 @@ def everybody(args: argparse.Namespace, clip: str, backends: list[str], turns: i
                 path = HotPath(frames, name, args.student, args.size, args.threads)
                 stack.callback(path.close)
                 painters[f"{name} {size}"] = path
-        painters |= others(hot.frames_of(clip, SIZES[SMALLEST]), args.threads)
+        found, absent = others(hot.frames_of(clip, SIZES[SMALLEST]), args.threads)
+        painters |= found
         calls = 5 if args.quick else CALLS
-        return [in_blocks(painters, turns, calls) for _ in range(ROUNDS)]
+        fast = {name: painters[name] for name in painters if name.endswith(SMALLEST) or name in (SELFIE, SELFIE_OURS)}
+        hot_rounds = [in_blocks(painters, turns, calls) for _ in range(ROUNDS)]
+        return hot_rounds, [in_blocks(fast, turns, calls, pause=PAUSE_S) for _ in range(ROUNDS)], absent
 
 
-def others(frames: list[np.ndarray], threads: int) -> dict[str, Paint]:
-    """Whole pictures of the others: a frame in, over a plain colour."""
+def pooled(rounds: Rounds) -> dict[str, list[float]]:
+    """ms of everybody, of all rounds."""
+    return {name: [ms for one in rounds for ms in one[name]] for name in rounds[0]}
+
+
+def others(frames: list[np.ndarray], threads: int) -> tuple[dict[str, Paint], dict[str, str]]:
+    """Whole pictures of the others, a frame in, over a plain colour; and why some cannot be had, by name."""
     feed, canvas = hot.endless(frames), Canvas().fit(frames[0])
-    background, selfie, kernels = np.full_like(frames[0], PLAIN), Selfie(threads), load_kernels()
-    u2net, blend = PeerPainter(peers.load(U2NET, threads), threads), opencv_composite(background)
+    background = np.full_like(frames[0], PLAIN)
 
-    def by_opencv() -> None:
-        bgr = next(feed)
-        blend(bgr, selfie.matte(bgr, canvas.alpha), canvas.picture)
+    def selfie(blend: Callable[[np.ndarray, np.ndarray, np.ndarray], object]) -> Paint:
+        net = Selfie(threads)
 
-    def by_our_kernel() -> None:
-        bgr = next(feed)
-        kernels.composite(bgr, selfie.matte(bgr, canvas.alpha), background, canvas.picture)
+        def paint() -> None:
+            bgr = next(feed)
+            blend(bgr, net.matte(bgr, canvas.alpha), canvas.picture)
 
-    return {
-        SELFIE: by_opencv,
-        SELFIE_OURS: by_our_kernel,
-        AUTHORS: authors_steps(frames[0])["authors: paint path"],
-        U2NET: lambda: u2net.process(next(feed), 0.0, canvas),
+        return paint
+
+    def u2net() -> Paint:
+        painter = PeerPainter(peers.load(U2NET, threads), threads)
+        return lambda: painter.process(next(feed), 0.0, canvas)
+
+    ours = load_kernels().composite
+    makers: dict[str, Callable[[], Paint]] = {
+        SELFIE: lambda: selfie(opencv_composite(background)),
+        SELFIE_OURS: lambda: selfie(lambda bgr, alpha, out: ours(bgr, alpha, background, out)),
+        AUTHORS: lambda: authors_steps(frames[0])["authors: paint path"],
+        U2NET: u2net,
     }
+    painters, absent = {}, {}
+    for name, make in makers.items():
+        try:
+            painters[name] = make()
+        except ModelError as error:
+            absent[name] = reason(error)
+    return painters, absent
 
 
 def opencv_composite(background: np.ndarray) -> Callable[[np.ndarray, np.ndarray, np.ndarray], object]:
@@ -150,7 +179,7 @@ def opencv_composite(background: np.ndarray) -> Callable[[np.ndarray, np.ndarray
     return blend
 
 
-def ratios_of(rounds: list[dict[str, list[float]]], backends: list[str]) -> dict[str, list[float]]:
+def ratios_of(rounds: Rounds, backends: list[str]) -> dict[str, list[float]]:
     """Of each of the others to each backend of ours: median to median, one for each round."""
     return {
         f"{other} / {name}": [
@@ -158,10 +187,11 @@ def ratios_of(rounds: list[dict[str, list[float]]], backends: list[str]) -> dict
         ]
         for other in GOALS
         for name in backends
+        if other in rounds[0]
     }
 
 
-def _hot_rows(whole: dict[str, list[float]], rounds: list[dict[str, list[float]]]) -> tuple[Any, list[tuple]]:
+def _hot_rows(whole: dict[str, list[float]], rounds: Rounds) -> tuple[Any, list[tuple]]:
     columns = ("who", "p50", "p95", "p99", *(f"p50, round {i + 1}" for i in range(len(rounds))), "goal", "reached")
     rows = []
     for name, ms in whole.items():
@@ -201,41 +231,6 @@ def _rare_rows(long: dict[str, rare.Long]) -> tuple[Any, list[tuple]]:
 
 
 # -- at the speed of a camera ----------------------------------------------------------------------------------------
-
-
-def live(args: argparse.Namespace, clip: str, backend: str, seconds: float) -> dict[str, float]:
-    """jm-engine on `clip` at its own speed: the paint path, ms, and the process's share of a core once it has started.
-
-    JitMaskerError where it fails.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        command = [
-            sys.executable, "-m", "engine.cli", "-i", clip, "--loop", "--pace", "live", "-o", "null",
-            "--teacher", "none", "--background", BACKGROUND, "--threads", str(args.threads), "--backend", backend,
-            "--student", args.student, "--max-frames", str(round(FPS * (STARTING_S + seconds))),
-            "--report", str(report), *(["--size", args.size] if args.size else []),
-        ]  # fmt: skip
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            share = share_of_a_core(psutil.Process(process.pid), seconds)
-            _, said = process.communicate()
-        if process.returncode:
-            raise JitMaskerError(f"jm-engine failed: {said.strip()}")
-        told = json.loads(report.read_text())
-    stages = {f"{name} p50": ms["p50"] for name, ms in told["stages_ms"].items()}
-    return {**told["paint_path_ms"], "dropped": told["dropped"], "share of a core": round(share, 4), **stages}
-
-
-def share_of_a_core(process: psutil.Process, seconds: float) -> float:
-    """CPU time of `process` over that of the clock, from STARTING_S on; 0.0 where it ended before."""
-    try:
-        time.sleep(STARTING_S)
-        before, began = process.cpu_times(), time.perf_counter()
-        time.sleep(seconds - 1)  # it must not end meanwhile
-        after, elapsed = process.cpu_times(), time.perf_counter() - began
-    except psutil.NoSuchProcess:
-        return 0.0
-    return (after.user + after.system - before.user - before.system) / elapsed
 
 
 def _live_rows(lived: dict[str, dict[str, float]]) -> tuple[Any, list[tuple]]:
