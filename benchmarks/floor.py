@@ -91,9 +91,9 @@ def main(args: argparse.Namespace) -> Result:
 def _notes(others: list[str]) -> list[str]:
     return [
         f"Hot: {CALLS} frames in a row at each turn, after some that are not counted. Between two frames of a camera "
-        "the caches belong to others, and everybody takes longer: see the table with pauses, and the live one.",
-        "A rare frame takes more than twice the median. Preempted: its CPU time does not, so the thread waited for a "
-        "core. What the host takes from a virtual machine (stolen) looks like ours.",
+        "everybody loses what lay in the caches, and takes longer: see the table with pauses, and the live one.",
+        "A rare frame takes more than twice the median. Not ours: its CPU time does not. Ours at most: it does, too; what a "
+        "host takes from a virtual machine (stolen) is counted in it or not, so on a quiet machine alone is it ours.",
         f"Both {SELFIE} run one network on LiteRT: composited by OpenCV, the fastest way known here, or by our kernel.",
         *others,
     ]
@@ -224,8 +224,8 @@ def long_run(args: argparse.Namespace, frames: list[np.ndarray], backend: str, c
 
 
 def _rare_rows(long: dict[str, rare.Long]) -> tuple[Any, list[tuple]]:
-    keys = ("frames", "p50", "p95", "p99", "max", "ours", "preempted", "faults", "stolen_s")
-    names = ("frames", "p50", "p95", "p99", "max", "rare: ours", "rare: preempted", "page faults", "stolen, s")
+    keys = ("frames", "p50", "p95", "p99", "max", "ours", "not_ours", "faults", "stolen_s")
+    names = ("frames", "p50", "p95", "p99", "max", "rare: ours at most", "rare: not ours", "page faults", "stolen, s")
     found = {name: one.numbers() for name, one in long.items()}
     return ("backend", *names), [(name, *(one[key] for key in keys)) for name, one in found.items()]
 
@@ -246,9 +246,7 @@ def without_avx512(
 ) -> tuple[dict[str, dict[str, Any]], str]:
     """ms and stages of each backend in new processes, as the processor is and as if it ended at AVX2; and a note."""
     found: dict[str, dict[str, Any]] = {}
-    note = (
-        "AVX-512 is hidden from Numba and from whatever asks CPUID (ONNX Runtime, OpenCV, NumPy): they have no switch."
-    )
+    note = "AVX-512 is hidden from Numba by its variables, and from whatever asks CPUID. ONNX Runtime has no switch for it."
     with tempfile.TemporaryDirectory() as cache:
         for name in backends:
             job = {"clip": clip, "size": SIZES[SMALLEST], "backend": name, "student": args.student, "side": args.size}

@@ -22,7 +22,7 @@ class RareFrame:
     cpu_ms: float  # of the thread that paints
     switches: int  # involuntary ones: somebody else got the core
     faults: int  # minor ones: a page was asked for
-    ours: bool  # its CPU time is more than RARE times the median, too; else the thread waited for a core
+    ours: bool  # at most: its CPU time is more than RARE times the median, too; a host that steals may count in it
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Long:
     ms: list[float]
     rare: list[RareFrame]
     faults: int  # minor ones, of all frames
-    stolen_s: float  # CPU seconds that the host took from this virtual machine meanwhile; they look like ours
+    stolen_s: float  # CPU seconds that the host took from this virtual machine meanwhile
 
     def numbers(self) -> dict[str, Any]:
         """For programs."""
@@ -40,7 +40,7 @@ class Long:
         p50, p95, p99 = (round(float(p), 4) for p in np.percentile(self.ms, (50, 95, 99)))
         return {
             "frames": len(self.ms), "p50": p50, "p95": p95, "p99": p99, "max": round(max(self.ms), 3),
-            "rare": len(self.rare), "ours": ours, "preempted": len(self.rare) - ours,
+            "rare": len(self.rare), "ours": ours, "not_ours": len(self.rare) - ours,
             "faults": self.faults, "stolen_s": self.stolen_s, "each": [asdict(frame) for frame in self.rare],
         }  # fmt: skip
 
