@@ -92,7 +92,7 @@ def _notes(others: list[str]) -> list[str]:
     return [
         f"Hot: {CALLS} frames in a row at each turn, after some that are not counted. Between two frames of a camera "
         "everybody loses what lay in the caches, and takes longer: see the table with pauses, and the live one.",
-        "A rare frame takes more than twice the median. Not ours: its CPU time does not. Ours at most: it does, too; what a "
+        "A rare frame takes more than twice the median. Not ours: its CPU time does not. Ours at most: it does; what a "
         "host takes from a virtual machine (stolen) is counted in it or not, so on a quiet machine alone is it ours.",
         f"Both {SELFIE} run one network on LiteRT: composited by OpenCV, the fastest way known here, or by our kernel.",
         *others,
@@ -246,7 +246,7 @@ def without_avx512(
 ) -> tuple[dict[str, dict[str, Any]], str]:
     """ms and stages of each backend in new processes, as the processor is and as if it ended at AVX2; and a note."""
     found: dict[str, dict[str, Any]] = {}
-    note = "AVX-512 is hidden from Numba by its variables, and from whatever asks CPUID. ONNX Runtime has no switch for it."
+    note = "AVX-512 is hidden from Numba by its variables, and from who asks CPUID: ONNX Runtime has no switch for it."
     with tempfile.TemporaryDirectory() as cache:
         for name in backends:
             job = {"clip": clip, "size": SIZES[SMALLEST], "backend": name, "student": args.student, "side": args.size}
