@@ -148,7 +148,8 @@ class Masker:
         self._closed = False
         self._original = np.empty((0, 0, 3), np.uint8)  # of a frame that is painted in its own place
         try:
-            self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
+            wait = lockstep or backend != "auto"
+            self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint, wait)
         except CandidateRejected as error:
             raise ModelError(f"the weights {weights or 'that are shipped'} cannot be used: {error}") from error
         self._learning = Learning(rooms)

@@ -6,6 +6,7 @@ So another process compiles, and keeps what it made; here it is loaded. Knows no
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -46,6 +47,12 @@ def without_waiting(load: Callable[[], Chosen], load_fallback: Callable[[str], C
     chosen = load_fallback("Numba compiles the others in the background, once after an installation")
     threading.Thread(target=_replace, args=(chosen, load), name="kernels", daemon=True).start()
     return chosen
+
+
+def not_waiting() -> contextlib.AbstractContextManager[None]:
+    """While inside, a kernel that another process can compile raises NotCompiledError instead of being compiled."""
+    compilation = importlib.import_module(".fused.compilation", __package__)
+    return compilation.compiling_nothing() if _can_compile_elsewhere() else contextlib.nullcontext()
 
 
 def _can_compile_elsewhere() -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 import kernels
 from engine.media.saying import say_once
+from kernels.fused import network
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -16,6 +17,7 @@ SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 def compiled():
     """The kernels are compiled before the first test: a start without them paints with the fallback at first."""
     kernels.load()
+    network.warm()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from kernels import stand_in
+
 from ..contracts import Backend
 from ..errors import BackendUnavailable, UsageError
 from . import gpu_check_record
@@ -87,7 +89,7 @@ class BackendChoice:
         return self.backend.create(model, threads, check)
 
 
-def load(name: str, failed: Mapping[str, str] = MappingProxyType({})) -> BackendChoice:
+def load(name: str, failed: Mapping[str, str] = MappingProxyType({}), wait: bool = True) -> BackendChoice:
     """The backend called `name`, or for "auto" the first that can be used.
 
     "auto" tries ON_GPU where there is a GPU, each only if gpu-check has passed on it here, then ON_CPU. By name a GPU
@@ -95,7 +97,8 @@ def load(name: str, failed: Mapping[str, str] = MappingProxyType({})) -> Backend
 
     Parameters
     ----------
-    failed : those that "auto" passes over because they could not run the student, with the reason.
+    failed : those that "auto" passes over, with the reason: they could not run the student.
+    wait : for a backend that has to be compiled, which takes seconds; False: it is not there until another process has.
 
     Raises
     ------
@@ -104,6 +107,9 @@ def load(name: str, failed: Mapping[str, str] = MappingProxyType({})) -> Backend
     BackendUnavailable
         Its runtime or its hardware is missing; for "auto", that of each.
     """
+    if not wait:
+        with stand_in.not_waiting():
+            return load(name, failed)
     if name == "auto":
         return _first_usable(failed)
     backend = import_backend(name)

@@ -48,9 +48,14 @@ class NumbaCpu(LoadsModel):
     def require() -> None:
         """BackendUnavailable unless the kernel is there, or can be compiled."""
         from kernels.fused import network
+        from kernels.fused.compilation import NotCompiledError
 
         try:
             network.warm()
+        except NotCompiledError as error:
+            raise BackendUnavailable(
+                "backend 'numba-cpu' is compiled in the background, once after an installation: from the next start on"
+            ) from error
         except Exception as error:  # Numba fails in many ways
             raise BackendUnavailable(
                 f"backend 'numba-cpu' cannot be used: {type(error).__name__}: {error}; use --backend ort-cpu or auto"

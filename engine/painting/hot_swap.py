@@ -37,8 +37,8 @@ REBUILD_INTERVAL = 1.0  # s between two reloads of the start: where that fails, 
 class HotSwap:
     """Owns every student that is alive. `close()` may be called twice."""
 
-    def __init__(self, backend: str, start: Published, threads: int):
-        """Load the first student.
+    def __init__(self, backend: str, start: Published, threads: int, wait: bool = True):
+        """Load the first student. `wait`: see `engine.backends.load`.
 
         Raises
         ------
@@ -47,7 +47,7 @@ class HotSwap:
         """
         self.stall = Durations()  # what adopting a student cost the paint thread
         self.swaps = self.rejected = self.rollbacks = 0
-        self.backend, self.current = load_first(backend, start, threads)
+        self.backend, self.current = load_first(backend, start, threads, wait)
         self._start, self._threads = start, threads
         self._waiting: deque[LoadedStudent] = deque(maxlen=1)  # built, not yet adopted; its operations are atomic
         self._retired: LoadedStudent | None = None  # freed by the next builder: freeing a session takes time
@@ -169,7 +169,7 @@ class HotSwap:
             self._builder.shutdown(wait=False)
 
 
-def load_first(name: str, published: Published, threads: int) -> tuple[BackendChoice, LoadedStudent]:
+def load_first(name: str, published: Published, threads: int, wait: bool = True) -> tuple[BackendChoice, LoadedStudent]:
     """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so, and
     goes on where a backend has not the layers of this student.
 
@@ -180,7 +180,7 @@ def load_first(name: str, published: Published, threads: int) -> tuple[BackendCh
     """
     failed: dict[str, str] = {}
     while True:
-        choice = backends.load(name, failed)
+        choice = backends.load(name, failed, wait)
         try:
             return choice, LoadedStudent(published, choice, threads, judged=False)
         except UnsupportedStudent as error:

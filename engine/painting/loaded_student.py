@@ -107,10 +107,10 @@ class LoadedStudent:
 
 
 def load_on_cpu(published: Published) -> LoadedStudent:
-    """On the fastest backend of the CPU that can run it, with one thread. Errors as for LoadedStudent."""
+    """On the fastest backend of the CPU that is there and can run it, one thread. Errors as for LoadedStudent."""
     for name in backends.ON_CPU[:-1]:
         try:
-            return LoadedStudent(published, backends.load(name), 1)
+            return LoadedStudent(published, backends.load(name, wait=False), 1)
         except (BackendUnavailable, UnsupportedStudent):
             continue
     return LoadedStudent(published, backends.load(backends.ON_CPU[-1]), 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 
-from . import warm, yuv
+from . import network, warm, yuv
 
 LOWEST_PRIORITY = 19
 
@@ -19,6 +19,7 @@ def main() -> None:
         os.nice(LOWEST_PRIORITY)
     warm()
     yuv.warm()
+    network.warm()
 
 
 if __name__ == "__main__":
