@@ -34,8 +34,8 @@ from .resample import preprocess
 from .temporal_smoothing import smooth_alpha
 
 __all__ = [
-    "alpha_of_logits", "apply_guided_filter", "composite", "estimate_foreground", "fit_guided_filter", "local_colours",
-    "preprocess", "smooth_alpha", "warm",
+    "alpha_of_logits", "apply_guided_filter", "composite", "estimate_foreground",
+    "fit_guided_filter", "local_colours", "preprocess", "smooth_alpha", "warm",
 ]  # fmt: skip
 
 
@@ -44,7 +44,8 @@ def warm() -> None:
     frame = np.zeros((4, 5, 3), np.uint8)
     alpha = np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)
     coefficients, whole = np.zeros((2, 2, 3), np.float32), np.zeros((4, 5), np.uint8)
-    preprocess(frame, (0.0,) * 3, (1.0,) * 3, np.empty((1, 3, 2, 2), np.float32))
+    for size in ((2, 2), (2, 3)):  # half of the frame's, and any
+        preprocess(frame[:, :4].copy(), (0.0,) * 3, (1.0,) * 3, np.empty((1, 3, *size), np.float32))
     alpha_of_logits(np.zeros_like(alpha), 0.0, (0.1, 0.9), np.empty_like(alpha))
     image, grey = np.zeros((1, 3, 4, 6), np.float32), np.zeros_like(alpha)
     smooth_alpha(image, (0.0,) * 3, (1.0,) * 3, alpha, grey, np.zeros_like(alpha))

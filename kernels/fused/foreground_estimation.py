@@ -13,6 +13,7 @@ from .compilation import Kernel, plain
 from .plan import EstimateForegroundPlan, LocalColoursPlan, plans
 from .rows import fill
 
+WORD = 8  # pixels that are looked at together
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)  # eight pixels of alpha 255
 
 
@@ -53,9 +54,54 @@ def _sum_cell(cells, image, alpha, row, column, j, i, last_row, last_column):
 
 
 @Kernel
+def _clear(rows):
+    for q in range(rows.shape[0]):
+        fill(rows[q], np.float32(0))
+
+
+@Kernel
+def _add_pixels(cells, red, green, blue, alpha):
+    """To the sums of a row of whole cells, one pixel each: that at 0, the next one SAMPLE_STEP * CELL_SIDE further."""
+    for i in range(cells.shape[1]):
+        at = uint32(SAMPLE_STEP * CELL_SIDE) * uint32(i)
+        a, r, g, b = alpha[at], red[at], green[at], blue[at]
+        person, room = a * a, (np.float32(1) - a) * (np.float32(1) - a)
+        cells[0, i] += person
+        cells[1, i] += person * b
+        cells[2, i] += person * g
+        cells[3, i] += person * r
+        cells[4, i] += room
+        cells[5, i] += room * b
+        cells[6, i] += room * g
+        cells[7, i] += room * r
+        cells[8, i] += np.float32(1)
+        cells[9, i] += b
+        cells[10, i] += g
+        cells[11, i] += r
+
+
+@Kernel
+def _sum_row_of_cells(cells, image, alpha, row, j, last_row):
+    """`_sum_cell` for whole cells, of an image that has the size of the mask: no column is looked up."""
+    _clear(cells)
+    for y in range(CELL_SIDE * j, last_row):
+        for x in range(CELL_SIDE):
+            at = SAMPLE_STEP * x
+            _add_pixels(
+                cells, image[0, row[y], at:], image[1, row[y], at:], image[2, row[y], at:], alpha[SAMPLE_STEP * y, at:]
+            )
+
+
+@Kernel
 def _add(total, row):
     for i in range(total.shape[0]):
         total[i] += row[i]
+
+
+@Kernel
+def _subtract(total, row):
+    for i in range(total.shape[0]):
+        total[i] -= row[i]
 
 
 @Kernel
@@ -74,14 +120,23 @@ def _local_colours(image, affine, alpha, out, row, column, cells, near):
     height, width, rows, columns = row.shape[0], column.shape[0], cells.shape[0], cells.shape[2]
     for j in range(rows):
         last_row = min(CELL_SIDE * (j + 1), height)
-        for i in range(columns):
+        summed = 0
+        if image.shape[2] == alpha.shape[1]:
+            summed = width // CELL_SIDE
+            _sum_row_of_cells(cells[j, :, :summed], image, alpha, row, j, last_row)
+        for i in range(summed, columns):
             _sum_cell(cells[j], image, alpha, row, column, j, i, last_row, min(CELL_SIDE * (i + 1), width))
     for j in range(rows):
         for q in range(8):
             inner = near[q, CELL_RADIUS : CELL_RADIUS + columns]
-            fill(inner, np.float32(0))
-            for k in range(max(j - CELL_RADIUS, 0), min(j + CELL_RADIUS, rows - 1) + 1):
-                _add(inner, cells[k, q])
+            if j == 0:
+                fill(inner, np.float32(0))
+                for k in range(min(CELL_RADIUS, rows)):
+                    _add(inner, cells[k, q])
+            if j + CELL_RADIUS < rows:
+                _add(inner, cells[j + CELL_RADIUS, q])
+            if j - CELL_RADIUS > 0:
+                _subtract(inner, cells[j - CELL_RADIUS - 1, q])
         for kind in range(2):
             weight, colours, own = near[4 * kind], near[4 * kind + 1 : 4 * kind + 4], cells[j, 8:]
             for c in range(3):
@@ -127,7 +182,11 @@ def _estimate(out, alpha, words, grid, row, column):
     for k in range(words.shape[0] + 1):
         if k < words.shape[0] and (words[k] == 0 or words[k] == ALL):
             continue
-        for pixel in range(8 * k, min(8 * k + 8, pixels)):
+        y = uint32(WORD * k) // uint32(width)
+        x = uint32(WORD * k) - y * uint32(width)
+        for pixel in range(WORD * k, min(WORD * k + WORD, pixels)):
             if 0 < alpha[pixel] < 255:
-                y = pixel // width
-                _estimate_pixel(out, alpha[pixel], grid, row[y] + column[pixel - y * width], pixel)
+                _estimate_pixel(out, alpha[pixel], grid, row[y] + column[x], pixel)
+            x += uint32(1)
+            if x == width:
+                x, y = uint32(0), uint32(y + uint32(1))

@@ -46,7 +46,7 @@ class SmoothAlphaPlan:
         # a border of replicated pixels, so that no window looks outside
         self.change = np.zeros((h + 2, w + 2), np.float32)
         self.motion = np.zeros((h + 2 * MOTION_RADIUS, w + 2 * MOTION_RADIUS), np.float32)
-        self.line, self.nearby = np.zeros((2, w + 2 * MOTION_RADIUS), np.float32)
+        self.line = np.zeros(w + 2 * MOTION_RADIUS, np.float32)
 
 
 class FitGuidedFilterPlan:
