@@ -93,7 +93,7 @@ def local_colours(
 def estimate_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.reference.estimate_foreground`."""
     check_foreground(bgr, alpha, colours, out)
-    np.copyto(out, bgr)
+    np.multiply(bgr, alpha[..., None] > 0, out=out)
     y, x = np.nonzero((alpha > 0) & (alpha < 255))
     (h, w), (gh, gw) = alpha.shape, colours.shape[1:3]
     person, room = colours[:, y * gh // h, x * gw // w]

@@ -246,7 +246,7 @@ def estimate_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray,
     bgr : uint8 (H, W, 3), BGR, any strides.
     alpha : uint8 (H, W), C-contiguous, 255 = person.
     colours : float32 (2, gh, gw, 3), C-contiguous, what `local_colours` gives; the cell that a pixel lies in counts.
-    out : uint8 (H, W, 3), C-contiguous, another array than `bgr`.
+    out : uint8 (H, W, 3), C-contiguous, another array than `bgr`; black where alpha is 0.
 
     Returns
     -------
@@ -262,7 +262,7 @@ def estimate_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray,
     person, room = colours[:, np.arange(h) * gh // h][:, :, np.arange(w) * gw // w].astype(np.float64)
     share = alpha[..., None] / 255
     estimate = person + share * (bgr - share * person - (1 - share) * room)
-    out[...] = np.where((share > 0) & (share < 1), np.rint(np.clip(estimate, 0, 255)), bgr)
+    out[...] = np.where(share < 1, np.rint(np.clip(estimate, 0, 255)), bgr) * (share > 0)
     return out
 
 

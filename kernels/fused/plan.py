@@ -92,9 +92,13 @@ class EstimateForegroundPlan:
 
     def __init__(self, grid: tuple[int, int], frame: tuple[int, int]):
         self.row = (np.arange(frame[0]) * grid[0] // frame[0] * 3 * grid[1]).astype(np.uint32)
-        self.column = (np.arange(frame[1]) * grid[1] // frame[1] * 3).astype(np.uint32)
-        self.alpha = np.zeros(frame[0] * frame[1], np.uint8)
-        self.words = self.alpha[: self.alpha.size // 8 * 8].view(np.uint64)
+        # of each byte
+        self.column = (np.arange(frame[1]) * grid[1] // frame[1] * 3 + np.arange(3)[:, None]).T.reshape(-1)
+        self.column = self.column.astype(np.uint32)
+        self.alpha = np.zeros((frame[0], -(-frame[1] // 8) * 8), np.uint8)  # rows filled up to whole words
+        self.words = self.alpha.view(np.uint64)
+        self.weight = np.zeros(3 * self.alpha.shape[1], np.uint8)
+        self.contiguous = np.empty((*frame, 3), np.uint8)
 
 
 class CompositePlan:
