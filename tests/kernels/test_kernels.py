@@ -99,6 +99,21 @@ def test_a_blurred_alpha_is_drawn_as_sharp_as_the_picture(implementation):
     assert row[322:].min() > 200
 
 
+# -- what the student said ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_alpha_of_logits_is_the_reference(implementation, rng, mask):
+    logits = rng.normal(0, 3, mask).astype(np.float32)
+    expected, actual = np.empty((2, *mask), np.float32)
+    told = reference.alpha_of_logits(logits, 0.4, (0.2, 0.7), expected)
+    assert implementation.alpha_of_logits(logits, 0.4, (0.2, 0.7), actual) == pytest.approx(told, abs=1e-5)
+    assert np.abs(actual - expected).max() < 1e-5
+    for odd in (np.nan, np.inf, -np.inf):
+        logits[-1, -1] = odd
+        assert not implementation.alpha_of_logits(logits, 0.0, (0.1, 0.9), actual)[1] <= 1e30
+
+
 # -- foreground estimation ---------------------------------------------------------------------------------------------
 
 
