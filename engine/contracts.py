@@ -244,6 +244,7 @@ class MaskerStats:
     faults: int  # frames that were covered, because something failed
     unsure: int  # frames on which what was doubtful was painted as background
     doubts: int  # frames on which the student was not believed
+    reused: int  # frames that stood still, for which the student was not asked again
     version: int  # of the student that paints
     swaps: int  # students adopted after the first
     rejected: int  # candidates that never went live

@@ -41,6 +41,11 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
     return out
 
 
+def find_motion(image: np.ndarray, std: tuple[float, ...], last: np.ndarray, begin: int) -> int:
+    """See `kernels.reference.find_motion`."""
+    return reference.find_motion(image, std, last, begin)
+
+
 def fit_guided_filter(grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """See `kernels.reference.fit_guided_filter`."""
     check_fit_guided_filter(grey, alpha, coefficients)

@@ -2,12 +2,13 @@
 to two grey levels.
 
     resample.py                preprocess
+    still.py                   find_motion
     temporal_smoothing.py      smooth_alpha
     guided_filter.py           fit_guided_filter, apply_guided_filter
     foreground_estimation.py   local_colours, estimate_foreground
     compositing.py             composite
     yuv.py, hdr.py             the pixels of video: see kernels/yuv.py and kernels/hdr.py
-    plan.py                    sampling tables and scratch, one plan for each of the seven
+    plan.py                    sampling tables and scratch, one plan for each of the eight
     rows.py                    loops that several share
     compilation.py             how they are compiled, and for what arrays
     cache.py                   where their machine code is kept
@@ -28,11 +29,12 @@ from .compositing import composite
 from .foreground_estimation import estimate_foreground, local_colours
 from .guided_filter import apply_guided_filter, fit_guided_filter
 from .resample import preprocess
+from .still import find_motion
 from .temporal_smoothing import smooth_alpha
 
 __all__ = [
-    "apply_guided_filter", "composite", "estimate_foreground", "fit_guided_filter", "local_colours", "preprocess",
-    "smooth_alpha", "warm",
+    "apply_guided_filter", "composite", "estimate_foreground", "find_motion", "fit_guided_filter", "local_colours",
+    "preprocess", "smooth_alpha", "warm",
 ]  # fmt: skip
 
 
@@ -43,6 +45,7 @@ def warm() -> None:
     coefficients, whole = np.zeros((2, 2, 3), np.float32), np.zeros((4, 5), np.uint8)
     preprocess(frame, (0.0,) * 3, (1.0,) * 3, np.empty((1, 3, 2, 2), np.float32))
     image, grey = np.zeros((1, 3, 4, 6), np.float32), np.zeros_like(alpha)
+    find_motion(image, (1.0,) * 3, image.copy(), 0)
     smooth_alpha(image, (0.0,) * 3, (1.0,) * 3, alpha, grey, np.zeros_like(alpha))
     apply_guided_filter(frame, fit_guided_filter(grey, alpha, coefficients), whole)
     grid = local_colours(image, (0.0,) * 3, (1.0,) * 3, alpha, np.zeros((2, 1, 1, 3), np.float32))
