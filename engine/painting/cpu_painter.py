@@ -77,7 +77,7 @@ class CpuPainter:
     def _answer(self, student: LoadedStudent, position: float) -> tuple[np.ndarray, bool]:
         if self._gate is None:
             return student.logits(), False
-        return self._gate.answer(student, position, believed=not self._guard.unsure)
+        return self._gate.answer(student, position, self._guard.settled)
 
     def _paint_nobody(self, bgr: np.ndarray, background: Background, position: float, canvas: Canvas) -> None:
         for array in (self._alpha, canvas.alpha, self.foreground):

@@ -29,20 +29,20 @@ class StillGate:
         self._answered_at = 0.0  # s
         self._row = 0  # of blocks, in which something moved last
 
-    def answer(self, student: LoadedStudent, position: float, believed: bool) -> tuple[np.ndarray, bool]:
+    def answer(self, student: LoadedStudent, position: float, settled: bool) -> tuple[np.ndarray, bool]:
         """What `student` says of its `image`, and whether that is what it said of an earlier one.
 
         Parameters
         ----------
         position : s, of the frame in its stream.
-        believed : False: the student is in doubt, or a scene begins; it is asked.
+        settled : False: a scene begins, or its student was in doubt a moment ago; it is asked.
 
         Raises
         ------
         StudentFault
             As `LoadedStudent.logits`.
         """
-        if believed and self._holds(student, position):
+        if settled and self._holds(student, position):
             return self._logits, True
         self._student = None  # also where it fails
         self._logits = student.logits()
