@@ -1,6 +1,8 @@
 """The paint path on the CPU: one frame, one call, one picture, in buffers that are reused.
 
 preprocess -> student -> guard -> presence -> temporal smoothing -> guided filter -> foreground estimation -> composite
+
+With a still gate, the student is passed over where nothing moved.
 """
 
 from __future__ import annotations

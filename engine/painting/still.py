@@ -44,8 +44,10 @@ class StillGate:
         """
         if settled and self._holds(student, position):
             return self._logits, True
-        self._student = None  # also where it fails
+        self._student = None
         self._logits = student.logits()
+        if not settled:
+            return self._logits, False
         if self._image.shape != student.image.shape:
             self._image = np.empty_like(student.image)
         np.copyto(self._image, student.image)
