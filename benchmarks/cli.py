@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+import kernels
 from engine.errors import JitMaskerError
 from export.students import STUDENTS
 
@@ -32,6 +33,8 @@ BENCHES = {  # name -> text for --help; a newcomer adds a line here, and one in 
     "leak": "how much of the real room each method lets out, and what of it can be put together or read",
     "truth": "how good everybody's alpha is against a matte that is true, and who is ahead of whom",
     "kernels": "every kernel and the whole paint path, against the authors' way and other ways",
+    "floor": "how long a frame takes at its best, hot, live, without AVX-512; selfie, the authors and U2-Net beside it",
+    "threads": "paint threads from 1 to 16 on 1 to all cores, and who has which priority after swaps",
     "swap": "many swaps: time, and memory that stays flat",
     "interference": "what learning costs the picture",
     "startup": "from nothing to the first picture",
@@ -80,6 +83,10 @@ def _import(name: str) -> ModuleType:
             from . import truth as bench
         case "kernels":
             from . import paint as bench
+        case "floor":
+            from . import floor as bench
+        case "threads":
+            from . import threads as bench
         case "swap":
             from . import swap as bench
         case "interference":
@@ -132,6 +139,7 @@ def _run(args: argparse.Namespace, command: str) -> Result:
     bench = _import(args.bench)
     if args.bench in READERS:
         return bench.main(args)
+    kernels.load()  # or a Masker paints with others at first
     before, during = others_now(), Others()
     result = pool([bench.main(args) for _ in range(args.runs)])
     result.command = command

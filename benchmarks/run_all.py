@@ -14,7 +14,7 @@ from pathlib import Path
 from .harness import manifest
 from .harness.result import Result, Table
 
-ALONE = ("kernels", "table3", "swap", "startup", "memory", "interference", "soak", "call")
+ALONE = ("kernels", "floor", "threads", "table3", "swap", "startup", "memory", "interference", "soak", "call")
 ON_CLIPS = ("table2", "fig3", "fig4", "accuracy", "conditions", "lies", "passes", "rooms", "profile")
 
 
@@ -64,6 +64,7 @@ def plan(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
         clips = ["--clips", args.clips, "--manifest", args.manifest, *(["--only", *args.only] if args.only else [])]
         clips += ["--frames", str(args.frames)] if args.frames else []
     extra = {"table3": clips, "memory": talk, "interference": talk, "soak": [*talk, "--minutes", str(args.minutes)]}
+    extra["floor"] = extra["threads"] = ["--clips", args.clips] if args.clips is not None else []
     extra["call"] = [*talk, "--minutes", str(max(2, round(args.minutes)))]
     steps = [(bench, [*quick, *extra.get(bench, [])]) for bench in ALONE]
     labels = ["--labels", args.labels or str(Path(args.out) / "labels")]

@@ -127,6 +127,8 @@ def run(options: Options, status: bool) -> int:
     """Build the parts, run them, write the report. Every part is closed whatever happens."""
     import logging
 
+    from kernels import yuv
+
     from .card import Card
     from .closing import closing
     from .control.remembered import Remembered
@@ -143,6 +145,8 @@ def run(options: Options, status: bool) -> int:
     options = remembered.under(options)
     parts: list[Any] = []
     with closing(parts):
+        if options.pace == "live" or (options.pace is None and is_watched(output)):
+            yuv.load(wait=False)
         source, returning = open_returning(options, is_watched(output))
         parts.append(source)
         pace = choose_pace(options.pace, options.input, source.live, output)

@@ -103,7 +103,9 @@ class Backend(Protocol):
     image: np.ndarray  # float32 (1, 3, h, w), C-contiguous; the caller writes it, then calls `run`
 
     def run(self) -> np.ndarray:
-        """Logits float32 (1, 1, h', w') of `image`; the same buffer each time. Allocates nothing."""
+        """Logits float32 (1, 1, h', w') of `image`; the same buffer each time, in which they stay until the next run,
+        whatever is written to `image`. Allocates nothing.
+        """
         ...
 
 

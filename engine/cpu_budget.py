@@ -23,10 +23,12 @@ class CpuBudget:
 
 
 def divide(threads: int | CpuBudget | None, learning: bool, taking_turns: bool = False) -> CpuBudget:
-    """`threads` (None: the cores that this process may use, at most 4) between the paint path and the learner.
+    """`threads` between the paint path and the learner.
 
-    With a single thread and learning on, both get one: the learner runs at low priority beside the paint path. A
-    CpuBudget is divided already, and comes back as it is.
+    None: one to paint, since handing a frame of a few milliseconds to others costs more than they save (`jm-bench
+    threads`), and to learn half of the cores that this process may use, of at most 4. With a single thread and learning
+    on, both get one: the learner runs at low priority beside the paint path. A CpuBudget is divided already, and comes
+    back as it is.
 
     Raises
     ------
@@ -39,11 +41,11 @@ def divide(threads: int | CpuBudget | None, learning: bool, taking_turns: bool =
         raise UsageError(f"threads is {threads}; expected 1 or more")
     total = threads or min(_cores(), DEFAULT_LIMIT)
     if not learning:
-        return CpuBudget(total, 0)
+        return CpuBudget(threads or 1, 0)
     if taking_turns:
-        return CpuBudget(total, total)
+        return CpuBudget(threads or 1, total)
     learn = max(1, total // 2)
-    return CpuBudget(max(1, total - learn), learn)
+    return CpuBudget(max(1, threads - learn) if threads else 1, learn)
 
 
 def apply(budget: CpuBudget) -> None:

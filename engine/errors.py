@@ -5,7 +5,8 @@
     ├── SourceError              3             the source cannot be opened, or was lost
     ├── BackendUnavailable       4             a backend asked for by name is not there
     ├── ModelError               5             weights or a download are not what they should be
-    │   └── ChecksumMismatch     5             the bytes are not the published ones
+    │   ├── ChecksumMismatch     5             the bytes are not the published ones
+    │   └── UnsupportedStudent   5             a good student, which this backend cannot run
     ├── CandidateRejected        1             a new student disagrees with the trained one; it never goes live
     ├── StudentFault             1             the student that paints has no answer for a frame
     ├── GpuFault                 1             a call to the GPU failed
@@ -32,6 +33,7 @@ __all__ = [
     "SourceError",
     "StudentFault",
     "TeacherError",
+    "UnsupportedStudent",
     "UsageError",
 ]
 
@@ -50,6 +52,10 @@ class BackendUnavailable(JitMaskerError):
 
 class ChecksumMismatch(ModelError):
     """The bytes of an asset differ from the published ones."""
+
+
+class UnsupportedStudent(ModelError):
+    """A good student, which this backend cannot run: another may."""
 
 
 class CandidateRejected(JitMaskerError):

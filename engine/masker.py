@@ -33,6 +33,7 @@ from .contracts import (
     StartLearner,
 )
 from .cpu_budget import CpuBudget
+from .defaults import LEARNING_BUDGET, STUDENT
 from .errors import CandidateRejected, JitMaskerError, ModelError, StudentFault, UsageError
 from .learning import Kind, Learning, check_kind
 from .painting.cpu_painter import CpuPainter
@@ -52,8 +53,6 @@ from .timing import Durations, Stages
 
 log = logging.getLogger("jit_masker")
 
-STUDENT = "lite"
-LEARNING_BUDGET = 10.0  # percent of one core
 LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
 TAUGHT_BEFORE_S = 1e6  # frames that are taught lie that long before the stream, a second apart
 NO_PERSON = -30.0  # the logit of a pixel that is not a person, for frames that no student answered
@@ -153,7 +152,8 @@ class Masker:
         self._closed = False
         self._original = np.empty((0, 0, 3), np.uint8)  # of a frame that is painted in its own place
         try:
-            self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint)
+            wait = lockstep or backend != "auto"
+            self._hot_swap = HotSwap(backend, publish_initial(self.student, self.size), self.threads.paint, wait)
         except CandidateRejected as error:
             raise ModelError(f"the weights {weights or 'that are shipped'} cannot be used: {error}") from error
         self._learning = Learning(rooms)
@@ -169,7 +169,7 @@ class Masker:
             self._prepare(self.student)
         try:
             self._learning.begin()
-            self.kernels = kernels.load()
+            self.kernels = kernels.load(wait=lockstep)  # a run is repeatable only with the same from its first frame
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
             edges = edges or EdgeOptions()
@@ -177,7 +177,7 @@ class Masker:
             how = self._guard, edges, self._timing
             gpu_painter = gpu_painter_for(self.live.backend, *how, self.background.transparent)
             self._painter: Painter = gpu_painter or CpuPainter(
-                self.kernels, *how, StillGate(self.kernels.find_motion) if still_gate else None
+                self.kernels, *how, StillGate(self.kernels) if still_gate else None
             )
         except BaseException:
             self.close()
@@ -482,8 +482,8 @@ class Masker:
 
     @property
     def kernels_name(self) -> str:
-        """Which kernels paint: "device", or those of the CPU, "fused" or "fallback"."""
-        return self._painter.name
+        """Which kernels paint: "device", or those of the CPU, "fused" or "fallback", which "fused" may replace."""
+        return "device" if self._painter.name == "device" else self.kernels.name
 
     @property
     def stages(self) -> dict[str, Durations]:

@@ -14,8 +14,8 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from . import __version__
+from .defaults import LEARNING_BUDGET, STUDENT
 from .errors import UsageError
-from .masker import LEARNING_BUDGET, STUDENT
 from .media.naming import local_path
 from .painting.presence import MIN_AREA
 from .teacher_options import DEADLINE, MAX_DEADLINE, SIDE, Encoding, Privacy, TeacherOptions, Who

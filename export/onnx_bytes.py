@@ -15,7 +15,15 @@ import numpy as np
 # field numbers, from onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto)
 MODEL_GRAPH = 7  # ModelProto.graph
 GRAPH_INITIALIZER = 5  # GraphProto.initializer
-TENSOR_NAME, TENSOR_RAW_DATA = 8, 9  # TensorProto.name, TensorProto.raw_data
+TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW_DATA = 1, 2, 8, 9  # TensorProto
+INPUT_SHAPE = (
+    MODEL_GRAPH,
+    11,
+    2,
+    1,
+    2,
+)  # to GraphProto.input, ValueInfoProto.type, TypeProto.tensor_type, Tensor.shape
+SHAPE_SIDE, SIDE_VALUE = 1, 1  # TensorShapeProto.dim, Dimension.dim_value
 TENSOR_TYPES = {"float32": 1, "int64": 7}  # TensorProto.DataType
 
 VARINT, LENGTH_DELIMITED, FIXED32 = 0, 2, 5  # wire types
@@ -112,19 +120,54 @@ def initializer_slices(model: bytes | bytearray) -> dict[str, slice]:
     return slices
 
 
+def weights(model: bytes) -> dict[str, np.ndarray]:
+    """Name -> array, for each float32 initializer of a serialised ModelProto; views of `model`. ValueError as above."""
+    arrays = {}
+    for graph in _values(model, slice(0, len(model)), MODEL_GRAPH):
+        for tensor in _values(model, graph, GRAPH_INITIALIZER):
+            shape, kinds = list(_numbers(model, tensor, TENSOR_DIMS)), list(_numbers(model, tensor, TENSOR_TYPE))
+            if kinds != [TENSOR_TYPES["float32"]]:
+                continue
+            for name, raw_data in zip(
+                _values(model, tensor, TENSOR_NAME), _values(model, tensor, TENSOR_RAW_DATA), strict=True
+            ):
+                arrays[model[name].decode()] = np.frombuffer(model[raw_data], "<f4").reshape(shape)
+    return arrays
+
+
+def input_shape(model: bytes) -> tuple[int, ...]:
+    """Of the first input of a serialised ModelProto, where its sides are fixed. ValueError as above."""
+    places = [slice(0, len(model))]
+    for number in INPUT_SHAPE:
+        places = list(_values(model, places[0], number)) if places else []
+    # each side is a message with the number in it
+    sides = [side for place in places[:1] for side in _values(model, place, SHAPE_SIDE)]
+    return tuple(number for side in sides for number in _numbers(model, side, SIDE_VALUE))
+
+
 def _values(data: bytes | bytearray, message: slice, wanted: int) -> Iterator[slice]:
     """Where the values of the fields numbered `wanted` lie, if they have a length, in the message at `message`."""
+    return (value for number, value in _fields(data, message) if number == wanted and isinstance(value, slice))
+
+
+def _numbers(data: bytes | bytearray, message: slice, wanted: int) -> Iterator[int]:
+    """The values of the fields numbered `wanted`, if they are whole numbers, in the message at `message`."""
+    return (value for number, value in _fields(data, message) if number == wanted and isinstance(value, int))
+
+
+def _fields(data: bytes | bytearray, message: slice) -> Iterator[tuple[int, slice | int]]:
+    """Number and value of each field: a whole number, or where it lies if it has a length."""
     at = message.start
     while at < message.stop:
         key, at = _varint(data, at)
         number, wire_type = key >> 3, key & 7
         if wire_type == VARINT:
-            _, at = _varint(data, at)
+            value, at = _varint(data, at)
+            yield number, value
             continue
         if wire_type == LENGTH_DELIMITED:
             length, at = _varint(data, at)
-            if number == wanted:
-                yield slice(at, at + length)
+            yield number, slice(at, at + length)
         elif wire_type in FIXED:
             length = FIXED[wire_type]
         else:

@@ -4,6 +4,7 @@ A frame goes through them in this order:
 
     preprocess            the student's input, made of the frame
     find_motion           whether it differs from an earlier one, that was answered: see `engine.painting.still`
+    alpha_of_logits       alpha at the student's size: a sigmoid, stretched
     smooth_alpha          temporal smoothing of the student's alpha: a motion-adaptive exponential moving average
     fit_guided_filter     alpha as a linear function of brightness: the coefficients of a guided filter (He, 2010)
     apply_guided_filter   alpha at the frame's size, from those coefficients
@@ -16,6 +17,7 @@ The implementations:
     reference.py  the specification: plain NumPy in floating point, slow, the oracle of every test
     fused/        Numba: one pass over the pixels, allocates nothing, releases the GIL
     fallback.py   NumPy and OpenCV, where Numba is missing or broken
+    stand_in.py   the fallback while Numba compiles, at the first start after an installation
     device/       Numba on an NVIDIA GPU, for arrays that are there already; see `engine.painting.gpu_painter`
 
 `load()` chooses one for the CPU and says why. Before the first of these and after the last come the pixels of video,
@@ -31,6 +33,7 @@ from typing import Protocol
 
 import numpy as np
 
+from . import stand_in
 from .reference import colour_grid
 
 __all__ = ["LEVELS_OF_STATUS", "NO_BRIGHTNESS", "STATUS", "Kernels", "colour_grid", "load"]
@@ -52,6 +55,14 @@ class FindMotion(Protocol):
     """See `kernels.reference.find_motion`."""
 
     def __call__(self, image: np.ndarray, std: tuple[float, ...], last: np.ndarray, begin: int) -> int: ...
+
+
+class AlphaOfLogits(Protocol):
+    """See `kernels.reference.alpha_of_logits`."""
+
+    def __call__(
+        self, logits: np.ndarray, threshold: float, stretch: tuple[float, float], out: np.ndarray
+    ) -> tuple[float, float]: ...
 
 
 class SmoothAlpha(Protocol):
@@ -95,14 +106,15 @@ class Composite(Protocol):
     def __call__(self, bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kernels:
-    """A chosen implementation."""
+    """A chosen implementation. `stand_in` alone assigns to it."""
 
     name: str  # "fused" or "fallback"
     reason: str  # why this one, for the user
     preprocess: Preprocess
     find_motion: FindMotion
+    alpha_of_logits: AlphaOfLogits
     smooth_alpha: SmoothAlpha
     fit_guided_filter: FitGuidedFilter
     apply_guided_filter: ApplyGuidedFilter
@@ -111,13 +123,20 @@ class Kernels:
     composite: Composite
 
 
-def load() -> Kernels:
-    """The fused kernels, compiled and warm; the fallback where Numba cannot be used, with its reason."""
+def load(wait: bool = True) -> Kernels:
+    """The fused kernels, compiled and warm; the fallback where Numba cannot be used, with its reason.
+
+    `wait` False: where they have to be compiled, which takes seconds, the fallback until they are. See stand_in.py.
+    """
     try:
-        fused = importlib.import_module(".fused", __name__)
-        fused.warm()
+        return _load_fused() if wait else stand_in.without_waiting(_load_fused, load_fallback)
     except Exception as error:  # Numba fails in many ways: missing, a NumPy too new, no LLVM for the CPU
         return load_fallback(f"Numba cannot be used ({type(error).__name__}: {error})")
+
+
+def _load_fused() -> Kernels:
+    fused = importlib.import_module(".fused", __name__)
+    fused.warm()
     return _kernels("fused", "Numba compiled them", fused)
 
 

@@ -34,6 +34,14 @@ def check_motion(image: np.ndarray, last: np.ndarray, side: int) -> None:
         )
 
 
+def check_alpha_of_logits(logits: np.ndarray, out: np.ndarray) -> None:
+    """ValueError unless the two fit `alpha_of_logits`."""
+    for name, array in (("logits", logits), ("out", out)):
+        if array.dtype != np.float32 or array.ndim != 2 or not array.flags.carray:
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; expected C-contiguous float32 (h, w), writeable")
+    check_float(out, logits.shape, "out")
+
+
 def check_smooth_alpha(image: np.ndarray, alpha: np.ndarray, last_grey: np.ndarray, smoothed: np.ndarray) -> None:
     """ValueError unless the four fit `smooth_alpha`."""
     check_image(image, "image")

@@ -7,17 +7,22 @@ import numpy as np
 
 from . import reference
 from .checks import (
+    check_alpha_of_logits,
     check_composite,
     check_fit_guided_filter,
     check_foreground,
     check_frame,
     check_guided_filter,
     check_image,
+    check_motion,
     check_planes,
     check_smooth_alpha,
 )  # fmt: skip
 from .reference import (
     ALPHA_FLOOR,
+    BLOCK_SHIFT,
+    BLOCK_SIDE,
+    BLOCK_STIR,
     CHANGE_HIGH,
     CHANGE_LOW,
     EMA_MIN,
@@ -43,7 +48,34 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
 
 def find_motion(image: np.ndarray, std: tuple[float, ...], last: np.ndarray, begin: int) -> int:
     """See `kernels.reference.find_motion`."""
-    return reference.find_motion(image, std, last, begin)
+    check_motion(image, last, BLOCK_SIDE)
+    change = (image[0] - last[0]) * (255 * np.reshape(std, (3, 1, 1))).astype(np.float32)
+    rows = np.minimum(np.arange(0, image.shape[2], BLOCK_SIDE), image.shape[2] - BLOCK_SIDE)
+    mean, side = np.full((1, BLOCK_SIDE), 1 / BLOCK_SIDE**2, np.float32), change.shape[2] - BLOCK_SIDE + 1
+
+    def blocks(pixels: np.ndarray) -> np.ndarray:
+        sums = np.ascontiguousarray(np.add.reduce([pixels[:, rows + k] for k in range(BLOCK_SIDE)]))
+        return np.stack([cv2.filter2D(plane, -1, mean, anchor=(0, 0))[:, :side] for plane in sums])
+
+    shift, stir = np.abs(blocks(change)).mean(0), blocks(np.abs(change)).mean(0)
+    moved = ((shift >= BLOCK_SHIFT) | (stir >= BLOCK_STIR)).any(1)
+    return next((row for row in np.roll(np.arange(len(rows)), -begin).tolist() if moved[row]), -1)
+
+
+def alpha_of_logits(
+    logits: np.ndarray, threshold: float, stretch: tuple[float, float], out: np.ndarray
+) -> tuple[float, float]:
+    """See `kernels.reference.alpha_of_logits`."""
+    check_alpha_of_logits(logits, out)
+    np.subtract(threshold, logits, out=out)
+    np.clip(out, -30, 30, out=out)  # exp stays finite; the sigmoid is 0 or 1 to float32 there
+    np.exp(out, out=out)
+    out += 1
+    np.reciprocal(out, out=out)
+    out -= stretch[0]
+    out *= 1 / (stretch[1] - stretch[0])
+    np.clip(out, 0, 1, out=out)
+    return float(out.mean()), float(max(-logits.min(), logits.max()))
 
 
 def fit_guided_filter(grey: np.ndarray, alpha: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
@@ -81,7 +113,7 @@ def local_colours(
 def estimate_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray, out: np.ndarray) -> np.ndarray:
     """See `kernels.reference.estimate_foreground`."""
     check_foreground(bgr, alpha, colours, out)
-    np.copyto(out, bgr)
+    np.multiply(bgr, alpha[..., None] > 0, out=out)
     y, x = np.nonzero((alpha > 0) & (alpha < 255))
     (h, w), (gh, gw) = alpha.shape, colours.shape[1:3]
     person, room = colours[:, y * gh // h, x * gw // w]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .checks import (
+    check_alpha_of_logits,
     check_composite,
     check_fit_guided_filter,
     check_float,
@@ -112,6 +113,27 @@ def find_motion(image: np.ndarray, std: tuple[float, ...], last: np.ndarray, beg
     stir = np.abs(blocks).mean((0, 3, 4))
     moved = ((shift >= BLOCK_SHIFT) | (stir >= BLOCK_STIR)).any(1)
     return next((row for row in np.roll(np.arange(len(rows)), -begin).tolist() if moved[row]), -1)
+
+
+def alpha_of_logits(
+    logits: np.ndarray, threshold: float, stretch: tuple[float, float], out: np.ndarray
+) -> tuple[float, float]:
+    """Alpha of what the student said: a sigmoid, of which the middle is stretched.
+
+    Parameters
+    ----------
+    logits : float32 (h, w), C-contiguous, person > `threshold`.
+    stretch : what of the sigmoid becomes alpha 0 and 1, in (0, 1).
+    out : float32 (h, w), C-contiguous, another array than `logits`. To 1e-3, to 1e-5 where |logits - threshold| < 6.
+
+    Returns
+    -------
+    The mean of `out`, and the largest magnitude of a logit: NaN where one is NaN; then `out` means nothing.
+    """
+    check_alpha_of_logits(logits, out)
+    sigmoid = 1 / (1 + np.exp(np.clip(threshold - logits.astype(np.float64), -80, 80)))
+    out[...] = np.clip((sigmoid - stretch[0]) / (stretch[1] - stretch[0]), 0, 1)
+    return float(out.mean()), float(np.abs(logits).max())
 
 
 def smooth_alpha(
@@ -255,7 +277,7 @@ def estimate_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray,
     bgr : uint8 (H, W, 3), BGR, any strides.
     alpha : uint8 (H, W), C-contiguous, 255 = person.
     colours : float32 (2, gh, gw, 3), C-contiguous, what `local_colours` gives; the cell that a pixel lies in counts.
-    out : uint8 (H, W, 3), C-contiguous, another array than `bgr`.
+    out : uint8 (H, W, 3), C-contiguous, another array than `bgr`; black where alpha is 0.
 
     Returns
     -------
@@ -271,7 +293,7 @@ def estimate_foreground(bgr: np.ndarray, alpha: np.ndarray, colours: np.ndarray,
     person, room = colours[:, np.arange(h) * gh // h][:, :, np.arange(w) * gw // w].astype(np.float64)
     share = alpha[..., None] / 255
     estimate = person + share * (bgr - share * person - (1 - share) * room)
-    out[...] = np.where((share > 0) & (share < 1), np.rint(np.clip(estimate, 0, 255)), bgr)
+    out[...] = np.where(share < 1, np.rint(np.clip(estimate, 0, 255)), bgr) * (share > 0)
     return out
 
 

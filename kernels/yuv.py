@@ -12,10 +12,11 @@ from __future__ import annotations
 import functools
 import importlib
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from . import stand_in
 from .checks import check_frame, check_planes
 
 WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593), "smpte240m": (0.212, 0.087)}
@@ -39,23 +40,38 @@ class YuvFromBgr(Protocol):
     ) -> tuple[np.ndarray, ...]: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class YuvKernels:
-    """A chosen implementation."""
+    """A chosen implementation. `stand_in` alone assigns to it."""
 
     bgr_from_yuv: BgrFromYuv
     yuv_from_bgr: YuvFromBgr
 
 
-@functools.cache
-def load() -> YuvKernels:
-    """The fused kernels, compiled and warm; the fallback where Numba cannot be used."""
-    module: Any
-    try:
-        module = importlib.import_module(".fused.yuv", __package__)
-        module.warm()
-    except Exception:  # as in `kernels.load`, which says why
-        module = importlib.import_module(".fallback", __package__)
+_chosen: list[YuvKernels] = []
+
+
+def load(wait: bool = True) -> YuvKernels:
+    """The fused kernels, compiled and warm; the fallback where Numba cannot be used. Chosen once in a process.
+
+    `wait` False: where they have to be compiled, the fallback until they are. See stand_in.py.
+    """
+    if not _chosen:
+        try:
+            _chosen.append(_load_fused() if wait else stand_in.without_waiting(_load_fused, _load_fallback))
+        except Exception as error:  # as in `kernels.load`, which says why
+            _chosen.append(_load_fallback(str(error)))
+    return _chosen[0]
+
+
+def _load_fused() -> YuvKernels:
+    module = importlib.import_module(".fused.yuv", __package__)
+    module.warm()
+    return YuvKernels(module.bgr_from_yuv, module.yuv_from_bgr)
+
+
+def _load_fallback(_: str) -> YuvKernels:
+    module = importlib.import_module(".fallback", __package__)
     return YuvKernels(module.bgr_from_yuv, module.yuv_from_bgr)
 
 

@@ -6,9 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import kernels
 from engine.media.saying import say_once
+from kernels.fused import network
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled():
+    """The kernels are compiled before the first test: a start without them paints with the fallback at first."""
+    kernels.load()
+    network.warm()
 
 
 @pytest.fixture(scope="session")

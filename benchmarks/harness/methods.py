@@ -10,6 +10,7 @@ import functools
 from dataclasses import dataclass
 from typing import cast
 
+import cv2
 import numpy as np
 
 from engine import Masker
@@ -90,7 +91,7 @@ class PeerPainter:
         canvas = (canvas or Canvas()).fit(bgr)
         if self._background.shape != bgr.shape:
             self._background = np.full_like(bgr, PLAIN)
-        np.copyto(canvas.alpha, np.rint(self.peer(bgr) * 255), casting="unsafe")
+        cv2.convertScaleAbs(self.peer(bgr), dst=canvas.alpha, alpha=255)
         self._kernels.composite(bgr, canvas.alpha, self._background, canvas.picture)
         index, self._index = self._index, self._index + 1
         return PaintResult(canvas.picture, canvas.alpha, None, index, 0, PaintState.PERSON)

@@ -29,6 +29,35 @@ def side_by_side(functions: dict[str, Callable[[], object]], repeats: int, warm:
     return taken
 
 
+def in_blocks(
+    functions: dict[str, Callable[[], object]], turns: int, calls: int, warm: int = WARM, pause: float = 0.0
+) -> dict[str, list[float]]:
+    """Milliseconds of each function, hot: `calls` in a row at each of `turns`, `warm` before them that are not counted.
+
+    In turn, call by call, everybody would pay for the caches that a slow one left behind. With a `pause` (s) before
+    each call that is counted, everybody pays for those that others filled meanwhile, as with a camera.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in bar(range(turns), "turns"):
+        for name, function in functions.items():
+            for _ in range(warm):
+                function()
+            taken[name] += series(function, calls, pause)
+    return taken
+
+
+def series(function: Callable[[], object], calls: int, pause: float = 0.0) -> list[float]:
+    """Milliseconds of each of `calls` calls in a row, `pause` s before each."""
+    taken = []
+    for _ in range(calls):
+        if pause:
+            time.sleep(pause)
+        began = time.perf_counter()
+        function()
+        taken.append((time.perf_counter() - began) * 1e3)
+    return taken
+
+
 def percentiles(ms: Sequence[float], *keys: int) -> dict[str, float]:
     """{"p50": …} of `ms` for each percentile in `keys`."""
     return {f"p{key}": round(float(np.percentile(ms, key)), 4) for key in keys}

@@ -27,13 +27,26 @@ class Selfie:
         self._net = interpreter(self.asset, threads)
         (image,), (mask,) = self._net.get_input_details(), self._net.get_output_details()
         self._image, self._mask = image["index"], mask["index"]
+        self._rgb = np.empty((*self.size, 3), np.uint8)
+        self._pixels = np.empty((1, *self.size, 3), np.float32)
+        self._levels = np.empty(self.size, np.uint8)
 
     def __call__(self, bgr: np.ndarray) -> np.ndarray:
+        return cv2.resize(self._predict(bgr), bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+    def matte(self, bgr: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Its alpha in 255 levels, uint8 (H, W), into `out`: levels first and then up, which is four times as fast."""
+        cv2.convertScaleAbs(self._predict(bgr), dst=self._levels, alpha=255)
+        return cv2.resize(self._levels, bgr.shape[1::-1], dst=out, interpolation=cv2.INTER_LINEAR)
+
+    def _predict(self, bgr: np.ndarray) -> np.ndarray:
+        """Alpha at the net's size, float32 (h, w)."""
         squashed = cv2.resize(bgr, self.size[::-1], interpolation=cv2.INTER_LINEAR)
-        self._net.set_tensor(self._image, squashed[None, ..., ::-1].astype(np.float32) / 255)
+        np.divide(cv2.cvtColor(squashed, cv2.COLOR_BGR2RGB, dst=self._rgb), np.float32(255), out=self._pixels[0])
+        self._net.set_tensor(self._image, self._pixels)
         self._net.invoke()
-        alpha = self._net.get_tensor(self._mask)[0, ..., 0]
-        return cv2.resize(alpha, bgr.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        alpha: np.ndarray = self._net.get_tensor(self._mask)[0, ..., 0]
+        return alpha
 
 
 class SelfieLandscape(Selfie):

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from kernels import stand_in
+
 from ..contracts import Backend
 from ..errors import BackendUnavailable, UsageError
 from . import gpu_check_record
@@ -26,6 +28,12 @@ def _ort_cpu() -> BackendClass:
     from .ort_cpu import OrtCpu
 
     return OrtCpu
+
+
+def _numba_cpu() -> BackendClass:
+    from .numba_cpu import NumbaCpu
+
+    return NumbaCpu
 
 
 def _torch_cpu() -> BackendClass:
@@ -53,6 +61,7 @@ def _torch_cuda() -> BackendClass:
 
 
 BACKENDS: dict[str, Callable[[], BackendClass]] = {
+    "numba-cpu": _numba_cpu,
     "ort-cpu": _ort_cpu,
     "torch-cpu": _torch_cpu,
     "trt": _trt,
@@ -60,7 +69,7 @@ BACKENDS: dict[str, Callable[[], BackendClass]] = {
     "torch-cuda": _torch_cuda,
 }
 ON_GPU = ("trt", "ort-cuda", "torch-cuda")  # what "auto" tries on a GPU that gpu-check passed on, the fastest first
-ON_CPU = ("ort-cpu", "torch-cpu")  # and then, or where there is none
+ON_CPU = ("numba-cpu", "ort-cpu", "torch-cpu")  # and then, or where there is none
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class BackendChoice:
         return self.backend.create(model, threads, check)
 
 
-def load(name: str, failed: Mapping[str, str] = MappingProxyType({})) -> BackendChoice:
+def load(name: str, failed: Mapping[str, str] = MappingProxyType({}), wait: bool = True) -> BackendChoice:
     """The backend called `name`, or for "auto" the first that can be used.
 
     "auto" tries ON_GPU where there is a GPU, each only if gpu-check has passed on it here, then ON_CPU. By name a GPU
@@ -88,7 +97,8 @@ def load(name: str, failed: Mapping[str, str] = MappingProxyType({})) -> Backend
 
     Parameters
     ----------
-    failed : those that "auto" passes over because they could not run the student, with the reason.
+    failed : those that "auto" passes over, with the reason: they could not run the student.
+    wait : for a backend that has to be compiled, which takes seconds; False: it is not there until another process has.
 
     Raises
     ------
@@ -97,6 +107,9 @@ def load(name: str, failed: Mapping[str, str] = MappingProxyType({})) -> Backend
     BackendUnavailable
         Its runtime or its hardware is missing; for "auto", that of each.
     """
+    if not wait:
+        with stand_in.not_waiting():
+            return load(name, failed)
     if name == "auto":
         return _first_usable(failed)
     backend = import_backend(name)
@@ -114,7 +127,7 @@ def _first_usable(failed: Mapping[str, str]) -> BackendChoice:
     for name in on_gpu + ON_CPU:
         try:
             if name in failed:
-                raise BackendUnavailable(f"backend {name!r} cannot run the student: {failed[name]}")
+                raise BackendUnavailable(failed[name])
             backend = import_backend(name)
         except BackendUnavailable as error:
             passed_over.append(str(error))

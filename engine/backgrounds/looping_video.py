@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from kernels import yuv
+
 from ..errors import JitMaskerError, UsageError
 from ..media.decoding import Decoder
 from ..media.naming import for_ffmpeg
@@ -170,6 +172,7 @@ class LiveVideo:
     transparent = still = False
 
     def __init__(self, path: str) -> None:
+        yuv.load(wait=False)
         self._video = LoopingVideo(path)
         self._pictures = self._video.pictures
         self._shown = self._pictures.bgr(self._video.next()[1])

@@ -56,10 +56,11 @@ class Pictures:
         if transfer or primaries:
             picture = self._sdr(frame, transfer or "sdr", primaries)
             return _over_black(picture, self._converted(frame, "bgra")[..., 3]) if has_alpha(frame.format) else picture
-        if frame.format.name in PLANAR and all(plane.line_size > 0 for plane in frame.planes):
+        planes = frame.planes if frame.format.name in PLANAR else ()
+        if planes and all(plane.line_size > 0 for plane in planes):
             out = np.empty((frame.height, frame.width, 3), np.uint8)
             matrix = yuv.matrix_to_bgr(standard_of(frame), is_full_range(frame))
-            y, u, v = (_rows_of(plane) for plane in frame.planes)
+            y, u, v = map(_rows_of, planes)
             return yuv.load().bgr_from_yuv(y, u, v, matrix, out)
         if has_alpha(frame.format):
             bgra = self._converted(frame, "bgra")
@@ -121,7 +122,7 @@ class Pictures:
 
 def square_size(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
     """Width and height at which a picture of such pixels has its shape, none of them left out."""
-    if not pixel_aspect or not 1 / MOST_STRETCHED <= pixel_aspect <= MOST_STRETCHED:
+    if not pixel_aspect or pixel_aspect == 1 or not 1 / MOST_STRETCHED <= pixel_aspect <= MOST_STRETCHED:
         return width, height
     wide, high = width * max(pixel_aspect, Fraction(1)), height / min(pixel_aspect, Fraction(1))
     size = 2 * round(wide / 2), 2 * round(high / 2)

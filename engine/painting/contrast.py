@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from kernels import fallback
+
 MAX_LOGIT = 1e4  # a larger one is a fault, not a confident student
 STRETCH = (0.1, 0.9)  # of the sigmoid, which become 0 and 1; symmetric, so that 0.5 stays where it is
 PROBE_TOLERANCE = 0.01  # of alpha, largest difference; float32 runtimes agree to 1e-5
@@ -35,11 +37,7 @@ def stretched_sigmoid(
     -------
     The mean alpha, share of the frame that is person, in [0, 1].
     """
-    sigmoid(logits, out, threshold)
-    out -= stretch[0]
-    out *= 1 / (stretch[1] - stretch[0])
-    np.clip(out, 0, 1, out=out)
-    return float(out.mean())
+    return fallback.alpha_of_logits(logits, threshold, stretch, out)[0]
 
 
 def alpha_difference(logits: np.ndarray, expected: np.ndarray) -> float:

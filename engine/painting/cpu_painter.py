@@ -15,10 +15,10 @@ from ..backgrounds import Background
 from ..contracts import Canvas
 from ..errors import StudentFault
 from ..timing import Stages
-from .contrast import stretched_sigmoid
+from .contrast import MAX_LOGIT
 from .edge_options import EdgeOptions, Feather, LightWrap
 from .guard import Guard
-from .loaded_student import LoadedStudent
+from .loaded_student import NO_ANSWER, LoadedStudent
 from .painter import Painted
 from .presence import PresenceGate
 from .still import StillGate
@@ -56,13 +56,17 @@ class CpuPainter:
         k.preprocess(bgr, student.mean, student.std, student.image)
         self._guard.begin(bgr, position)  # the frame lies in the cache by now
         lap("preprocess")
+        alpha = self._alpha
         try:
             logits, reused = self._answer(student, position)
+            area, largest = k.alpha_of_logits(logits, self._threshold, self._guard.stretch, alpha)
+            if not largest <= MAX_LOGIT:
+                raise StudentFault(NO_ANSWER)
         except StudentFault:
             self._last_grey.fill(NO_BRIGHTNESS)  # what is remembered belongs to a frame that is gone
+            if self._gate is not None:
+                self._gate.reset()
             raise
-        alpha = self._alpha
-        area = stretched_sigmoid(logits, alpha, self._threshold, self._guard.stretch)
         objection = self._guard.objection(bgr, student, logits, alpha, area)
         if objection is not None:
             area = float(alpha.mean())
@@ -78,7 +82,7 @@ class CpuPainter:
 
     def _answer(self, student: LoadedStudent, position: float) -> tuple[np.ndarray, bool]:
         if self._gate is None:
-            return student.logits(), False
+            return student.unchecked_logits(), False
         return self._gate.answer(student, position, self._guard.settled)
 
     def _paint_nobody(self, bgr: np.ndarray, background: Background, position: float, canvas: Canvas) -> None:

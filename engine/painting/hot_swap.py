@@ -20,6 +20,7 @@ from export.contracts import Published
 
 from .. import backends
 from ..backends import BackendChoice
+from ..errors import UnsupportedStudent
 from ..timing import Durations
 from .loaded_student import LoadedStudent
 
@@ -36,8 +37,8 @@ REBUILD_INTERVAL = 1.0  # s between two reloads of the start: where that fails, 
 class HotSwap:
     """Owns every student that is alive. `close()` may be called twice."""
 
-    def __init__(self, backend: str, start: Published, threads: int):
-        """Load the first student.
+    def __init__(self, backend: str, start: Published, threads: int, wait: bool = True):
+        """Load the first student. `wait`: see `engine.backends.load`.
 
         Raises
         ------
@@ -46,7 +47,7 @@ class HotSwap:
         """
         self.stall = Durations()  # what adopting a student cost the paint thread
         self.swaps = self.rejected = self.rollbacks = 0
-        self.backend, self.current = load_first(backend, start, threads)
+        self.backend, self.current = load_first(backend, start, threads, wait)
         self._start, self._threads = start, threads
         self._waiting: deque[LoadedStudent] = deque(maxlen=1)  # built, not yet adopted; its operations are atomic
         self._retired: LoadedStudent | None = None  # freed by the next builder: freeing a session takes time
@@ -168,8 +169,9 @@ class HotSwap:
             self._builder.shutdown(wait=False)
 
 
-def load_first(name: str, published: Published, threads: int) -> tuple[BackendChoice, LoadedStudent]:
-    """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so.
+def load_first(name: str, published: Published, threads: int, wait: bool = True) -> tuple[BackendChoice, LoadedStudent]:
+    """The backend called `name` with the first student on it. "auto" leaves a GPU on which that fails, and says so, and
+    goes on where a backend has not the layers of this student.
 
     Raises
     ------
@@ -178,11 +180,16 @@ def load_first(name: str, published: Published, threads: int) -> tuple[BackendCh
     """
     failed: dict[str, str] = {}
     while True:
-        choice = backends.load(name, failed)
+        choice = backends.load(name, failed, wait)
         try:
             return choice, LoadedStudent(published, choice, threads, judged=False)
+        except UnsupportedStudent as error:
+            if name != "auto":
+                raise
+            failed[choice.name] = str(error)
         except Exception as error:  # a driver can fail in any way
             if name != "auto" or choice.name not in backends.ON_GPU:
                 raise
-            failed[choice.name] = f"{type(error).__name__}: {error}"
-            log.warning("backend %s is passed over: %s", choice.name, failed[choice.name])
+            why = f"{type(error).__name__}: {error}"
+            failed[choice.name] = f"backend {choice.name!r} cannot run the student: {why}"
+            log.warning("backend %s is passed over: %s", choice.name, why)

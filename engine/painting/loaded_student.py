@@ -6,11 +6,13 @@ import numpy as np
 
 from export.contracts import Probe, Published
 
+from .. import backends
 from ..backends import BackendChoice
 from ..contracts import Backend
-from ..errors import CandidateRejected, ModelError, StudentFault
+from ..errors import BackendUnavailable, CandidateRejected, ModelError, StudentFault, UnsupportedStudent
 from .contrast import PROBE_TOLERANCE, alpha_difference, is_answer, stretched_sigmoid
 
+NO_ANSWER = "the student answered NaN"
 MAX_ON_WALL = 0.25  # share of a bare wall taken for a person; students that learn: up to .05, an inverse one: 1
 
 
@@ -48,12 +50,17 @@ class LoadedStudent:
         StudentFault
             The runtime failed, or a logit is NaN or out of range.
         """
+        logits = self.unchecked_logits()
+        if not is_answer(logits):
+            raise StudentFault(NO_ANSWER)
+        return logits
+
+    def unchecked_logits(self) -> np.ndarray:
+        """The same, for whoever looks for NaN and what is out of range. StudentFault where the runtime failed."""
         try:
             logits: np.ndarray = self.backend.run()[0, 0]
         except Exception as error:  # each runtime has its own
             raise StudentFault(f"{type(error).__name__}: {error}") from error
-        if not is_answer(logits):
-            raise StudentFault("the student answered NaN")
         return logits
 
     def _check(self, backend: Backend, probe: Probe | None) -> None:
@@ -97,6 +104,16 @@ class LoadedStudent:
                 f"student {self.version} differs from the trained one by {difference:.3g} of alpha; "
                 f"at most {PROBE_TOLERANCE} is allowed"
             )
+
+
+def load_on_cpu(published: Published) -> LoadedStudent:
+    """On the fastest backend of the CPU that is there and can run it, one thread. Errors as for LoadedStudent."""
+    for name in backends.ON_CPU[:-1]:
+        try:
+            return LoadedStudent(published, backends.load(name, wait=False), 1)
+        except (BackendUnavailable, UnsupportedStudent):
+            continue
+    return LoadedStudent(published, backends.load(backends.ON_CPU[-1]), 1)
 
 
 def bare_wall(shape: tuple[int, ...], mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:

@@ -11,7 +11,7 @@ import weakref
 
 import numpy as np
 
-from kernels import FindMotion
+from kernels import Kernels
 
 from .loaded_student import LoadedStudent
 
@@ -21,8 +21,8 @@ MAX_AGE = 0.5  # s that an answer may be reused: what is too faint to be seen as
 class StillGate:
     """Asks students, where that is needed. Used by the thread that paints."""
 
-    def __init__(self, find_motion: FindMotion):
-        self._find_motion = find_motion
+    def __init__(self, kernels: Kernels):
+        self._kernels = kernels
         self._student: weakref.ref[LoadedStudent] | None = None  # whose answer it is; None: there is none
         self._logits = np.empty((0, 0), np.float32)  # the answer; the student's own, which stays until it runs again
         self._image = np.empty((1, 3, 0, 0), np.float32)  # what it was shown then
@@ -40,12 +40,12 @@ class StillGate:
         Raises
         ------
         StudentFault
-            As `LoadedStudent.logits`.
+            As `LoadedStudent.unchecked_logits`.
         """
         if settled and self._holds(student, position):
             return self._logits, True
         self._student = None
-        self._logits = student.logits()
+        self._logits = student.unchecked_logits()
         if not settled:
             return self._logits, False
         if self._image.shape != student.image.shape:
@@ -57,7 +57,7 @@ class StillGate:
     def _holds(self, student: LoadedStudent, position: float) -> bool:
         if self._student is None or self._student() is not student or not 0 <= position - self._answered_at < MAX_AGE:
             return False
-        row = self._find_motion(student.image, student.std, self._image, self._row)
+        row = self._kernels.find_motion(student.image, student.std, self._image, self._row)
         self._row = max(row, 0)
         return row < 0
 

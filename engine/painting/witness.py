@@ -13,9 +13,8 @@ import numpy as np
 
 from kernels import Kernels
 
-from .. import backends
 from .contrast import stretched_sigmoid
-from .loaded_student import LoadedStudent
+from .loaded_student import LoadedStudent, load_on_cpu
 
 log = logging.getLogger("jit_masker")
 
@@ -66,7 +65,7 @@ class Witness:
 
         try:
             size = input_size(STUDENT, None)
-            student = LoadedStudent(publish_initial(load_student(STUDENT, size), size), backends.load("ort-cpu"), 1)
+            student = load_on_cpu(publish_initial(load_student(STUDENT, size), size))
         except Exception as error:  # then whatever is in doubt is covered
             log.error("the shipped student cannot be loaded: %s", error)
             return

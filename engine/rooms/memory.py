@@ -19,11 +19,10 @@ from export.contracts import Published, StudentWeights
 from export.publish import Publisher
 from kernels import Kernels
 
-from .. import backends
 from ..contracts import Correction, RoomOptions
 from ..errors import JitMaskerError
 from ..painting.contrast import sigmoid
-from ..painting.loaded_student import LoadedStudent
+from ..painting.loaded_student import load_on_cpu
 from ..painting.witness import added
 from .correction import as_mask, find, region_of, small, where_one_sees
 from .room import Facts, Room, fingerprint, from_steps
@@ -146,7 +145,7 @@ class RoomMemory:
         """What the user vouches for in this frame, as in `Published`, and why the room's student may not paint it; of
         the frame the `shipped` one says float32 (h, w).
         """
-        student = LoadedStudent(recollection.published, backends.load("ort-cpu"), 1)
+        student = load_on_cpu(recollection.published)
         self._kernels.preprocess(bgr, student.mean, student.std, student.image)
         logits = student.logits()
         alpha = sigmoid(logits, np.empty_like(logits))

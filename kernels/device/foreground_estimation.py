@@ -67,7 +67,7 @@ def estimate(bgr, alpha, colours, out):
     share = float32(alpha[j, i]) / BYTE
     y, x = j * colours.shape[1] // alpha.shape[0], i * colours.shape[2] // alpha.shape[1]
     for c in range(3):
-        value = float32(bgr[j, i, c])
+        value = float32(bgr[j, i, c]) if share > F0 else F0
         if share > F0 and share < F1:
             person = colours[0, y, x, c]
             value = person + share * (value - share * person - (F1 - share) * colours[1, y, x, c])

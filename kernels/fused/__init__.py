@@ -3,6 +3,8 @@ to two grey levels.
 
     resample.py                preprocess
     still.py                   find_motion
+    network.py, vectors.py     the student itself: see `engine.backends.numba_cpu`
+    logits.py                  alpha_of_logits
     temporal_smoothing.py      smooth_alpha
     guided_filter.py           fit_guided_filter, apply_guided_filter
     foreground_estimation.py   local_colours, estimate_foreground
@@ -28,13 +30,14 @@ import numpy as np
 from .compositing import composite
 from .foreground_estimation import estimate_foreground, local_colours
 from .guided_filter import apply_guided_filter, fit_guided_filter
+from .logits import alpha_of_logits
 from .resample import preprocess
 from .still import find_motion
 from .temporal_smoothing import smooth_alpha
 
 __all__ = [
-    "apply_guided_filter", "composite", "estimate_foreground", "find_motion", "fit_guided_filter", "local_colours",
-    "preprocess", "smooth_alpha", "warm",
+    "alpha_of_logits", "apply_guided_filter", "composite", "estimate_foreground", "find_motion",
+    "fit_guided_filter", "local_colours", "preprocess", "smooth_alpha", "warm",
 ]  # fmt: skip
 
 
@@ -43,7 +46,9 @@ def warm() -> None:
     frame = np.zeros((4, 5, 3), np.uint8)
     alpha = np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)
     coefficients, whole = np.zeros((2, 2, 3), np.float32), np.zeros((4, 5), np.uint8)
-    preprocess(frame, (0.0,) * 3, (1.0,) * 3, np.empty((1, 3, 2, 2), np.float32))
+    for size in ((2, 2), (2, 3)):  # half of the frame's, and any
+        preprocess(frame[:, :4].copy(), (0.0,) * 3, (1.0,) * 3, np.empty((1, 3, *size), np.float32))
+    alpha_of_logits(np.zeros_like(alpha), 0.0, (0.1, 0.9), np.empty_like(alpha))
     image, grey = np.zeros((1, 3, 4, 6), np.float32), np.zeros_like(alpha)
     find_motion(image, (1.0,) * 3, image.copy(), 0)
     smooth_alpha(image, (0.0,) * 3, (1.0,) * 3, alpha, grey, np.zeros_like(alpha))

@@ -6,8 +6,10 @@ that (machine_code.py) without importing Numba.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,12 +24,35 @@ OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
+class NotCompiledError(Exception):
+    """A kernel would have to be compiled."""
+
+
+class _Mode(threading.local):
+    compiles = True
+
+
+_mode = _Mode()
+
+
+@contextlib.contextmanager
+def compiling_nothing() -> Iterator[None]:
+    """While inside, a kernel that this thread would have to compile raises NotCompiledError."""
+    _mode.compiles = False
+    try:
+        yield
+    finally:
+        _mode.compiles = True
+
+
 class Kernel:
     """A function that writes into its arrays, called as machine code. The GIL is released meanwhile.
 
     There is one machine code per kind of arrays, (dtype, dimensions) of each. It is loaded or compiled at their first
     call; `warm` makes that call for all that occur. Kernels that are called by kernels take anything that Numba does.
     """
+
+    inlined = False  # always, into kernels that call it; else where LLVM thinks so
 
     def __init__(self, function: Callable[..., None]):
         self.function = function
@@ -52,6 +77,8 @@ class Kernel:
         types = [(dtype, ndim) for _, dtype, ndim, _ in kinds]
         code = cache.load(self.function, types)
         if code is None:
+            if not _mode.compiles:
+                raise NotCompiledError(self.function.__name__)
             code = _compile(self.compiled, types)
             cache.save(self.function, types, code)
         self._codes[kinds] = machine_code.load(code, len(kinds))
@@ -62,12 +89,37 @@ class Kernel:
         """Numba's own form of it."""
         from numba import njit
 
-        return njit(self.function, **OPTIONS)
+        return njit(self.function, **OPTIONS, forceinline=self.inlined)
 
     @property
     def _numba_type_(self) -> Any:
         """Numba asks every value for this: to other kernels it is a function, to be compiled into them."""
         return self.compiled._numba_type_
+
+
+class TileKernel(Kernel):
+    """A kernel for kernels that is handed a tile (vectors.py): what is inlined keeps it in registers."""
+
+    inlined = True
+
+
+class Intrinsic:
+    """A function of vectors.py, for kernels: that module imports Numba, and is loaded where something is compiled."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __call__(self, *arguments: Any) -> Any:
+        raise TypeError(f"{self._name} is a function for kernels")
+
+    @property
+    def _numba_type_(self) -> Any:
+        from numba.core.registry import cpu_target
+
+        from . import vectors
+
+        cpu_target.typing_context.refresh()
+        return cpu_target.typing_context.resolve_value_type(getattr(vectors, self._name))
 
 
 def _compile(compiled: Any, types: list[tuple[np.dtype, int]]) -> bytes:

@@ -1,17 +1,19 @@
-"""`composite`: the foreground over a background. Blends every pixel, which is faster than to look which ones need it.
+"""`composite`: the foreground over a background. Blends every pixel of a chunk in which one is mixed, which is faster
+than to look which ones need it.
 
 Knows neither where alpha comes from nor at what size it was made."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy import uint8, uint16, uint32
+from numpy import uint8, uint16
 
 from ..checks import check_composite
 from .compilation import Kernel, as_rows, plain
 from .plan import CompositePlan, plans
+from .rows import copy, thrice
 
-CHUNK = 1024  # pixels that are blended together: their weights stay in the first cache
+CHUNK = 256  # pixels that are blended together
 
 
 def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -29,15 +31,6 @@ def composite(bgr: np.ndarray, alpha: np.ndarray, background: np.ndarray, out: n
 
 
 @Kernel
-def _thrice(out, alpha):
-    for i in range(alpha.shape[0]):
-        byte = uint32(3) * uint32(i)
-        out[byte] = alpha[i]
-        out[byte + uint32(1)] = alpha[i]
-        out[byte + uint32(2)] = alpha[i]
-
-
-@Kernel
 def _mix(out, person, background, weight):
     for i in range(out.shape[0]):
         alpha = uint16(weight[i])
@@ -48,10 +41,24 @@ def _mix(out, person, background, weight):
 
 
 @Kernel
+def _range(alpha):
+    least, most = uint8(255), uint8(0)
+    for i in range(alpha.shape[0]):
+        least, most = min(least, alpha[i]), max(most, alpha[i])
+    return least, most
+
+
+@Kernel
 def _blend(person, background, out, alpha, weight):
     pixels = alpha.shape[0]
     for first in range(0, pixels, CHUNK):
         last = min(first + CHUNK, pixels)
         p, q = 3 * first, 3 * last
-        _thrice(weight, alpha[first:last])
-        _mix(out[p:q], person[p:q], background[p:q], weight)
+        least, most = _range(alpha[first:last])
+        if most == 0:
+            copy(out[p:q], background[p:q])
+        elif least == 255:
+            copy(out[p:q], person[p:q])
+        else:
+            thrice(weight, alpha[first:last])
+            _mix(out[p:q], person[p:q], background[p:q], weight)

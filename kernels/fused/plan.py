@@ -64,7 +64,7 @@ class SmoothAlphaPlan:
         # a border of replicated pixels, so that no window looks outside
         self.change = np.zeros((h + 2, w + 2), np.float32)
         self.motion = np.zeros((h + 2 * MOTION_RADIUS, w + 2 * MOTION_RADIUS), np.float32)
-        self.line, self.nearby = np.zeros((2, w + 2 * MOTION_RADIUS), np.float32)
+        self.line = np.zeros(w + 2 * MOTION_RADIUS, np.float32)
 
 
 class FitGuidedFilterPlan:
@@ -110,9 +110,13 @@ class EstimateForegroundPlan:
 
     def __init__(self, grid: tuple[int, int], frame: tuple[int, int]):
         self.row = (np.arange(frame[0]) * grid[0] // frame[0] * 3 * grid[1]).astype(np.uint32)
-        self.column = (np.arange(frame[1]) * grid[1] // frame[1] * 3).astype(np.uint32)
-        self.alpha = np.zeros(frame[0] * frame[1], np.uint8)
-        self.words = self.alpha[: self.alpha.size // 8 * 8].view(np.uint64)
+        # of each byte
+        self.column = (np.arange(frame[1]) * grid[1] // frame[1] * 3 + np.arange(3)[:, None]).T.reshape(-1)
+        self.column = self.column.astype(np.uint32)
+        self.alpha = np.zeros((frame[0], -(-frame[1] // 8) * 8), np.uint8)  # rows filled up to whole words
+        self.words = self.alpha.view(np.uint64)
+        self.weight = np.zeros(3 * self.alpha.shape[1], np.uint8)
+        self.contiguous = np.empty((*frame, 3), np.uint8)
 
 
 class CompositePlan:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numpy import uint32
+
 from .compilation import Kernel
 
 
@@ -9,6 +11,22 @@ from .compilation import Kernel
 def fill(out, value):
     for i in range(out.shape[0]):
         out[i] = value
+
+
+@Kernel
+def copy(out, source):
+    for i in range(out.shape[0]):
+        out[i] = source[i]
+
+
+@Kernel
+def thrice(out, alpha):
+    """One weight a pixel becomes one a byte."""
+    for i in range(alpha.shape[0]):
+        byte = uint32(3) * uint32(i)
+        out[byte] = alpha[i]
+        out[byte + uint32(1)] = alpha[i]
+        out[byte + uint32(2)] = alpha[i]
 
 
 @Kernel

@@ -10,7 +10,7 @@ from ..checks import check_smooth_alpha
 from ..reference import CHANGE_HIGH, CHANGE_LOW, EMA_MIN, MOTION_HIGH, MOTION_LOW, MOTION_RADIUS
 from .compilation import Kernel
 from .plan import SmoothAlphaPlan, plans
-from .rows import replicate
+from .rows import copy, replicate
 
 
 def smooth_alpha(
@@ -26,7 +26,6 @@ def smooth_alpha(
     plan = plans.smooth_alpha[1]
     _smooth(
         image[0], plan.affine, alpha, last_grey, smoothed, plan.row, plan.column, plan.change, plan.motion, plan.line,
-        plan.nearby,
     )  # fmt: skip
     return alpha
 
@@ -41,6 +40,15 @@ def _grey_change(change, last_grey, red, green, blue, column, scale, shift):
 
 
 @Kernel
+def _grey_change_same_size(change, last_grey, red, green, blue, scale, shift):
+    """Without looking up columns, which takes as long as all the rest."""
+    for i in range(last_grey.shape[0]):
+        grey = red[i] * scale[0] + green[i] * scale[1] + blue[i] * scale[2] + shift
+        change[i] = grey - last_grey[i]
+        last_grey[i] = grey
+
+
+@Kernel
 def _mean_3x3(out, above, here, below):
     for i in range(out.shape[0]):
         columns = (above[i] + here[i] + below[i]) + (above[i + 1] + here[i + 1] + below[i + 1])
@@ -48,22 +56,17 @@ def _mean_3x3(out, above, here, below):
 
 
 @Kernel
-def _copy(out, source):
+def _largest(out, a, b, c, d, e):
     for i in range(out.shape[0]):
-        out[i] = source[i]
-
-
-@Kernel
-def _larger(out, other):
-    for i in range(out.shape[0]):
-        out[i] = max(out[i], other[i])
+        out[i] = max(max(max(a[i], b[i]), max(c[i], d[i])), e[i])
 
 
 @Kernel
 def _smooth_row(alpha, smoothed, motion):
     for i in range(alpha.shape[0]):
         change = alpha[i] - smoothed[i]
-        moves = (motion[i] - np.float32(MOTION_LOW)) * np.float32(1 / (MOTION_HIGH - MOTION_LOW))
+        nearby = max(max(max(motion[i], motion[i + 1]), max(motion[i + 2], motion[i + 3])), motion[i + 4])
+        moves = (nearby - np.float32(MOTION_LOW)) * np.float32(1 / (MOTION_HIGH - MOTION_LOW))
         jumps = (abs(change) - np.float32(CHANGE_LOW)) * np.float32(1 / (CHANGE_HIGH - CHANGE_LOW))
         weight = min(max(max(moves, jumps), np.float32(EMA_MIN)), np.float32(1))
         alpha[i] = smoothed[i] + weight * change
@@ -71,30 +74,26 @@ def _smooth_row(alpha, smoothed, motion):
 
 
 @Kernel
-def _smooth(image, affine, alpha, last_grey, smoothed, row, column, change, motion, line, nearby):
+def _smooth(image, affine, alpha, last_grey, smoothed, row, column, change, motion, line):
     height, width = alpha.shape
     scale, shift = (affine[0], affine[1], affine[2]), affine[3]
     for j in range(height):
-        at = row[j]
-        _grey_change(
-            change[j + 1, 1 : width + 1], last_grey[j], image[0, at], image[1, at], image[2, at], column, scale, shift
-        )
+        at, inner = row[j], change[j + 1, 1 : width + 1]
+        if image.shape[2] == width:
+            _grey_change_same_size(inner, last_grey[j], image[0, at], image[1, at], image[2, at], scale, shift)
+        else:
+            _grey_change(inner, last_grey[j], image[0, at], image[1, at], image[2, at], column, scale, shift)
         replicate(change[j + 1], 1)
-    _copy(change[0], change[1])
-    _copy(change[height + 1], change[height])
+    copy(change[0], change[1])
+    copy(change[height + 1], change[height])
     for j in range(height):
         _mean_3x3(
             motion[j + MOTION_RADIUS, MOTION_RADIUS : width + MOTION_RADIUS], change[j], change[j + 1], change[j + 2]
         )
         replicate(motion[j + MOTION_RADIUS], MOTION_RADIUS)
     for k in range(MOTION_RADIUS):
-        _copy(motion[k], motion[MOTION_RADIUS])
-        _copy(motion[height + MOTION_RADIUS + k], motion[height + MOTION_RADIUS - 1])
+        copy(motion[k], motion[MOTION_RADIUS])
+        copy(motion[height + MOTION_RADIUS + k], motion[height + MOTION_RADIUS - 1])
     for j in range(height):
-        _copy(line, motion[j])
-        for k in range(1, 2 * MOTION_RADIUS + 1):
-            _larger(line, motion[j + k])
-        _copy(nearby, line)
-        for k in range(1, 2 * MOTION_RADIUS + 1):
-            _larger(nearby[:width], line[k:])
-        _smooth_row(alpha[j], smoothed[j], nearby)
+        _largest(line, motion[j], motion[j + 1], motion[j + 2], motion[j + 3], motion[j + 4])
+        _smooth_row(alpha[j], smoothed[j], line)

@@ -29,7 +29,7 @@ class Plan:
     def __init__(self, shape: tuple[int, ...], coefficients: np.ndarray):
         half = -(-shape[1] // 2)
         self.coefficients = coefficients
-        self.chroma, self.wide = np.zeros((3, half), np.int16), np.zeros((4, 2 * half), np.int16)
+        self.added = np.zeros((3, 2 * half), np.int16)
         self.rows, self.sums = np.zeros((6, 2 * half), np.uint8), np.zeros((3, half), np.uint16)
         self.contiguous = np.empty(shape, np.uint8)
 
@@ -53,9 +53,8 @@ def bgr_from_yuv(y: np.ndarray, u: np.ndarray, v: np.ndarray, matrix: np.ndarray
         plans.to_bgr = (key, Plan(out.shape, _to_bgr(matrix)))
     plan = plans.to_bgr[1]
     y, u, v = (plane if plain(plane) else np.array(plane) for plane in (y, u, v))
-    _bgr_from_yuv(
-        y, u, v, plan.coefficients, plan.chroma, plan.wide, plan.wide.view(np.uint32), out.reshape(out.shape[0], -1)
-    )
+    pairs = plan.added.view(np.uint32)
+    _bgr_from_yuv(y, u, v, plan.coefficients, plan.added, pairs, out.reshape(out.shape[0], -1))
     return out
 
 
@@ -111,52 +110,43 @@ def _level(value):
 
 
 @Kernel
+def _twice(value):
+    """16 bits, twice in a row."""
+    one = uint32(uint16(value))
+    return uint32(one | uint32(one << uint32(16)))
+
+
+@Kernel
 def _chroma(u, v, k, b, g, r):
-    """What the two chroma samples add to B, G and R, in Q5."""
+    """What the two chroma samples add to B, G and R of both of their pixels, in Q5: b, g and r are uint32."""
     b_u, g_u, g_v, r_v = int16(k[2]), int16(k[3]), int16(k[4]), int16(k[5])
     for i in range(b.shape[0]):
         s = int16(int16(int16(u[i]) - int16(128)) << int16(8))
         t = int16(int16(int16(v[i]) - int16(128)) << int16(8))
-        b[i] = _upper(s, b_u)
-        g[i] = int16(_upper(s, g_u) + _upper(t, g_v))
-        r[i] = _upper(t, r_v)
+        b[i] = _twice(_upper(s, b_u))
+        g[i] = _twice(int16(_upper(s, g_u) + _upper(t, g_v)))
+        r[i] = _twice(_upper(t, r_v))
 
 
 @Kernel
-def _twice(values, pairs):
-    """Each value (16 bits) twice in a row: `pairs` is uint32."""
-    for i in range(values.shape[0]):
-        one = uint32(uint16(values[i]))
-        pairs[i] = uint32(one | uint32(one << uint32(16)))
-
-
-@Kernel
-def _luma(y, k, out):
+def _weave(y, k, b, g, r, out):
     gain, black = uint16(k[0]), int16(k[1])
-    for i in range(out.shape[0]):
-        out[i] = int16(int16(uint16(uint16(uint16(y[i]) * gain) >> uint16(2))) + black)
-
-
-@Kernel
-def _weave(luma, b, g, r, out):
-    for i in range(luma.shape[0]):
+    for i in range(b.shape[0]):
         byte = uint32(3) * uint32(i)
-        out[byte] = _level(int16(luma[i] + b[i]))
-        out[byte + uint32(1)] = _level(int16(luma[i] + g[i]))
-        out[byte + uint32(2)] = _level(int16(luma[i] + r[i]))
+        luma = int16(int16(uint16(uint16(uint16(y[i]) * gain) >> uint16(2))) + black)
+        out[byte] = _level(int16(luma + b[i]))
+        out[byte + uint32(1)] = _level(int16(luma + g[i]))
+        out[byte + uint32(2)] = _level(int16(luma + r[i]))
 
 
 @Kernel
-def _bgr_from_yuv(y, u, v, k, chroma, wide, pairs, out):
+def _bgr_from_yuv(y, u, v, k, added, pairs, out):
     H, W = out.shape[0], out.shape[1] // 3
     step = 1 if u.shape[0] == H else 2
     for row in range(H):
         if row % step == 0:
-            _chroma(u[row // step], v[row // step], k, chroma[0], chroma[1], chroma[2])
-            for channel in range(3):
-                _twice(chroma[channel], pairs[channel])
-        _luma(y[row], k, wide[3][:W])
-        _weave(wide[3][:W], wide[0], wide[1], wide[2], out[row])
+            _chroma(u[row // step], v[row // step], k, pairs[0], pairs[1], pairs[2])
+        _weave(y[row], k, added[0][:W], added[1][:W], added[2][:W], out[row])
 
 
 @Kernel

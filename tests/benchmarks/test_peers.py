@@ -58,6 +58,12 @@ def test_only_rvm_remembers_the_frames_before(name):
     assert PEERS[name]().remembers == (name == "rvm")
 
 
+def test_selfies_levels_are_its_alpha_at_the_frames_size(shared, rvm, bgr):
+    net = peer("selfie", shared)
+    levels = net.matte(bgr, np.empty(bgr.shape[:2], np.uint8))
+    assert np.abs(levels - 255 * net(bgr)).max() < 1.5  # two roundings
+
+
 def test_selfie_on_its_makers_runtime_is_selfie_on_onnx_runtime(shared, rvm, bgr):
     image = cv2.resize(bgr, (256, 256))[None, ..., ::-1].astype(np.float32) / 255
     expected = onnx_answer(shared / "weights" / "selfie_segmentation.onnx", image)[0, ..., 0]

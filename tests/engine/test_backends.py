@@ -9,10 +9,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from engine import Masker
 from engine.backends import BACKENDS, load
-from engine.errors import BackendUnavailable, ModelError, UsageError
+from engine.errors import BackendUnavailable, ModelError, UnsupportedStudent, UsageError
 from engine.painting.contrast import PROBE_TOLERANCE, alpha_difference
-from export.publish import Publisher, load_student
+from export.publish import Publisher, load_student, publish_initial
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "numba-cpu"])  # which takes none but ours
 @pytest.mark.parametrize("case", SHAPES)
 def test_a_student_of_another_shape_is_refused_with_what_was_expected(name, case, monkeypatch):
     """No GPU is needed: the graph is asked before the runtime is."""
@@ -111,11 +112,11 @@ def test_onnx_runtime_reports_to_nobody_and_leaves_no_device_id(module, tmp_path
 
 def test_auto_says_what_it_chose_and_why(no_gpu):
     choice = load("auto")
-    assert (choice.name, choice.reason) == ("ort-cpu", "the fastest backend that is installed")
+    assert (choice.name, choice.reason) == ("numba-cpu", "the fastest backend that is installed")
 
 
 def test_an_unknown_backend_lists_those_that_exist():
-    with pytest.raises(UsageError, match="unknown backend 'tpu'; choose one of auto, ort-cpu, torch-cpu"):
+    with pytest.raises(UsageError, match="unknown backend 'tpu'; choose one of auto, numba-cpu, ort-cpu, torch-cpu"):
         load("tpu")
 
 
@@ -123,6 +124,61 @@ def test_a_backend_without_its_runtime_is_an_error_when_named_and_passed_over_by
     monkeypatch.setitem(BACKENDS, "ort-cpu", lambda: __import__("engine.backends.no_such_runtime"))
     with pytest.raises(BackendUnavailable, match="backend 'ort-cpu' cannot be used: No module named"):
         load("ort-cpu")
-    choice = load("auto")
+    choice = load("auto", {"numba-cpu": "backend 'numba-cpu' has no step"})
     assert choice.name == "torch-cpu"
-    assert "'ort-cpu' cannot be used" in choice.reason
+    assert "backend 'numba-cpu' has no step; backend 'ort-cpu' cannot be used" in choice.reason
+
+
+@pytest.fixture(scope="module")
+def numba_cpu():
+    try:
+        return load("numba-cpu")
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("size", [(240, 320), (256, 256), (192, 208), (480, 640), (1024, 192)])
+def test_the_program_computes_what_the_graph_says_at_any_size(numba_cpu, size):
+    """With weights that differ from the shipped ones, so that no bias or gate is small."""
+    weights, rng = load_student("lite", size), np.random.default_rng(1)
+    changed = {k: (v * rng.uniform(0.8, 1.2, v.shape)).astype(np.float32) for k, v in weights.tensors.items()}
+    model = Publisher(weights, size).publish(changed).model
+    backend, reference = numba_cpu(model, 1), load("torch-cpu")(model, 1)
+    backend.image[:] = reference.image[:] = rng.normal(0.5, 0.5, backend.image.shape)
+    expected = reference.run()
+    assert np.abs(backend.run() - expected).max() < 1e-4 * np.abs(expected).max()
+    assert np.array_equal(backend.image, reference.image), "others look at the image after the student"
+
+
+def test_a_program_has_no_memory_of_the_frame_before(numba_cpu, lite):
+    backend, rng = numba_cpu(lite, 1), np.random.default_rng(2)
+    image = rng.random(backend.image.shape, np.float32)
+    backend.image[:] = image
+    first = backend.run().copy()
+    backend.image[:] = np.inf
+    backend.run()
+    backend.image[:] = image
+    assert np.array_equal(backend.run(), first)
+
+
+@pytest.mark.parametrize("poisoned", ["stem.weight", "enc1.gate.excite.bias", "enc5.depthwise.weight", "dec1.mix.bias"])
+def test_nan_in_any_weight_is_seen_in_the_answer(numba_cpu, poisoned):
+    weights = load_student("lite", (240, 320))
+    tensors = {k: v.copy() for k, v in weights.tensors.items()}
+    tensors[poisoned].flat[0] = np.nan
+    backend = numba_cpu(Publisher(weights, (240, 320)).publish(tensors).model, 1)
+    backend.image[:] = 0.5
+    assert np.isnan(backend.run()).any()
+
+
+def test_a_student_without_a_program_is_for_another_backend(numba_cpu, no_gpu):
+    model = publish_initial(load_student("jitnet", (240, 240))).model
+    with pytest.raises(
+        UnsupportedStudent, match="jitnet has stem2.conv, a convolution of side 3.*use --backend ort-cpu"
+    ):
+        numba_cpu(model, 1)
+    with pytest.raises(UnsupportedStudent, match="it is none that jm-train makes"):
+        numba_cpu(student(), 1)
+    with Masker("auto", None, "#204060", student="jitnet") as masker:
+        assert masker.backend_name == "ort-cpu"
+        assert "backend 'numba-cpu' cannot run the student: jitnet has" in masker.backend_reason

@@ -47,7 +47,7 @@ def test_a_gpu_backend_that_is_asked_for_and_absent_ends_with_4_and_the_remedy(n
 
 
 def test_without_a_gpu_auto_takes_the_cpu_and_imports_nothing_large(no_gpu):
-    assert load("auto").name == "ort-cpu"
+    assert load("auto").name == "numba-cpu"
     assert "tensorrt" not in sys.modules
 
 
@@ -65,7 +65,7 @@ def test_auto_leaves_a_gpu_that_cannot_run_the_student_and_says_so(checked_card,
     monkeypatch.setattr(Trt, "require", staticmethod(lambda: None))
     monkeypatch.setattr(Trt, "create", staticmethod(fail))
     with Masker("auto", threads=1) as masker:
-        assert masker.backend_name == "ort-cpu"
+        assert masker.backend_name == "numba-cpu"
         assert "backend 'trt' cannot run the student: RuntimeError: CUDA error 719" in masker.backend_reason
     assert [r.getMessage() for r in caplog.records] == ["backend trt is passed over: RuntimeError: CUDA error 719"]
     with pytest.raises(RuntimeError, match="CUDA error 719"):
@@ -79,7 +79,7 @@ def test_with_a_gpu_and_nothing_for_it_auto_takes_the_cpu_and_says_what_is_missi
     trt_module.find_tensorrt.cache_clear()
     choice = load("auto")
     trt_module.find_tensorrt.cache_clear()
-    assert choice.name == "ort-cpu"
+    assert choice.name == "numba-cpu"
     assert "TensorRT: No module named 'no_such_tensorrt'" in choice.reason
     assert 'pip install "jit-masker[gpu,trt]"' in choice.reason
 

@@ -87,7 +87,7 @@ def test_what_is_written_is_read_back_and_a_later_verdict_replaces_it(card):
 def test_a_damaged_record_counts_as_absent_and_is_said(card, caplog, text):
     data = text if isinstance(text, bytes) else text.encode()
     gpu_check_record.path().write_bytes(data)
-    assert load("auto").name == "ort-cpu"
+    assert load("auto").name == "numba-cpu"
     assert [r.getMessage().split(":")[0] for r in caplog.records] == [
         f"{gpu_check_record.path()} counts as absent, because it cannot be read"
     ]
@@ -124,14 +124,14 @@ def test_auto_takes_the_gpu_where_gpu_check_passed(card):
 
 def test_auto_stays_on_the_cpu_without_a_record_and_says_which_command_allows_the_gpu(card):
     choice = load("auto")
-    assert choice.name == "ort-cpu"
+    assert choice.name == "numba-cpu"
     assert "trt: it has not passed on this machine" in choice.reason
     assert choice.reason.endswith("run python -m benchmarks.gpu.check (in a checkout: make gpu-check)")
 
 
 def test_auto_imports_nothing_for_a_gpu_without_a_record(card, monkeypatch):
     monkeypatch.setitem(backends.BACKENDS, "trt", lambda: pytest.fail("imported"))
-    assert load("auto").name == "ort-cpu"
+    assert load("auto").name == "numba-cpu"
 
 
 def test_auto_stays_on_the_cpu_after_the_driver_changed(card):

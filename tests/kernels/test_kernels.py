@@ -140,7 +140,7 @@ def test_the_room_is_taken_out_of_the_pixels_it_is_mixed_into(implementation):
     colours[0], colours[1] = 40, 255
     out = implementation.estimate_foreground(bgr, alpha, colours, np.empty_like(bgr))
     assert np.abs(out[alpha > 0].astype(int) - 40).max() <= 1
-    assert np.array_equal(out[alpha == 0], bgr[alpha == 0])
+    assert not out[alpha == 0].any(), "the room is in it"
 
 
 def test_estimate_foreground_refuses_to_write_over_the_frame(implementation):

@@ -213,7 +213,7 @@ def start(
     with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten at once; the host's chance is its own
         student = Student(weights.student)
     student.load_weights(weights.tensors)
-    kernels = kernels or load_kernels()
+    kernels = kernels or load_kernels(wait=options.lockstep)
     rooms = None
     if options.rooms is not None:
         rooms = RoomKeeper(RoomMemory(options.rooms, weights, size, kernels))

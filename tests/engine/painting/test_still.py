@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+import kernels
 from engine import Masker, PaintState
 from engine.backends import BACKENDS
 from engine.painting.guard import EARNED_AFTER
 from engine.painting.still import MAX_AGE, StillGate
 from engine.sources.synthetic import SyntheticPerson
 from export.publish import Publisher
-from kernels import reference
 from tests.clips import write_clip
 from tests.fakes import faulty_backend
 
@@ -77,9 +77,14 @@ def test_while_nothing_moves_the_student_is_asked_twice_a_second(still, room):
     assert sum(still.asked() for _ in range(4 * FPS)) <= 4 / MAX_AGE + 1
 
 
-def test_what_is_painted_meanwhile_is_what_it_would_say(still, room):
-    with Masker("ort-cpu", None, room, threads=1, lockstep=True) as anew:
-        ungated = Stream(anew)
+@pytest.mark.parametrize("backend", ["ort-cpu", "numba-cpu"])
+def test_what_is_painted_meanwhile_is_what_it_would_say(room, backend):
+    with (
+        Masker(backend, None, room, threads=1, lockstep=True, still_gate=True) as masker,
+        Masker(backend, None, room, threads=1, lockstep=True) as anew,
+    ):
+        still, ungated = Stream(masker), Stream(anew)
+        still.settle()
         while ungated.index < still.index:
             ungated.paint()
         for _ in range(FPS):
@@ -159,7 +164,7 @@ def test_after_a_fault_no_answer_from_before_it_is_painted(room, monkeypatch):
 
 def test_a_student_in_doubt_is_asked_about_every_frame(still):
     """The guard says so; here the gate alone, on the student that paints."""
-    gate, student = StillGate(reference.find_motion), still.masker.live
+    gate, student = StillGate(kernels.load()), still.masker.live
     reused = [
         gate.answer(student, 0.04 * i, settled)[1] for i, settled in enumerate((True, True, False, False, True, True))
     ]
