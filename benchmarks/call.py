@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> Result:
         os.chmod(folder, 0o700)
         report = Path(folder) / "report.json"
         command = [
-            "-i", str(clip), "--loop", "-o", "-", "--pace", "live", "--teacher", args.teacher,
+            "-i", str(clip), "--loop", "-o", "-", "--pace", "live", "--still-gate", "off", "--teacher", args.teacher,
             "--student", args.student, "--background", BACKGROUNDS[0], "--threads", str(args.threads),
             "--report", str(report),
         ]  # fmt: skip

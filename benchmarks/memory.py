@@ -69,7 +69,7 @@ def held(args: argparse.Namespace, student: str, teacher: str, frames: int) -> H
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [
-            sys.executable, "-m", "engine.cli", "-i", args.clip, "--headless", "--pace", "live",
+            sys.executable, "-m", "engine.cli", "-i", args.clip, "--headless", "--pace", "live", "--still-gate", "off",
             "--teacher", teacher, "--student", student, "--threads", str(args.threads),
             "--max-frames", str(frames), "--report", str(report),
         ]  # fmt: skip

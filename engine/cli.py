@@ -161,7 +161,10 @@ def run(options: Options, status: bool) -> int:
 
         if not is_watched(output):  # what cannot be written is told before the models are loaded
             open_outputs()
-        masker = open_masker(options, lockstep=pace == "lockstep", rooms=rooms_of(options), keep=keep_of(options))
+        masker = open_masker(
+            options, lockstep=pace == "lockstep", rooms=rooms_of(options), keep=keep_of(options),
+            still_gate=options.still_gate == "on" or (options.still_gate == "auto" and live),
+        )  # fmt: skip
         parts.append(masker)
         if not sinks:
             open_outputs()

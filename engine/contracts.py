@@ -103,7 +103,9 @@ class Backend(Protocol):
     image: np.ndarray  # float32 (1, 3, h, w), C-contiguous; the caller writes it, then calls `run`
 
     def run(self) -> np.ndarray:
-        """Logits float32 (1, 1, h', w') of `image`; the same buffer each time. Allocates nothing."""
+        """Logits float32 (1, 1, h', w') of `image`; the same buffer each time, in which they stay until the next run,
+        whatever is written to `image`. Allocates nothing.
+        """
         ...
 
 
@@ -244,6 +246,7 @@ class MaskerStats:
     faults: int  # frames that were covered, because something failed
     unsure: int  # frames on which what was doubtful was painted as background
     doubts: int  # frames on which the student was not believed
+    reused: int  # frames that stood still, for which the student was not asked again
     version: int  # of the student that paints
     swaps: int  # students adopted after the first
     rejected: int  # candidates that never went live

@@ -19,7 +19,11 @@ log = logging.getLogger("jit_masker")
 
 
 def open_masker(
-    options: Options, lockstep: bool, rooms: RoomOptions | None = None, keep: KeepOptions | None = None
+    options: Options,
+    lockstep: bool,
+    rooms: RoomOptions | None = None,
+    keep: KeepOptions | None = None,
+    still_gate: bool = False,
 ) -> Masker:
     """The masker; without a learner, and with a word on how to learn, where the default teacher cannot be had. It
     begins with the user's profile, where there is one, unless other weights are asked for.
@@ -35,7 +39,7 @@ def open_masker(
             recipe=options.recipe, learning_budget=options.learning_budget,
             learner="thread" if lockstep else LIVE_LEARNER, lockstep=lockstep, min_area=options.min_area,
             edges=EdgeOptions(options.threshold, options.feather, options.light_wrap), seed=options.seed, rooms=rooms,
-            keep=keep,
+            keep=keep, still_gate=still_gate,
         )  # fmt: skip
 
     def open_as_profile_allows(teacher: TeacherOptions | None) -> Masker:

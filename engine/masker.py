@@ -44,6 +44,7 @@ from .painting.hot_swap import HotSwap
 from .painting.loaded_student import LoadedStudent
 from .painting.painter import Painter
 from .painting.presence import MIN_AREA, PresenceGate
+from .painting.still import StillGate
 from .pixels import as_bgr
 from .rooms.recall import RecallAtStart
 from .stroke import Stroke
@@ -85,6 +86,8 @@ class Masker:
     edges : how the edge of the person looks.
     seed : of what is drawn while learning.
     rooms : where rooms are remembered from one run to the next, see `engine.rooms`; None: they are not.
+    still_gate : while the picture stands still, the student's last answer is reused, for half a second at most; on the
+        CPU alone, a GPU paints every frame anew.
     keep : frames that are kept with their labels, see `engine.personal`; None: none. Their user has to agree.
     start_learner : makes the learner, where it is to be another than `training.online.learner.start`.
 
@@ -118,6 +121,7 @@ class Masker:
         seed: int = 0,
         rooms: RoomOptions | None = None,
         keep: KeepOptions | None = None,
+        still_gate: bool = False,
         start_learner: StartLearner | None = None,
     ):
         from export.publish import load_student, publish_initial
@@ -141,7 +145,7 @@ class Masker:
         self._lockstep = lockstep
         self._presence = PresenceGate(min_area)
         self._frame_lock = threading.Lock()  # held by whoever paints; never by the learner
-        self._frames = self._faults = self._unsure = self._doubts = self._index = 0
+        self._frames = self._faults = self._unsure = self._doubts = self._reused = self._index = 0
         self._cpu = 0.0  # s, of whoever paints
         self._frame_shape: tuple[int, ...] | None = None  # of the last frame
         self._stream_began = time.perf_counter()
@@ -172,7 +176,9 @@ class Masker:
             self._guard = Guard(self.kernels, edges.threshold_logit, trusted=weights is None)
             how = self._guard, edges, self._timing
             gpu_painter = gpu_painter_for(self.live.backend, *how, self.background.transparent)
-            self._painter: Painter = gpu_painter or CpuPainter(self.kernels, *how)
+            self._painter: Painter = gpu_painter or CpuPainter(
+                self.kernels, *how, StillGate(self.kernels) if still_gate else None
+            )
         except BaseException:
             self.close()
             raise
@@ -180,7 +186,7 @@ class Masker:
     # -- one frame -------------------------------------------------------------------------------------------------
 
     def process(self, frame: np.ndarray, timestamp: float | None = None, canvas: Canvas | None = None) -> PaintResult:
-        """Paint one frame: run the student once, count the frame, teach.
+        """Paint one frame: run the student, count the frame, teach.
 
         Parameters
         ----------
@@ -257,6 +263,7 @@ class Masker:
         except Exception as error:  # whatever it is, the room must not be seen
             self._cover(bgr, timestamp, canvas, f"{type(error).__name__}: {error}")
             return None, PaintState.COVERED
+        self._reused += painted.reused
         if painted.objection is None:
             self._hot_swap.answered()
         else:
@@ -324,7 +331,7 @@ class Masker:
         for i, frame in enumerate(frames):
             self.process(frame, i - TAUGHT_BEFORE_S, canvas)
         with self._frame_lock:
-            self._frames = self._faults = self._unsure = self._doubts = self._index = 0
+            self._frames = self._faults = self._unsure = self._doubts = self._reused = self._index = 0
             self._timing.clear()
 
     # -- students, streams, the end ----------------------------------------------------------------------------------
@@ -437,6 +444,7 @@ class Masker:
             self._faults,
             self._unsure,
             self._doubts,
+            self._reused,
             self.live.version,
             swap.swaps,
             swap.rejected,

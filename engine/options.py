@@ -36,7 +36,7 @@ GROUPS = {  # of --help; every option with a flag stands in one of them
     "edges": ("min_area", "threshold", "feather", "light_wrap"),
     "learning": (
         "learning_budget", "rooms", "keep_frames", "profile", "recipe", "student", "size", "weights", "backend",
-        "threads", "seed",
+        "threads", "still_gate", "seed",
     ),
     "this program": (),
     "a teacher elsewhere": (
@@ -104,6 +104,11 @@ class Options(BaseModel):
     )
     threads: int | None = Field(
         None, ge=1, le=MAX_THREADS, description="CPU budget, shared by painting and learning, from 1 to 256"
+    )
+    still_gate: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="on: while nothing moves, what the student said is reused, for half a second at most; saves CPU, "
+        "and does nothing on a GPU. auto: on at --pace live",
     )
     pace: Literal["live", "fast", "lockstep"] | None = Field(
         None,

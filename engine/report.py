@@ -36,6 +36,7 @@ def build(pipeline: Pipeline, ended: str, first: FirstPass | None = None) -> dic
         "faults": stats.faults,
         "unsure": stats.unsure,
         "doubts": stats.doubts,
+        "reused": stats.reused,
         "duration_s": round(pipeline.elapsed, 3),
         "first_pass_s": round(first.elapsed, 3) if first is not None else None,
         "backend": {

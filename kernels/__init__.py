@@ -3,6 +3,7 @@
 A frame goes through them in this order:
 
     preprocess            the student's input, made of the frame
+    find_motion           whether it differs from an earlier one, that was answered: see `engine.painting.still`
     alpha_of_logits       alpha at the student's size: a sigmoid, stretched
     smooth_alpha          temporal smoothing of the student's alpha: a motion-adaptive exponential moving average
     fit_guided_filter     alpha as a linear function of brightness: the coefficients of a guided filter (He, 2010)
@@ -48,6 +49,12 @@ class Preprocess(Protocol):
     def __call__(
         self, bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], out: np.ndarray
     ) -> np.ndarray: ...
+
+
+class FindMotion(Protocol):
+    """See `kernels.reference.find_motion`."""
+
+    def __call__(self, image: np.ndarray, std: tuple[float, ...], last: np.ndarray, begin: int) -> int: ...
 
 
 class AlphaOfLogits(Protocol):
@@ -106,6 +113,7 @@ class Kernels:
     name: str  # "fused" or "fallback"
     reason: str  # why this one, for the user
     preprocess: Preprocess
+    find_motion: FindMotion
     alpha_of_logits: AlphaOfLogits
     smooth_alpha: SmoothAlpha
     fit_guided_filter: FitGuidedFilter

@@ -24,6 +24,16 @@ def check_image(image: np.ndarray, name: str = "out") -> None:
         raise ValueError(f"{name} is {image.dtype} {shape}; expected C-contiguous float32 (1, 3, h, w)")
 
 
+def check_motion(image: np.ndarray, last: np.ndarray, side: int) -> None:
+    """ValueError unless the two fit `find_motion`, with blocks of `side` pixels."""
+    check_image(image, "image")
+    check_image(last, "last")
+    if last.shape != image.shape or min(image.shape[2:]) < side:
+        raise ValueError(
+            f"last is {last.shape} and image is {image.shape}; expected one shape, {side} pixels or more a side"
+        )
+
+
 def check_alpha_of_logits(logits: np.ndarray, out: np.ndarray) -> None:
     """ValueError unless the two fit `alpha_of_logits`."""
     for name, array in (("logits", logits), ("out", out)):

@@ -14,11 +14,15 @@ from .checks import (
     check_frame,
     check_guided_filter,
     check_image,
+    check_motion,
     check_planes,
     check_smooth_alpha,
 )  # fmt: skip
 from .reference import (
     ALPHA_FLOOR,
+    BLOCK_SHIFT,
+    BLOCK_SIDE,
+    BLOCK_STIR,
     CHANGE_HIGH,
     CHANGE_LOW,
     EMA_MIN,
@@ -40,6 +44,22 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
         np.multiply(small[..., 2 - channel], np.float32(scale), out=out[0, channel])
         out[0, channel] -= np.float32(mean[channel] / std[channel])
     return out
+
+
+def find_motion(image: np.ndarray, std: tuple[float, ...], last: np.ndarray, begin: int) -> int:
+    """See `kernels.reference.find_motion`."""
+    check_motion(image, last, BLOCK_SIDE)
+    change = (image[0] - last[0]) * (255 * np.reshape(std, (3, 1, 1))).astype(np.float32)
+    rows = np.minimum(np.arange(0, image.shape[2], BLOCK_SIDE), image.shape[2] - BLOCK_SIDE)
+    mean, side = np.full((1, BLOCK_SIDE), 1 / BLOCK_SIDE**2, np.float32), change.shape[2] - BLOCK_SIDE + 1
+
+    def blocks(pixels: np.ndarray) -> np.ndarray:
+        sums = np.ascontiguousarray(np.add.reduce([pixels[:, rows + k] for k in range(BLOCK_SIDE)]))
+        return np.stack([cv2.filter2D(plane, -1, mean, anchor=(0, 0))[:, :side] for plane in sums])
+
+    shift, stir = np.abs(blocks(change)).mean(0), blocks(np.abs(change)).mean(0)
+    moved = ((shift >= BLOCK_SHIFT) | (stir >= BLOCK_STIR)).any(1)
+    return next((row for row in np.roll(np.arange(len(rows)), -begin).tolist() if moved[row]), -1)
 
 
 def alpha_of_logits(

@@ -14,6 +14,7 @@ from .checks import (
     check_guided_filter,
     check_image,
     check_local_colours,
+    check_motion,
     check_smooth_alpha,
 )  # fmt: skip
 
@@ -33,6 +34,11 @@ SAMPLE_STEP = 2  # pixels of the mask; every second is enough for a mean colour
 CELL_SIDE = 2  # of those pixels, side of a cell in which colours are summed
 CELL_RADIUS = 2  # cells; how far around the colours of person and room are looked for
 OWN_WEIGHT = 0.02  # weight of a cell's own colour among theirs: what is left where there is neither
+
+# find_motion
+BLOCK_SIDE = 4  # pixels of the student's input
+BLOCK_SHIFT = 3.0  # grey levels of a block's mean: from there it changed; noise of a camera averages out
+BLOCK_STIR = 4.5  # grey levels of the mean change of its pixels: what moves within a block leaves its mean as it is
 
 
 def sample_positions(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,6 +88,31 @@ def preprocess(bgr: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...],
     rgb = resize(bgr, out.shape[2:])[..., ::-1] / 255
     out[0] = ((rgb - np.asarray(mean)) / np.asarray(std)).transpose(2, 0, 1)
     return out
+
+
+def find_motion(image: np.ndarray, std: tuple[float, ...], last: np.ndarray, begin: int) -> int:
+    """Where a student's input differs from an earlier one by more than the noise of a camera.
+
+    Parameters
+    ----------
+    image, last : float32 (1, 3, h, w), C-contiguous, of one shape, at least BLOCK_SIDE each way.
+    std : three floats, RGB, what both were normalised with.
+    begin : the row of blocks that is looked at first; what moves is mostly where it was one frame before.
+
+    Returns
+    -------
+    The first row of blocks, from `begin` on and around, in which one changed; -1: none did. A row is BLOCK_SIDE rows of
+    pixels, the last one the last such many; at each of its columns begins a block, as wide as it is high. It changed
+    where its mean differs by BLOCK_SHIFT, or its pixels do by BLOCK_STIR on average; either is the mean over colours.
+    """
+    check_motion(image, last, BLOCK_SIDE)
+    difference = 255 * np.reshape(std, (3, 1, 1)) * (image[0].astype(np.float64) - last[0])
+    rows = np.minimum(np.arange(0, image.shape[2], BLOCK_SIDE), image.shape[2] - BLOCK_SIDE)
+    blocks = np.lib.stride_tricks.sliding_window_view(difference, (BLOCK_SIDE, BLOCK_SIDE), (1, 2))[:, rows]
+    shift = np.abs(blocks.mean((3, 4))).mean(0)
+    stir = np.abs(blocks).mean((0, 3, 4))
+    moved = ((shift >= BLOCK_SHIFT) | (stir >= BLOCK_STIR)).any(1)
+    return next((row for row in np.roll(np.arange(len(rows)), -begin).tolist() if moved[row]), -1)
 
 
 def alpha_of_logits(

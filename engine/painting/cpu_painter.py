@@ -1,6 +1,8 @@
 """The paint path on the CPU: one frame, one call, one picture, in buffers that are reused.
 
 preprocess -> student -> guard -> presence -> temporal smoothing -> guided filter -> foreground estimation -> composite
+
+With a still gate, the student is passed over where nothing moved.
 """
 
 from __future__ import annotations
@@ -19,15 +21,20 @@ from .guard import Guard
 from .loaded_student import NO_ANSWER, LoadedStudent
 from .painter import Painted
 from .presence import PresenceGate
+from .still import StillGate
 
 
 class CpuPainter:
     """See `engine.painting.painter.Painter`."""
 
-    def __init__(self, kernels: Kernels, guard: Guard, edges: EdgeOptions, stages: Stages):
+    def __init__(
+        self, kernels: Kernels, guard: Guard, edges: EdgeOptions, stages: Stages, gate: StillGate | None = None
+    ):
+        """`gate` : decides whether the student is asked; None: it is, about every frame."""
         self.name = kernels.name
         self.foreground: np.ndarray = np.empty((0, 0, 3), np.uint8)
         self._kernels, self._guard, self._stages = kernels, guard, stages
+        self._gate = gate
         self._threshold = edges.threshold_logit
         self._feather = Feather(edges.feather) if edges.feather else None
         self._light_wrap = LightWrap(edges.light_wrap) if edges.light_wrap else None
@@ -51,12 +58,14 @@ class CpuPainter:
         lap("preprocess")
         alpha = self._alpha
         try:
-            logits = student.unchecked_logits()
+            logits, reused = self._answer(student, position)
             area, largest = k.alpha_of_logits(logits, self._threshold, self._guard.stretch, alpha)
             if not largest <= MAX_LOGIT:
                 raise StudentFault(NO_ANSWER)
         except StudentFault:
             self._last_grey.fill(NO_BRIGHTNESS)  # what is remembered belongs to a frame that is gone
+            if self._gate is not None:
+                self._gate.reset()
             raise
         objection = self._guard.objection(bgr, student, logits, alpha, area)
         if objection is not None:
@@ -69,7 +78,12 @@ class CpuPainter:
         else:
             self._paint_person(bgr, student, background, position, canvas)
         lap("composite")
-        return Painted(logits, person, objection)
+        return Painted(logits, person, objection, reused)
+
+    def _answer(self, student: LoadedStudent, position: float) -> tuple[np.ndarray, bool]:
+        if self._gate is None:
+            return student.unchecked_logits(), False
+        return self._gate.answer(student, position, self._guard.settled)
 
     def _paint_nobody(self, bgr: np.ndarray, background: Background, position: float, canvas: Canvas) -> None:
         for array in (self._alpha, canvas.alpha, self.foreground):
@@ -97,11 +111,15 @@ class CpuPainter:
     def reset(self) -> None:
         self._last_grey.fill(NO_BRIGHTNESS)
         self._smoothed.fill(0)
+        if self._gate is not None:
+            self._gate.reset()
 
     def _fit(self, frame: tuple[int, ...], mask: tuple[int, int]) -> None:
         """Buffers for these sizes; what was remembered goes with those of another mask."""
         if self.foreground.shape != frame:
             self.foreground = np.empty(frame, np.uint8)
+            if self._gate is not None:
+                self._gate.reset()
         if self._alpha.shape != mask:
             self._alpha = np.zeros(mask, np.float32)
             self._last_grey, self._smoothed = np.full(mask, NO_BRIGHTNESS, np.float32), np.zeros(mask, np.float32)

@@ -56,7 +56,10 @@ def gpu_painter_for(
 
 
 class GpuPainter:
-    """Paints on one stream of `device`; used by one thread. Students come and go, their sizes may change."""
+    """Paints on one stream of `device`; used by one thread. Students come and go, their sizes may change.
+
+    No still gate: the student runs on every frame; a look at the picture would have to wait for the device.
+    """
 
     name = "device"
     foreground = None  # it stays on the device

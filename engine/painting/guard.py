@@ -73,6 +73,11 @@ class Trust:
         """Another scene begins: trust has to be earned anew."""
         self.unsure, self.stretch, self._frames, self._calm = True, FRESH, 0, 0
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing was doubtful on any of the last frames, as many as earn trust."""
+        return not self.unsure and self._calm >= EARNED_AFTER
+
     def suspects(self, signs: Signs, new_student: bool) -> bool:
         """Whether the witness is to be asked about this frame."""
         lasting = signs.area > MAX_AREA or signs.mixed > MAX_MIXED
@@ -144,6 +149,10 @@ class Guard:
     @property
     def unsure(self) -> bool:
         return self._trust.unsure
+
+    @property
+    def settled(self) -> bool:
+        return self._trust.settled
 
     @property
     def stretch(self) -> tuple[float, float]:

@@ -20,6 +20,7 @@ class Painted:
     logits: np.ndarray  # float32 (h, w), what the student said, untouched; borrowed until the next frame
     person: bool  # False: nobody was seen, and the background alone was painted
     objection: str | None  # why the student is not believed, and less was painted than it said; None: it is
+    reused: bool = False  # the student was not asked: the picture is the one that it answered before
 
 
 class Painter(Protocol):

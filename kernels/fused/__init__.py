@@ -2,6 +2,7 @@
 to two grey levels.
 
     resample.py                preprocess
+    still.py                   find_motion
     network.py, vectors.py     the student itself: see `engine.backends.numba_cpu`
     logits.py                  alpha_of_logits
     temporal_smoothing.py      smooth_alpha
@@ -9,7 +10,7 @@ to two grey levels.
     foreground_estimation.py   local_colours, estimate_foreground
     compositing.py             composite
     yuv.py, hdr.py             the pixels of video: see kernels/yuv.py and kernels/hdr.py
-    plan.py                    sampling tables and scratch, one plan for each of the seven
+    plan.py                    sampling tables and scratch, one plan for each of the eight
     rows.py                    loops that several share
     compilation.py             how they are compiled, and for what arrays
     cache.py                   where their machine code is kept
@@ -31,10 +32,11 @@ from .foreground_estimation import estimate_foreground, local_colours
 from .guided_filter import apply_guided_filter, fit_guided_filter
 from .logits import alpha_of_logits
 from .resample import preprocess
+from .still import find_motion
 from .temporal_smoothing import smooth_alpha
 
 __all__ = [
-    "alpha_of_logits", "apply_guided_filter", "composite", "estimate_foreground",
+    "alpha_of_logits", "apply_guided_filter", "composite", "estimate_foreground", "find_motion",
     "fit_guided_filter", "local_colours", "preprocess", "smooth_alpha", "warm",
 ]  # fmt: skip
 
@@ -48,6 +50,7 @@ def warm() -> None:
         preprocess(frame[:, :4].copy(), (0.0,) * 3, (1.0,) * 3, np.empty((1, 3, *size), np.float32))
     alpha_of_logits(np.zeros_like(alpha), 0.0, (0.1, 0.9), np.empty_like(alpha))
     image, grey = np.zeros((1, 3, 4, 6), np.float32), np.zeros_like(alpha)
+    find_motion(image, (1.0,) * 3, image.copy(), 0)
     smooth_alpha(image, (0.0,) * 3, (1.0,) * 3, alpha, grey, np.zeros_like(alpha))
     apply_guided_filter(frame, fit_guided_filter(grey, alpha, coefficients), whole)
     grid = local_colours(image, (0.0,) * 3, (1.0,) * 3, alpha, np.zeros((2, 1, 1, 3), np.float32))

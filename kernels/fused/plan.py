@@ -9,7 +9,15 @@ import threading
 
 import numpy as np
 
-from ..reference import CELL_RADIUS, GUIDED_RADIUS, MOTION_RADIUS, SAMPLE_STEP, colour_grid, sample_positions
+from ..reference import (
+    BLOCK_SIDE,
+    CELL_RADIUS,
+    GUIDED_RADIUS,
+    MOTION_RADIUS,
+    SAMPLE_STEP,
+    colour_grid,
+    sample_positions,
+)
 
 
 def _axis(source: int, target: int, one: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -34,6 +42,16 @@ class PreprocessPlan:
         # the right neighbour is read at +3 bytes always; past the last column its weight is 0
         self.row = np.zeros(3 * frame[1] + 3, np.uint16)
         self.contiguous = np.empty((*frame, 3), np.uint8)
+
+
+class FindMotionPlan:
+    """Scratch for one student size and its normalisation; `scale` brings a sum over a block to grey levels."""
+
+    def __init__(self, image: tuple[int, int], std: tuple[float, ...]):
+        self.scale = np.array([255 * s / (3 * BLOCK_SIDE**2) for s in std], np.float32)
+        self.shift, self.stir = np.zeros((2, image[1]), np.float32)
+        self.blocks = np.zeros(image[1] - BLOCK_SIDE + 1, np.float32)
+        self.row = np.zeros(1, np.int64)
 
 
 class SmoothAlphaPlan:
@@ -116,6 +134,7 @@ class _Plans(threading.local):
     composite: tuple[tuple, CompositePlan] | None = None
     apply_guided_filter: tuple[tuple, ApplyGuidedFilterPlan] | None = None
     fit_guided_filter: tuple[tuple, FitGuidedFilterPlan] | None = None
+    find_motion: tuple[tuple, FindMotionPlan] | None = None
     smooth_alpha: tuple[tuple, SmoothAlphaPlan] | None = None
     local_colours: tuple[tuple, LocalColoursPlan] | None = None
     estimate_foreground: tuple[tuple, EstimateForegroundPlan] | None = None

@@ -259,6 +259,7 @@ def test_no_live_frame_compiles_a_kernel(rng, monkeypatch):
     list(remembered(fused.smooth_alpha, film(rng, (24, 24), (12, 12))))
     image = rng.random((1, 3, 24, 24)).astype(np.float32)
     fused.local_colours(image, MEAN, STD, rng.random((12, 12), np.float32), np.empty((2, 3, 3, 3), np.float32))
+    fused.find_motion(image, STD, image.copy(), 2)
     assert [len(kernel._codes) for kernel in used] == before
 
 
@@ -368,6 +369,50 @@ def test_what_moves_leaves_no_trail(implementation):
         frames.append((image, alpha))
     last = list(remembered(implementation.smooth_alpha, frames))[-1]
     assert np.array_equal(last, frames[-1][1])
+
+
+# -- what moves ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(4, 4), (5, 7), (12, 12), (37, 53), (240, 320)])
+def test_find_motion_is_the_reference(implementation, rng, size):
+    """Noise about as strong as what is a change, and single pixels."""
+    last = rng.normal(0, 1, (1, 3, *size)).astype(np.float32)
+    rows = -(-size[0] // reference.BLOCK_SIDE)
+    for sigma in np.linspace(0, 0.12, 25):
+        image = last + rng.normal(0, sigma, last.shape).astype(np.float32)
+        image[0, :, rng.integers(size[0]), rng.integers(size[1])] += 25 * sigma
+        begin = int(rng.integers(rows))
+        assert implementation.find_motion(image, STD, last, begin) == reference.find_motion(image, STD, last, begin)
+
+
+@pytest.mark.parametrize("what", ["edge", "line"])
+def test_noise_is_no_motion_and_less_than_a_pixel_of_it_is(implementation, rng, what):
+    """Of 40 grey levels, with noise of two; a line moves within its block, whose mean stays as it is."""
+
+    def picture(moved):
+        rows = np.arange(60)[:, None] - 29.3 - moved
+        shape = 1 - np.abs(rows) if what == "line" else rows
+        picture = 100 + 40 * np.clip(shape, 0, 1) + rng.normal(0, 2, (60, 80))
+        return (picture / 255).astype(np.float32) * np.ones((1, 3, 1, 1), np.float32)
+
+    rows = [implementation.find_motion(picture(moved), (1.0,) * 3, picture(0), 0) for moved in (0, 0.4)]
+    assert rows == [-1, 7]
+
+
+def test_motion_is_looked_for_from_where_it_was(implementation):
+    last = np.zeros((1, 3, 18, 24), np.float32)
+    image = last.copy()
+    image[0, 1, [5, 17], 3] = 3
+    rows = [implementation.find_motion(image, STD, last, begin) for begin in range(5)]
+    assert rows == [1, 1, 4, 4, 4]
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 12, 3), (1, 3, 3, 12), (1, 3, 12, 16)])
+def test_pictures_of_two_sizes_or_too_small_are_refused(implementation, shape):
+    last = np.zeros(shape if 3 in shape[2:] else (1, 3, 12, 12), np.float32)
+    with pytest.raises(ValueError, match=r"last is .* expected one shape, 4 pixels or more a side"):
+        implementation.find_motion(np.zeros(shape, np.float32), STD, last, 0)
 
 
 def test_load_prefers_the_fused_kernels():

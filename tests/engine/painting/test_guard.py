@@ -76,6 +76,15 @@ def test_a_few_shadows_change_nothing_in_either_direction(earned):
     assert fresh.unsure
 
 
+def test_one_frame_with_a_few_shadows_unsettles_for_as_long_as_trust_takes(earned):
+    assert earned.settled
+    for shadows in [SHADOWS] + [0.0] * (EARNED_AFTER - 1):
+        earned.update(signs(shadows=shadows), contradicted=False)
+        assert (earned.unsure, earned.settled) == (False, False)
+    earned.update(CALM, contradicted=False)
+    assert earned.settled
+
+
 def test_where_there_are_more_shadows_than_person_only_what_is_sure_is_painted(earned):
     earned.update(signs(shadows=MANY_SHADOWS + 0.01, sure=0.05), contradicted=False)
     assert earned.stretch == ONLY_SURE
