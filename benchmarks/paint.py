@@ -16,7 +16,7 @@ import torch
 from engine import Masker
 from engine.contracts import Canvas
 from engine.errors import UsageError
-from engine.painting.contrast import stretched_sigmoid
+from engine.painting.contrast import STRETCH, stretched_sigmoid
 from engine.painting.loaded_student import LoadedStudent
 from engine.sources import open_source
 from engine.sources.synthetic import SyntheticPerson
@@ -96,6 +96,7 @@ def our_steps(masker: Masker, bgr: np.ndarray) -> Steps:
     alpha, image, affine = alpha_of(student), student.image, (student.mean, student.std)
     fresh, shown = np.empty_like(alpha), image.copy()
     last_grey, smoothed = np.full_like(alpha, NO_BRIGHTNESS), np.zeros_like(alpha)
+    logits = student.logits()
     coefficients, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
     k.smooth_alpha(image, *affine, alpha, last_grey, smoothed)
     k.apply_guided_filter(bgr, k.fit_guided_filter(last_grey, alpha, coefficients), matte)
@@ -103,7 +104,8 @@ def our_steps(masker: Masker, bgr: np.ndarray) -> Steps:
     return {
         "paint path": lambda: masker.process(bgr, 0.0, canvas),
         "preprocess": lambda: k.preprocess(bgr, *affine, image),
-        "student": lambda: stretched_sigmoid(student.logits(), fresh),
+        "student": student.unchecked_logits,
+        "alpha_of_logits": lambda: k.alpha_of_logits(logits, 0.0, STRETCH, fresh),
         "find_motion": lambda: k.find_motion(image, student.std, shown, 0),
         "smooth_alpha": lambda: k.smooth_alpha(image, *affine, alpha, last_grey, smoothed),
         "fit_guided_filter": lambda: k.fit_guided_filter(last_grey, alpha, coefficients),
@@ -130,8 +132,10 @@ def opencv_steps(masker: Masker, bgr: np.ndarray) -> Steps:
     coefficients, matte = np.zeros((2, *alpha.shape), np.float32), np.zeros(bgr.shape[:2], np.uint8)
     grid, person = np.zeros((2, *colour_grid(alpha.shape), 3), np.float32), np.empty_like(bgr)
     fallback.apply_guided_filter(bgr, fallback.fit_guided_filter(last_grey, alpha, coefficients), matte)
+    logits, fresh = student.logits(), np.empty_like(alpha)
     return {
         "opencv: preprocess": lambda: fallback.preprocess(bgr, *affine, image),
+        "opencv: alpha_of_logits": lambda: fallback.alpha_of_logits(logits, 0.0, STRETCH, fresh),
         "opencv: find_motion": lambda: fallback.find_motion(image, student.std, image, 0),
         "opencv: smooth_alpha": lambda: fallback.smooth_alpha(image, *affine, alpha, last_grey, smoothed),
         "opencv: fit_guided_filter": lambda: fallback.fit_guided_filter(last_grey, alpha, coefficients),

@@ -173,7 +173,7 @@ class Masker:
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
             edges = edges or EdgeOptions()
-            self._guard = Guard(self.kernels, edges.threshold_logit, trusted=weights is None)
+            self._guard = Guard(self.kernels, edges.threshold_logit, trusted=weights is None, wait=lockstep)
             how = self._guard, edges, self._timing
             gpu_painter = gpu_painter_for(self.live.backend, *how, self.background.transparent)
             self._painter: Painter = gpu_painter or CpuPainter(

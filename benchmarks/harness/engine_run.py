@@ -29,7 +29,8 @@ def live(args: argparse.Namespace, clip: str, backend: str, seconds: float) -> d
         report = Path(folder) / "report.json"
         command = [
             sys.executable, "-m", "engine.cli", "-i", clip, "--loop", "--pace", "live", "-o", "null",
-            "--teacher", "none", "--background", BACKGROUND, "--threads", str(args.threads), "--backend", backend,
+            "--teacher", "none", "--still-gate", "off", "--background", BACKGROUND,
+            "--threads", str(args.threads), "--backend", backend,
             "--student", args.student, "--max-frames", str(round(FPS * (STARTING_S + seconds))),
             "--report", str(report), *(["--size", args.size] if args.size else []),
         ]  # fmt: skip

@@ -110,10 +110,11 @@ class Trust:
 class Guard:
     """Looks at every frame of one stream. Used by the thread that paints.
 
-    `threshold` : a logit, from where a pixel is painted. `trusted` : the first student is the shipped one.
+    `threshold` : a logit, from where a pixel is painted. `trusted` : the first student is the shipped one. `wait` : for
+    the witness, so that a run is repeatable.
     """
 
-    def __init__(self, kernels: Kernels, threshold: float, trusted: bool):
+    def __init__(self, kernels: Kernels, threshold: float, trusted: bool, wait: bool = False):
         self._trust = Trust()
         self._threshold = threshold
         self._scene = SceneDetector()
@@ -124,7 +125,7 @@ class Guard:
         self._logits = np.empty(GRID, np.float32)
         self._alpha = np.empty(GRID, np.float32)
         self._around = np.ones((2 * REACH + 1,) * 2, np.uint8)
-        if not trusted:
+        if wait or not trusted:
             self._witness.wait()
 
     # -- before the student ------------------------------------------------------------------------------------------

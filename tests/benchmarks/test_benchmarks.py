@@ -144,7 +144,7 @@ def called(monkeypatch, noting):
     real = kernels.load()
     steps = {f.name: getattr(real, f.name) for f in dataclasses.fields(real) if f.name not in ("name", "reason")}
     noted = dataclasses.replace(real, **{name: noting(name, kernel) for name, kernel in steps.items()})
-    monkeypatch.setattr(kernels, "load", lambda: noted)
+    monkeypatch.setattr(kernels, "load", lambda wait=True: noted)
     return noting.names
 
 

@@ -280,7 +280,7 @@ def test_a_terminal_shows_one_status_line():
     os.close(leader)
     assert "fps" in text
     assert "paint" in text
-    assert "ort-cpu: the fastest backend that is installed" in text
+    assert "numba-cpu: the fastest backend that is installed" in text
 
 
 def test_list_backends_says_what_can_be_used(capsys):
@@ -313,7 +313,7 @@ def make(folder):
         ("-i empty", 3, "holds no images; expected"),
         ("-i half.mp4", 3, "cannot open half.mp4"),
         ("-i 97", 3, "no camera /dev/video97"),
-        (f"-i {SMALL} --backend tpu", 2, "unknown backend 'tpu'; choose one of auto, ort-cpu"),
+        (f"-i {SMALL} --backend tpu", 2, "unknown backend 'tpu'; choose one of auto, numba-cpu"),
         (f"-i {SMALL} --teacher gpt", 2, "unknown teacher 'gpt'; choose one of none, rvm"),
         (f"-i {SMALL} --recipe soup", 2, "unknown recipe 'soup'; choose one of default, paper"),
         (f"-i {SMALL} --student unet", 2, "unknown student 'unet'; choose one of lite, jitnet"),
