@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import kernels
+from engine import backends
 from engine.errors import JitMaskerError
 from export.students import STUDENTS
 
@@ -140,6 +141,7 @@ def _run(args: argparse.Namespace, command: str) -> Result:
     if args.bench in READERS:
         return bench.main(args)
     kernels.load()  # or a Masker paints with others at first
+    backends.load("auto")  # likewise
     before, during = others_now(), Others()
     result = pool([bench.main(args) for _ in range(args.runs)])
     result.command = command
