@@ -167,6 +167,8 @@ def _fields(data: bytes | bytearray, message: slice) -> Iterator[tuple[int, slic
             continue
         if wire_type == LENGTH_DELIMITED:
             length, at = _varint(data, at)
+            if length > message.stop - at:
+                raise ValueError(f"a field of {length} bytes at byte {at}; its message ends at {message.stop}")
             yield number, slice(at, at + length)
         elif wire_type in FIXED:
             length = FIXED[wire_type]

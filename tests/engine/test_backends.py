@@ -182,3 +182,22 @@ def test_a_student_without_a_program_is_for_another_backend(numba_cpu, no_gpu):
     with Masker("auto", None, "#204060", student="jitnet") as masker:
         assert masker.backend_name == "ort-cpu"
         assert "backend 'numba-cpu' cannot run the student: jitnet has" in masker.backend_reason
+
+
+def test_damaged_bytes_are_refused_or_seen_in_the_answer(numba_cpu, lite):
+    """A bit of a weight is a number like another, for whoever asks; all that is not a weight has to be as it was."""
+    rng = np.random.default_rng(3)
+    for at in rng.integers(0, len(lite), 60):
+        damaged = bytearray(lite)
+        damaged[at] ^= 1 << int(rng.integers(8))
+        try:
+            backend = numba_cpu(bytes(damaged), 1)
+        except ModelError:
+            continue
+        backend.image[:] = 0.5
+        assert backend.run().shape == (1, 1, 256, 256)
+    for end in (0, 1, 1000, len(lite) // 2, len(lite) - 1):
+        with pytest.raises(ModelError):
+            numba_cpu(lite[:end], 1)
+    with pytest.raises(ModelError):
+        numba_cpu(lite.replace(b"stem.weight", b"stem.weighs"), 1)
