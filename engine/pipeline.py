@@ -42,6 +42,7 @@ HOLD_S = 1.0  # that the last picture is shown where no new one comes; then the 
 LOOK_S = 1 / 25  # that a look at a photograph counts as
 LOOK_SIDE = 1024  # pixels, the longer side; a student sees fewer, a teacher about half
 TICK_S, ASLEEP_TICK_S = 0.05, 0.5  # between two pictures where no new one comes
+NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 MAX_POSITION_S = 1e9  # of a frame, thirty years; NaN and what lies beyond is no time, and nobody downstream can use it
 
 
@@ -190,7 +191,8 @@ class Pipeline:
     def _run_in_threads(self) -> None:
         lossy = self._source.live
         painted: LatestSlot[PaintedFrame] = LatestSlot() if lossy else LosslessSlot(CANVASES)
-        free: queue.SimpleQueue[PaintedFrame] = queue.SimpleQueue()
+        # the last one that came back goes first: it lies in the cache, and the spare ones take no memory
+        free: queue.LifoQueue[PaintedFrame] = queue.LifoQueue()
         for _ in range(CANVASES):
             free.put(PaintedFrame())
         threads = [
@@ -214,7 +216,7 @@ class Pipeline:
         if self._error is not None:
             raise self._error
 
-    def _present(self, painted: LatestSlot[PaintedFrame], free: queue.SimpleQueue[PaintedFrame]) -> None:
+    def _present(self, painted: LatestSlot[PaintedFrame], free: queue.LifoQueue[PaintedFrame]) -> None:
         """Write what is painted, and see to it that something is shown where nothing is; until the end."""
         while True:
             if self._on_turn is not None:
@@ -291,7 +293,7 @@ class Pipeline:
         for frame in self._frames():
             self._incoming.put(frame)
 
-    def _paint_all(self, painted: LatestSlot[PaintedFrame], free: queue.SimpleQueue[PaintedFrame]) -> None:
+    def _paint_all(self, painted: LatestSlot[PaintedFrame], free: queue.LifoQueue[PaintedFrame]) -> None:
         while (frame := self._incoming.take()) is not None:
             if self.paused and self.card is not None:
                 continue
@@ -322,7 +324,7 @@ class Pipeline:
     def _paint(self, frame: Frame, item: PaintedFrame) -> None:
         self.came.offer(frame.bgr)
         result = self.masker.process(self.view.before(frame.bgr), frame.position, item.canvas)
-        item.frame, item.state = frame, result.state
+        item.frame, item.state = replace(frame, bgr=NO_PIXELS), result.state  # a picture holds no second one in memory
         if self._transparent and result.foreground is not None:
             np.copyto(result.picture, result.foreground)  # the sink blackens what alpha hides
         self.view.after(item.canvas, frame.position)
