@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .sources.reopened import ReopenedSource
 
 RECONNECT_S = 60.0  # that a lost source is waited for, where nobody watches and nothing was said
-ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control", "rooms"}  # names of our daemon threads
+# names of our daemon threads
+ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control", "rooms", "kernels"}
 COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
     "models": "engine.assets.command",
     "cameras": "engine.sources.command",
