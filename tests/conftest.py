@@ -16,6 +16,8 @@ SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 @pytest.fixture(scope="session", autouse=True)
 def compiled():
     """The kernels are compiled before the first test: a start without them paints with the fallback at first."""
+    if "NUMBA_ENABLE_CUDASIM" in os.environ:  # settings decide what is kept: these would write over everybody's
+        return
     kernels.load()
     network.warm()
 

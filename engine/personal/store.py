@@ -130,10 +130,10 @@ class FrameStore:
             paths = self.paths()
             seen = max(self.seen(), len(paths)) + 1
             write_atomically(self.frames / "seen", str(seen).encode())
-            if len(paths) >= options.count and self._chance.randrange(seen) >= options.count:
-                return True
-            write_atomically(self.frames / f"{frame.when.visit}-{frame.when.number:06d}{SUFFIX}", data)
-            for path in self._chance.sample(paths, max(0, len(paths) + 1 - options.count)):
+            chosen = len(paths) < options.count or self._chance.randrange(seen) < options.count
+            if chosen:
+                write_atomically(self.frames / f"{frame.when.visit}-{frame.when.number:06d}{SUFFIX}", data)
+            for path in self._chance.sample(paths, max(0, len(paths) + chosen - options.count)):  # or fewer are wanted
                 path.unlink(missing_ok=True)
         return True
 
