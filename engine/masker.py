@@ -61,7 +61,7 @@ NO_PERSON = -30.0  # the logit of a pixel that is not a person, for frames that 
 class Masker:
     """Paint people over another background.
 
-        with Masker(backend="ort-cpu", teacher="rvm", background="beach.jpg") as masker:
+        with Masker(teacher="rvm", background="beach.jpg") as masker:
             out = masker(frame)
 
     Parameters

@@ -62,16 +62,22 @@ def find_motion(image: np.ndarray, std: tuple[float, ...], last: np.ndarray, beg
     return next((row for row in np.roll(np.arange(len(rows)), -begin).tolist() if moved[row]), -1)
 
 
-def alpha_of_logits(
-    logits: np.ndarray, threshold: float, stretch: tuple[float, float], out: np.ndarray
-) -> tuple[float, float]:
-    """See `kernels.reference.alpha_of_logits`."""
-    check_alpha_of_logits(logits, out)
+def sigmoid(logits: np.ndarray, out: np.ndarray, threshold: float = 0.0) -> np.ndarray:
+    """Sigmoid of `logits` - `threshold` (a logit) into `out`, both float32 of one shape; returns `out`."""
     np.subtract(threshold, logits, out=out)
     np.clip(out, -30, 30, out=out)  # exp stays finite; the sigmoid is 0 or 1 to float32 there
     np.exp(out, out=out)
     out += 1
     np.reciprocal(out, out=out)
+    return out
+
+
+def alpha_of_logits(
+    logits: np.ndarray, threshold: float, stretch: tuple[float, float], out: np.ndarray
+) -> tuple[float, float]:
+    """See `kernels.reference.alpha_of_logits`."""
+    check_alpha_of_logits(logits, out)
+    sigmoid(logits, out, threshold)
     out -= stretch[0]
     out *= 1 / (stretch[1] - stretch[0])
     np.clip(out, 0, 1, out=out)

@@ -20,9 +20,8 @@ import numpy as np
 from export.students import architecture
 from export.students.layers import Padding, pads
 from kernels.fused import network
-from kernels.fused.network import LANES, UNIT
+from kernels.fused.network import LANES, TILE, UNIT
 
-TILE = 12  # columns that the kernels do together, at most
 MADE_BY_ROWS = 40  # columns; narrower layers are made as a whole, since they stay in the cache
 
 Fields = dict[int, int]  # of a step, by column
@@ -243,11 +242,8 @@ class Program:
         else:
             reads[network.SOURCE] = self._in_memory(source)
             reads[network.RESIDUAL] = None if x.residual is None else self._in_memory(x.residual)
-        planes, units, side = (
-            ceil(x.shape.channels / LANES),
-            ceil(source.shape.channels / UNIT),
-            x.fields.get(network.SIDE, 0),
-        )
+        planes, units = ceil(x.shape.channels / LANES), ceil(source.shape.channels / UNIT)
+        side = x.fields.get(network.SIDE, 0)
         inputs = UNIT * units if not side else 1 if x.depthwise else source.shape.channels
         fields |= {
             network.WEIGHTS: self.weights_floats, network.PLANES: planes, network.UNITS: units,

@@ -11,16 +11,18 @@ import numpy as np
 from .compilation import Intrinsic, Kernel, TileKernel
 from .rows import copy, fill
 
-LANES = 16  # channels of a plane
+LANES = 16  # channels of a plane, float32 of a vector
+TILE = 12  # pixels that are computed together where the CPU has the registers for it: see `vectors.tile_pixels`
 UNIT = 8  # channels that are summed together; other numbers are filled up with weights of 0
 
 # what a step does: `KIND`
 STEM, POINTWISE, DEPTHWISE, MEAN, LOGITS = range(5)
 # `ACTIVATION`
-NONE, RELU, HARDSWISH, SIGMOID = range(4)
+RELU, HARDSWISH, SIGMOID = range(3)
 # A program is int64 (steps, COLUMNS). Places are offsets in `memory`, counted in float32; that of WEIGHTS in `weights`:
 # biases (planes, 16), then, for each plane of the target, what its sixteen channels are multiplied with.
-KIND, SOURCE, TARGET, WEIGHTS, ACTIVATION = range(5)
+KIND, SOURCE, TARGET, WEIGHTS = range(4)
+ACTIVATION = 4  # -1: none
 RESIDUAL = 5  # place of what is added after the activation; -1: nothing
 GATE = 6  # place of one factor for each channel of the source; -1: they are 1
 SCRATCH = 7  # place for the weights times these factors, or for rows; -1: nothing is needed

@@ -16,7 +16,8 @@ from numba import types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic, models, register_model
 
-LANES = 16
+from .network import LANES, TILE
+
 LOG2_E, LN_2 = 1.4426950408889634, 0.6931471805599453
 EXP2 = (1.0, LN_2, LN_2**2 / 2, LN_2**3 / 6, LN_2**4 / 24, LN_2**5 / 120, LN_2**6 / 720)  # Taylor, for |x| <= 1/2
 EXPONENT_BIAS, MANTISSA_BITS = 127, 23  # of float32
@@ -44,7 +45,7 @@ VECTOR = Vector()
 
 def tile_pixels() -> int:
     """How many pixels a tile has: as many sums as the registers hold, beside a weight and what it is multiplied by."""
-    return 12 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else 6
+    return TILE if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else TILE // 2
 
 
 # -- what is emitted -------------------------------------------------------------------------------------------------
