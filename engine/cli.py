@@ -14,16 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import process
 
 if TYPE_CHECKING:
-    from .closing import Closable
-    from .contracts import KeepOptions, RoomOptions, Sink, Source
-    from .control.remembered import Remembered
+    from .contracts import Sink
     from .first_pass import FirstPass
-    from .masker import Masker
     from .options import Options
     from .pipeline import Pipeline
-    from .sources.reopened import ReopenedSource
 
-RECONNECT_S = 60.0  # that a lost source is waited for, where nobody watches and nothing was said
 # names of our daemon threads
 ABANDONABLE = {"teacher", "learner", "camera", "source", "paint", "control", "rooms", "kernels"}
 COMMANDS = {  # jm-engine NAME ...: the module whose `main(arguments)` gives the exit code
@@ -135,6 +130,7 @@ def run(options: Options, status: bool) -> int:
     from .control.remembered import Remembered
     from .default_teacher import open_masker
     from .outputs import looks, open_sinks
+    from .parts import accompany, choose_first_pass, keep_of, open_returning, rooms_of
     from .pipeline import Pipeline
     from .service_manager import ServiceManager
     from .sinks import is_watched
@@ -183,138 +179,12 @@ def run(options: Options, status: bool) -> int:
         if live:
             parts += accompany(pipeline, options, output, returning, sinks[0], remembered)
         manager.ready()
-        first = choose_first_pass(options, masker, pace, output, after_picture)
+        first = choose_first_pass(options, masker, pace, output, after_picture.first_pass)
         try:
             return _run(pipeline, options, first)
         finally:
             manager.stopping()
             after_picture.finish(pipeline)
-
-
-def choose_first_pass(
-    options: Options, masker: Masker, pace: str, output: str, after_picture: AfterPicture
-) -> FirstPass | None:
-    """What learns before the first picture; None: nothing does.
-
-    Raises
-    ------
-    UsageError
-        Two passes were asked for, and this cannot be read twice, or does not learn.
-    """
-    import os
-
-    from .errors import UsageError
-    from .first_pass import FirstPass
-    from .media.naming import local_path
-    from .outputs import is_file
-    from .sinks import is_image
-    from .sources import open_source
-
-    video = os.path.isfile(local_path(options.input)) and not options.loop and not is_image(output)
-    able = pace == "lockstep" and video
-    if options.passes == 2 and not able:
-        raise UsageError(
-            f"--passes is 2, and --input {options.input} at --pace {pace} is no video that is read in lockstep; "
-            "leave --passes out, or give a video and --pace lockstep"
-        )
-    wanted = options.passes or (2 if is_file(output) else 1)
-    if wanted == 1 or not able or masker.stats.learning is None:
-        return None
-    return FirstPass(
-        masker, lambda: open_source(options.input, fps=options.fps), options.max_frames, after_picture.first_pass
-    )
-
-
-def rooms_of(options: Options) -> RoomOptions | None:
-    """Where rooms are remembered; None where they are not: unless told otherwise, of a camera alone."""
-    from .contracts import RoomOptions
-    from .rooms.store import rooms_folder
-    from .sources import is_camera
-
-    camera = is_camera(options.input)
-    mode = options.rooms or ("on" if camera else "off")
-    if mode == "off":
-        return None
-    return RoomOptions(rooms_folder(), writes=mode == "on", camera=options.input if camera else "")  # no URL's password
-
-
-def keep_of(options: Options) -> KeepOptions | None:
-    """What the user agreed to keep; None: nothing.
-
-    Raises
-    ------
-    UsageError
-        Frames are to be kept, and nobody says what is on them: only what was labelled, and believed, is kept.
-    """
-    from .errors import UsageError
-    from .personal.store import keep_frames
-
-    if not options.keep_frames:
-        return None
-    if options.teaching is None or not options.learning_budget or options.recipe == "paper":
-        raise UsageError(
-            f"--keep-frames is {options.keep_frames}, and frames are kept with a label that was believed: leave out "
-            "--teacher none, --learning-budget 0 and --recipe paper, or leave out --keep-frames"
-        )
-    return keep_frames(options.keep_frames)
-
-
-def open_returning(options: Options, watched: bool) -> tuple[Source, ReopenedSource | None]:
-    """The source; and once more where it is live, and opened again when it is lost."""
-    import math
-
-    from .errors import SourceError
-    from .sources import CameraWish, can_return, source_opener
-    from .sources.reopened import ReopenedSource
-
-    camera = CameraWish(options.camera_size, options.camera_fps, options.camera_format)
-    open_it = source_opener(options.input, size=options.input_size, fps=options.fps, loop=options.loop, camera=camera)
-    first = None
-    try:
-        first = open_it()
-    except SourceError:
-        if options.reconnect is None or not can_return(options.input):
-            raise
-    if first is not None and not (first.live and can_return(options.input)):
-        return first, None
-    patience = options.reconnect if options.reconnect is not None else math.inf if watched else RECONNECT_S
-    returning = ReopenedSource(open_it, first, patience)
-    return returning, returning
-
-
-def accompany(
-    pipeline: Pipeline,
-    options: Options,
-    output: str,
-    source: ReopenedSource | None,
-    sink: Sink,
-    remembered: Remembered,
-) -> list[Closable]:
-    """What runs beside a live pipeline: sleep while nobody watches, and commands from outside."""
-    from .control.commands import Controls
-    from .control.gallery import Gallery
-    from .control.keys import Keys
-    from .control.remembered import remembered_path
-    from .control.server import serve
-    from .session import Session
-    from .sinks import TkWindow, VirtualCamera, Window, is_watched
-    from .sleep import Sleep
-
-    parts: list[Closable] = []
-    sleep = None
-    if options.sleep and source is not None and isinstance(sink, VirtualCamera):
-        sleep = Sleep(source, sink.open_watch, lambda: pipeline.sent.asked_at)
-        parts.append(sleep)
-    session = Session(pipeline, options, output, source, sleep, rooms_of(options))
-    # what is chosen in a call is kept for the next one; what a script does is not
-    path = remembered_path() if is_watched(output) else None
-    controls = Controls(session, Gallery(options.gallery), remembered, path)
-    if options.control:
-        parts.append(serve(controls))
-    if isinstance(sink, (Window, TkWindow)):
-        sink.on_key = keys = Keys(controls)
-        parts.append(keys)
-    return parts
 
 
 def _run(pipeline: Pipeline, options: Options, first: FirstPass | None) -> int:

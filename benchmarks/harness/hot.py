@@ -22,7 +22,7 @@ import kernels
 from engine import Masker
 from engine.backends import BACKENDS, ON_GPU, import_backend
 from engine.contracts import Canvas
-from engine.errors import BackendUnavailable, JitMaskerError
+from engine.errors import BackendUnavailable, JitMaskerError, UsageError
 from engine.sources import open_source
 from export.publish import Publisher
 from training.datasets import VIDEO_SUFFIXES
@@ -70,7 +70,9 @@ class Job:
 
 
 def first_clip(folder: str | None) -> str:
-    """The first clip in `folder` by name; a synthetic one where there is none."""
+    """The first clip in `folder` by name; a synthetic one where there is none. UsageError where that is no folder."""
+    if folder and not Path(folder).is_dir():
+        raise UsageError(f"--clips is {folder}; expected a folder, with clips in it")
     found = sorted(p for p in Path(folder).iterdir() if p.suffix in VIDEO_SUFFIXES) if folder else []
     return str(found[0]) if found else MOVING
 

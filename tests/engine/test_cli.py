@@ -176,7 +176,7 @@ class FailingSource:
 def failing(monkeypatch):
     """Has jm-engine read from a source that raises `error`."""
     return lambda error: monkeypatch.setattr(
-        "engine.sources.source_opener", lambda *_, **__: lambda: FailingSource(error)
+        "engine.parts.source_opener", lambda *_, **__: lambda: FailingSource(error)
     )
 
 

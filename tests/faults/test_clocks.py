@@ -114,7 +114,7 @@ def test_whatever_the_times_of_a_source_are_every_frame_is_painted_and_kept(
     paint, tmp_path, monkeypatch, oddity, pace, suffix
 ):
     """Before a video, which is shown by the same times."""
-    monkeypatch.setattr("engine.sources.source_opener", lambda *_, **__: lambda: OddlyTimed(TIMES[oddity]))
+    monkeypatch.setattr("engine.parts.source_opener", lambda *_, **__: lambda: OddlyTimed(TIMES[oddity]))
     out = tmp_path / f"out{suffix}"
     run = paint("-o", out, "--background", CLIP, "--pace", pace)
     run.painted_everything()

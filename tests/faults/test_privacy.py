@@ -32,7 +32,7 @@ class Leaves:
 
 @pytest.mark.parametrize("there", [range(12), range(12, FRAMES), range(0)], ids=["leaves", "comes", "nobody"])
 def test_where_nobody_is_nothing_is_shown(paint, monkeypatch, there):
-    monkeypatch.setattr("engine.sources.source_opener", lambda *_, **__: lambda: Leaves(there))
+    monkeypatch.setattr("engine.parts.source_opener", lambda *_, **__: lambda: Leaves(there))
     run = paint()
     assert (run.code, run.frames, run.report["faults"]) == (0, FRAMES, 0)
     assert [alpha.any() for alpha in run.alphas] == [i in there for i in range(FRAMES)]
