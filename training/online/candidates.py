@@ -1,6 +1,7 @@
 """Whether a student may go live: it is held against the one that paints and against the start, as it will run.
 
-Every student here runs in ONNX Runtime, on the graph that is painted with: what is judged is what is published.
+Every student here runs in ONNX Runtime, on the graph that is published. Who paints it in another runtime compares that
+one's answer with the probe: see `engine.painting.loaded_student`.
 """
 
 from __future__ import annotations

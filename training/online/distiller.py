@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from engine.contracts import Correction
 from engine.errors import CandidateRejected, ModelError, StudentFault, TeacherError
 from engine.painting.contrast import sigmoid
 from engine.rooms.correction import small
@@ -30,6 +29,7 @@ from ..teachers.deadline import DeadlineTeacher
 from .budget import CpuLaps, LearningBudget
 from .candidates import Candidate, CandidateJudge
 from .corrections import Corrections
+from .earlier_students import EarlierStudents
 from .frame_keeper import FrameKeeper
 from .on_demand import ChangeTrigger, OnDemandSchedule
 from .plausibility import PAUSE, LabelJudge
@@ -42,10 +42,6 @@ from .trainer import OnlineTrainer
 
 log = logging.getLogger("jit_masker")
 
-BETTER = 0.01  # score; an earlier student that fits the first label of a scene so much better goes live again
-MAX_WORSE = 3  # labels in a row on which the start is better by BETTER, and it goes live again; under a budget, which
-# makes labels rare, the first one counts
-LOST = 0.1  # score; an earlier student that fits any label so much better goes live again at once
 MIN_STEPS = 7  # steps in a scene, from which its student is worth remembering: those of one label
 MEMORY = 100  # frames that a teacher's memory is of use
 PATIENCE = 8  # frames that may pass unseen where nothing is due: so late the triggers of the picture are heard
@@ -60,14 +56,6 @@ class PendingLabel:
     predicted: np.ndarray  # float32 (h', w'), the live student's alpha for it
     frame: int  # of the distiller's count
     scene: int  # of the stream
-
-
-@dataclass(frozen=True)
-class LeftScene:
-    """What is kept of a scene that ended: the student that was live, and what the user had corrected."""
-
-    student: Candidate
-    corrections: tuple[Correction, ...] = ()
 
 
 class Distiller:
@@ -121,7 +109,7 @@ class Distiller:
         self._frames = -1  # of the stream
         self._scene: int | None = None  # of the frame at hand
         self._awaiting_first_label = False  # of a new scene
-        self._steps_in_scene = self._steps_since_publish = self._worse_than_start = 0
+        self._steps_in_scene = self._steps_since_publish = 0
         self._label_judge = LabelJudge()
         self._told_of_refusal = False
         self._labelled_at: int | None = None  # frame of the last label that was believed; None: not in this scene
@@ -132,7 +120,9 @@ class Distiller:
         self._rooms, self._keeper = rooms, keeper
         self.corrections = Corrections()
         self._strokes: list[Stroke | None] = []  # that came since the last frame; None: undo
-        self._scenes: deque[LeftScene] = deque(maxlen=recipe.scenes)  # the oldest first
+        self._earlier = EarlierStudents(
+            recipe.scenes, recipe.min_area, self._thrifty, self._students, self._picture
+        )  # fmt: skip
 
     def resume(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Go on from these weights, which are live already; the start stays the witness. Before the first frame."""
@@ -242,7 +232,7 @@ class Distiller:
         self.replay.clear()  # what was seen elsewhere would hold back what has to be learnt here
         if self._recipe.scenes:
             if self._steps_in_scene >= MIN_STEPS:
-                self._scenes.append(LeftScene(self._students.live, self.corrections.all))
+                self._earlier.leave(self.corrections.all)
             self._steps_in_scene = 0
             self._awaiting_first_label = True
             known = self._rooms.enter(bgr) if self._rooms is not None else None
@@ -346,42 +336,17 @@ class Distiller:
         return score - before.score(labelled, self._recipe.min_area)
 
     def _go_back(self, labelled: LabelledFrame, painted: float) -> None:
-        """Put an earlier student in the place of the live one, where that fits a new label better: the start, the one
-        before, and at the begin of a scene those of the scenes before. A scene that comes back is known.
-
-        `painted` in [0, 1] is the score of what was painted.
+        """Put an earlier student in the place of the live one, where that fits a new label better; `painted` in [0, 1]
+        is the score of what was painted.
         """
-        start, live = self._students.start, self._students.live
         here = self.corrections.all
-        candidates = [LeftScene(start, here)]
-        if self._awaiting_first_label:
-            candidates += self._scenes
-        else:
-            candidates.append(LeftScene(self._students.before or start, here))
-        scores = [self._score_of(candidate, labelled) for candidate in candidates]
-        best = max(range(len(scores)), key=scores.__getitem__)
-        # at a cut the frame was painted by another one than that which is live since
-        score = min(painted, live.score(labelled, self._recipe.min_area))
-        # the start is a little better by chance, now and then; several times in a row it is better
-        self._worse_than_start = self._worse_than_start + 1 if scores[0] > score + BETTER else 0
-        worse = self._awaiting_first_label or self._worse_than_start >= (1 if self._thrifty else MAX_WORSE)
-        # no other student knows what the user wants here: for a chance it is not given up
-        worse = worse and not here
-        if scores[best] > score + (BETTER if worse else LOST):
-            self.rollbacks += 1
-            self._worse_than_start = 0
-            if candidates[best].corrections != here:
-                self.corrections.restore(candidates[best].corrections)
-            self._go_live_again(candidates[best].student)
-
-    def _score_of(self, left: LeftScene, labelled: LabelledFrame) -> float:
-        """How well its student fits a label, in [0, 1], by what the user had corrected there."""
-        if not left.corrections or left.corrections == self.corrections.all:
-            return left.student.score(labelled, self._recipe.min_area)
-        alpha = left.student.alpha(labelled.image_array)
-        corrections = Corrections(left.corrections)
-        label = corrections.overrule(lambda: self._picture(labelled.image_array), labelled.label_array, alpha)
-        return iou_acc(label, alpha, self._recipe.min_area)
+        left = self._earlier.better(labelled, painted, here, self._awaiting_first_label)
+        if left is None:
+            return
+        self.rollbacks += 1
+        if left.corrections != here:
+            self.corrections.restore(left.corrections)
+        self._go_live_again(left.student)
 
     def _go_live_again(self, candidate: Candidate) -> None:
         """Teach on from an earlier student, and publish it as it was."""
