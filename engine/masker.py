@@ -28,23 +28,18 @@ from .contracts import (
     LearnerOptions,
     MaskerStats,
     PaintResult,
-    PaintState,
     RoomOptions,
     StartLearner,
 )
 from .cpu_budget import CpuBudget
 from .defaults import LEARNING_BUDGET, STUDENT
-from .errors import CandidateRejected, JitMaskerError, ModelError, StudentFault, UsageError
+from .errors import CandidateRejected, JitMaskerError, ModelError, UsageError
 from .learning import Kind, Learning, check_kind
-from .painting.cpu_painter import CpuPainter
 from .painting.edge_options import EdgeOptions
-from .painting.gpu_painter import gpu_painter_for
-from .painting.guard import Guard
+from .painting.fail_closed import FailClosed
 from .painting.hot_swap import HotSwap
 from .painting.loaded_student import LoadedStudent
-from .painting.painter import Painter
-from .painting.presence import MIN_AREA, PresenceGate
-from .painting.still import StillGate
+from .painting.presence import MIN_AREA
 from .pixels import as_bgr
 from .rooms.recall import RecallAtStart
 from .stroke import Stroke
@@ -55,7 +50,6 @@ log = logging.getLogger("jit_masker")
 
 LOCKSTEP_FPS = 25.0  # frames per second, for frames that are handed over without a time
 TAUGHT_BEFORE_S = 1e6  # frames that are taught lie that long before the stream, a second apart
-NO_PERSON = -30.0  # the logit of a pixel that is not a person, for frames that no student answered
 
 
 class Masker:
@@ -143,9 +137,8 @@ class Masker:
         self.background = open_background(background, lossless=lockstep)
         self._timing = Stages(("preprocess", "student", "edges", "composite"))
         self._lockstep = lockstep
-        self._presence = PresenceGate(min_area)
         self._frame_lock = threading.Lock()  # held by whoever paints; never by the learner
-        self._frames = self._faults = self._unsure = self._doubts = self._reused = self._index = 0
+        self._frames = self._index = 0
         self._cpu = 0.0  # s, of whoever paints
         self._frame_shape: tuple[int, ...] | None = None  # of the last frame
         self._stream_began = time.perf_counter()
@@ -172,13 +165,10 @@ class Masker:
             self.kernels = kernels.load(wait=lockstep)  # a run is repeatable only with the same from its first frame
             if self.kernels.name != "fused":
                 log.warning("kernels: %s; painting is several times slower", self.kernels.reason)
-            edges = edges or EdgeOptions()
-            self._guard = Guard(self.kernels, edges.threshold_logit, trusted=weights is None, wait=lockstep)
-            how = self._guard, edges, self._timing
-            gpu_painter = gpu_painter_for(self.live.backend, *how, self.background.transparent)
-            self._painter: Painter = gpu_painter or CpuPainter(
-                self.kernels, *how, StillGate(self.kernels) if still_gate else None
-            )
+            self._painting = FailClosed(
+                self.kernels, self._hot_swap, edges or EdgeOptions(), self._timing, min_area,
+                transparent=self.background.transparent, trusted=weights is None, wait=lockstep, still_gate=still_gate,
+            )  # fmt: skip
         except BaseException:
             self.close()
             raise
@@ -219,13 +209,14 @@ class Masker:
             self._recall_room(bgr)
         student = self._hot_swap.adopt()
         untouched = self._untouched(bgr, canvas)
-        logits, state = self._paint(bgr, student, timestamp, canvas)
+        logits, state = self._painting.paint(bgr, student, self.background, timestamp, canvas, self._index)
         self._timing.end()
         self._cpu += time.thread_time() - began
         index, self._index, self._frames = self._index, self._index + 1, self._frames + 1
         if logits is not None:
-            self._learning.offer(untouched, logits, self._guard.scene)
-        return PaintResult(canvas.picture, canvas.alpha, self._painter.foreground, index, student.version, state)
+            self._learning.offer(untouched, logits, self._painting.guard.scene)
+        foreground = self._painting.painter.foreground
+        return PaintResult(canvas.picture, canvas.alpha, foreground, index, student.version, state)
 
     def _recall_room(self, bgr: np.ndarray) -> None:
         """Before the first frame of all: if this room is known, its student paints it."""
@@ -248,46 +239,6 @@ class Masker:
             self._original = np.empty(bgr.shape, np.uint8)
         np.copyto(self._original, bgr)
         return self._original
-
-    def _paint(
-        self, bgr: np.ndarray, student: LoadedStudent, timestamp: float, canvas: Canvas
-    ) -> tuple[np.ndarray | None, PaintState]:
-        """What the student said, None if that is not known, and what was painted. Never raises."""
-        try:
-            painted = self._painter.paint(bgr, student, self._presence, self.background, timestamp, canvas)
-        except StudentFault as fault:
-            self._hot_swap.failed()
-            self._cover(bgr, timestamp, canvas, str(fault))
-            # the learner may have a student that answers
-            return np.full(student.mask_size, NO_PERSON, np.float32), PaintState.COVERED
-        except Exception as error:  # whatever it is, the room must not be seen
-            self._cover(bgr, timestamp, canvas, f"{type(error).__name__}: {error}")
-            return None, PaintState.COVERED
-        self._reused += painted.reused
-        if painted.objection is None:
-            self._hot_swap.answered()
-        else:
-            self._hot_swap.failed()
-            self._doubts += 1
-            if self._doubts == 1:
-                log.warning("frame %d: student %d is not believed: %s", self._index, student.version, painted.objection)
-        if not painted.person:
-            return painted.logits, PaintState.NOBODY if painted.objection is None else PaintState.COVERED
-        self._unsure += self._guard.unsure
-        return painted.logits, PaintState.UNSURE if self._guard.unsure else PaintState.PERSON
-
-    def _cover(self, bgr: np.ndarray, timestamp: float, canvas: Canvas, why: str) -> None:
-        """The background alone; black where that fails, too."""
-        self._faults += 1
-        if self._faults == 1:  # once: a fault per frame must not become a line per frame
-            log.error("frame %d is painted as background only: %s", self._index, why)
-        canvas.alpha.fill(0)
-        if (foreground := self._painter.foreground) is not None:
-            foreground.fill(0)
-        try:
-            np.copyto(canvas.picture, self.background.picture(bgr, None, timestamp))
-        except Exception:
-            canvas.picture.fill(0)
 
     # -- sugar -------------------------------------------------------------------------------------------------------
 
@@ -331,7 +282,8 @@ class Masker:
         for i, frame in enumerate(frames):
             self.process(frame, i - TAUGHT_BEFORE_S, canvas)
         with self._frame_lock:
-            self._frames = self._faults = self._unsure = self._doubts = self._reused = self._index = 0
+            self._frames = self._index = 0
+            self._painting.clear()
             self._timing.clear()
 
     # -- students, streams, the end ----------------------------------------------------------------------------------
@@ -429,22 +381,20 @@ class Masker:
     def reset(self) -> None:
         """Another stream begins: what is remembered of the last one's frames is forgotten, what was learnt is kept."""
         with self._frame_lock:
-            self._painter.reset()
-            self._presence.reset()
-            self._guard.reset()
+            self._painting.reset()
             self._index, self._stream_began = 0, time.perf_counter()
 
     @property
     def stats(self) -> MaskerStats:
         """What happened so far."""
-        swap = self._hot_swap
+        swap, painting = self._hot_swap, self._painting
         return MaskerStats(
             self._frames,
             self._cpu,
-            self._faults,
-            self._unsure,
-            self._doubts,
-            self._reused,
+            painting.faults,
+            painting.unsure,
+            painting.doubts,
+            painting.reused,
             self.live.version,
             swap.swaps,
             swap.rejected,
@@ -483,7 +433,7 @@ class Masker:
     @property
     def kernels_name(self) -> str:
         """Which kernels paint: "device", or those of the CPU, "fused" or "fallback", which "fused" may replace."""
-        return "device" if self._painter.name == "device" else self.kernels.name
+        return "device" if self._painting.painter.name == "device" else self.kernels.name
 
     @property
     def stages(self) -> dict[str, Durations]:

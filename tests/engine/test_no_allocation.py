@@ -27,7 +27,7 @@ def pictures(request):
 def frame(request, pictures):
     """Paints the next frame; warm."""
     with Masker("ort-cpu", None, request.param, threads=1, min_area=0.0) as masker:
-        masker._guard._witness.wait()
+        masker._painting.guard._witness.wait()
         canvas, position = Canvas(), 0
 
         def paint():

@@ -93,7 +93,7 @@ def turning(monkeypatch):
         backend = type("Turning", (Turning,), {"fault": fault, "after": after, "only": only})
         monkeypatch.setitem(BACKENDS, "turning", lambda: backend)
         masker = Masker("turning", background="#ff00ff", threads=1)
-        masker._guard._witness.wait()
+        masker._painting.guard._witness.wait()
         return masker
 
     return make
