@@ -279,7 +279,7 @@ def train(args: argparse.Namespace) -> Progress:
     if args.plot:
         keep_matplotlib_in_cache()
         try:
-            import matplotlib  # noqa: F401
+            import matplotlib  # noqa: F401 (whether it is there)
         except ImportError:
             raise UsageError("--plot needs matplotlib; pip install matplotlib, or leave it out") from None
         drawing = plot

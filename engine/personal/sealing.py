@@ -118,7 +118,7 @@ def _key_store() -> tuple[Any, str]:
     """A key store of this system and what it is called; None and the reason where there is none."""
     reasons = []
     try:
-        import cryptography  # noqa: F401
+        import cryptography  # noqa: F401 (whether it is there)
     except ImportError:
         return None, 'the package cryptography is not installed: pip install "jit-masker[profile]"'
     for module, name in STORES:

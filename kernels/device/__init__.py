@@ -37,7 +37,7 @@ DeviceArray = Any  # of Numba, or anything with __cuda_array_interface__ that we
 
 for _place in ("numba.core.config", "numba.cuda.core.config"):  # Numba's own, and that of numba-cuda
     if _place in sys.modules:  # a mask does not fill a card, and need not be told so for each of its sizes
-        setattr(sys.modules[_place], "CUDA_LOW_OCCUPANCY_WARNINGS", 0)  # noqa: B010
+        setattr(sys.modules[_place], "CUDA_LOW_OCCUPANCY_WARNINGS", 0)  # noqa: B010 (mypy knows no such attribute)
 
 
 class DeviceKernels:
@@ -159,7 +159,7 @@ def _floats(*values: float) -> tuple:
 
 
 def _expect(name: str, array: DeviceArray, dtype: type, shape: tuple[int | None, ...]) -> None:
-    fits = len(array.shape) == len(shape) and all(want in (None, is_) for is_, want in zip(array.shape, shape))  # noqa: B905
+    fits = len(array.shape) == len(shape) and all(map(lambda is_, want: want in (None, is_), array.shape, shape))
     if array.dtype != dtype or not fits or 0 in array.shape:
         wanted = ", ".join("any" if side is None else str(side) for side in shape)
         raise ValueError(f"{name} is {array.dtype} {array.shape}; expected {np.dtype(dtype)} ({wanted})")

@@ -212,7 +212,7 @@ def test_a_soak_counts_frames_faults_and_memory(bench, bright):
 
 
 def test_a_call_runs_engine_and_panel_and_reads_what_is_sent(bench):
-    pytest.importorskip("starlette")
+    pytest.importorskip("starlette", reason='jm-teacher is not installed: pip install "jit-masker[serve]"')
     result = bench("call", "--teacher", "none", "--minutes", "2", "--seconds", "3")
     assert [minute["background"] for minute in result["minutes"]] == ["#00b140", "blur"]
     assert all(minute["frames/s"] > 1 and minute["panel MB"] > 1 for minute in result["minutes"])

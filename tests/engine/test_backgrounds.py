@@ -164,7 +164,7 @@ def test_an_image_fills_the_frame_with_its_centre_undistorted():
 
 @settings(max_examples=60, deadline=None)
 @given(*[st.integers(1, 40)] * 4)
-def test_an_image_of_any_size_fills_a_frame_of_any_size(h, w, H, W):  # noqa: N803
+def test_an_image_of_any_size_fills_a_frame_of_any_size(h, w, H, W):  # noqa: N803 (the field's letters)
     filled = cover(frame_of((h, w), (1, 2, 3)), (H, W))
     assert filled.shape == (H, W, 3)
     assert (filled == (1, 2, 3)).all()
@@ -282,7 +282,7 @@ CAMERAS = [(320, 240), (640, 480), (1280, 720), (1920, 1080), (1080, 1920), (384
 NOBODY = np.zeros((60, 80), np.float32)
 
 
-def room_with_a_poster(W, H, text=marker.TEXT):  # noqa: N803
+def room_with_a_poster(W, H, text=marker.TEXT):  # noqa: N803 (the field's letters)
     """The largest poster a room is granted, half as high as the frame is long, as far as it fits; its corners."""
     height = round(min(0.5 * max(W, H), 0.9 * H))
     poster, corners = marker.poster(height, text), marker.upright(0.2 * W, 0.04 * H, height)

@@ -170,14 +170,14 @@ class ScriptedNvml:
     def __init__(self, version=b"580.65.06", code=0):
         self.version, self.code = version, code
 
-    def nvmlInit_v2(self):  # noqa: N802
+    def nvmlInit_v2(self):  # noqa: N802 (NVIDIA's name)
         return self.code
 
-    def nvmlSystemGetDriverVersion(self, buffer, length):  # noqa: N802
+    def nvmlSystemGetDriverVersion(self, buffer, length):  # noqa: N802 (NVIDIA's name)
         buffer.value = self.version[: length - 1]
         return 0
 
-    def nvmlShutdown(self):  # noqa: N802
+    def nvmlShutdown(self):  # noqa: N802 (NVIDIA's name)
         return 0
 
 

@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -79,7 +80,6 @@ def test_fit_guided_filter_is_the_reference(implementation, rng, mask):
 
 
 def test_where_a_is_zero_b_is_upsampled(implementation, rng):
-    cv2 = pytest.importorskip("cv2")
     alpha = rng.random((12, 16), np.float32)
     coefficients = np.stack([np.zeros_like(alpha), alpha])
     actual = implementation.apply_guided_filter(frame_of(rng, (96, 128)), coefficients, np.empty((96, 128), np.uint8))
@@ -88,7 +88,6 @@ def test_where_a_is_zero_b_is_upsampled(implementation, rng):
 
 def test_a_blurred_alpha_is_drawn_as_sharp_as_the_picture(implementation):
     """A light person before a dark wall, and an alpha that is soft over four pixels of the mask."""
-    cv2 = pytest.importorskip("cv2")
     bgr = np.full((480, 640, 3), 40, np.uint8)
     bgr[:, 322:] = 200
     grey = cv2.resize(bgr[..., 0], (64, 48), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -222,7 +221,6 @@ def test_extreme_pixels_do_not_overflow(implementation, value):
 
 
 def test_the_reference_resizes_like_opencv(rng):
-    cv2 = pytest.importorskip("cv2")
     image = rng.random((37, 53), np.float32)
     assert np.allclose(reference.resize(image, (120, 90)), cv2.resize(image, (90, 120)), atol=1e-4)
 

@@ -476,7 +476,7 @@ def display():
     """A screen that nobody sees, as DISPLAY."""
     if shutil.which("Xvfb") is None:
         pytest.skip("no Xvfb")
-    pytest.importorskip("tkinter")
+    pytest.importorskip("tkinter", reason="this Python has no tkinter")
     reading, writing = os.pipe()
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
     server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
@@ -515,7 +515,7 @@ def test_where_opencv_has_no_window_tk_shows_the_picture_and_hears_keys(display,
 
 @pytest.mark.skipif(not WITHOUT_WINDOWS, reason="this OpenCV has windows")
 def test_a_display_that_does_not_answer_is_named(monkeypatch):
-    pytest.importorskip("tkinter")
+    pytest.importorskip("tkinter", reason="this Python has no tkinter")
     monkeypatch.setenv("DISPLAY", ":4711")
     with pytest.raises(SinkError, match="cannot open a window: .*:4711.*; use --output FILE or --headless"):
         open_sink("window", fps=25)
@@ -577,7 +577,7 @@ def test_a_device_that_is_not_there_is_told_before_the_first_picture():
 
 def test_without_pyvirtualcam_the_extra_is_named():
     try:
-        import pyvirtualcam  # noqa: F401
+        import pyvirtualcam  # noqa: F401 (whether it is there)
     except ImportError:
         with pytest.raises(SinkError, match=r'pip install "jit-masker\[virtualcam\]"'):
             open_sink("camera:/dev/video10", fps=30)

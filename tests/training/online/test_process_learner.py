@@ -1,5 +1,6 @@
 """The learner in a process of its own: what happens to it does not happen to the picture. Real processes throughout."""
 
+import functools
 import json
 import math
 import os
@@ -293,7 +294,7 @@ def engine(teacher, *arguments):
     """jm-engine in a session of its own, and the process id of its learner."""
     command = [sys.executable, "-m", "engine.cli", *LIVE, "--teacher", teacher, *map(str, arguments)]
     # whoever runs this suite in the background has it ignore the interrupt, and its children with it
-    heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed) as run:
         try:
             wait_for(lambda: run.poll() is not None or children(run.pid), "no worker")
